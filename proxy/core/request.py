@@ -1,0 +1,73 @@
+"""What the gate sees of a request, whoever parsed the bytes.
+
+A :class:`RequestHead` is the wire, undecided: nothing in it is trusted. :class:`Accepted` is the same request after
+``gate.accept`` said who the client is, which scheme and host the browser used, and that the target can be read in one
+way only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from proxy.core.target import RequestTarget
+
+Scheme = Literal["http", "https"]
+
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Header fields in the order of the wire; names in the spelling of the wire, values without surrounding space."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """One request head as it was parsed.
+
+    Attributes:
+        method: as sent, e.g. ``b"GET"``.
+        target: the request-target as sent, byte for byte (RFC 9112 §3.2).
+        headers: every field, repeated ones too, framing fields included.
+        peer: IP address of the connection's other end; empty for a unix socket.
+        scheme: of this connection: ``https`` when *we* ended TLS.
+        version: ``b"1.1"`` or ``b"1.0"``.
+    """
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    peer: str
+    scheme: Scheme
+    version: bytes = b"1.1"
+
+    def values(self, name: bytes) -> tuple[bytes, ...]:
+        """Return every value of the field ``name`` (given in lower case), in order."""
+        return tuple(value for key, value in self.headers if key.lower() == name)
+
+    def value(self, name: bytes) -> bytes | None:
+        """Return the first value of the field ``name`` (given in lower case), or None."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request whose outside is settled.
+
+    Attributes:
+        head: the wire.
+        target: parsed, with every reading.
+        request_id: ours, or the trusted proxy's.
+        traceparent: W3C trace context to pass on.
+        client_address: the browser's address: the peer, or what a trusted proxy says.
+        scheme: what the browser used.
+        host: what the browser asked, lower case, with the port when it is not the scheme's own.
+        forwarded_for: the chain to send on in X-Forwarded-For, trusted part only.
+    """
+
+    head: RequestHead
+    target: RequestTarget
+    request_id: str
+    traceparent: str
+    client_address: str
+    scheme: Scheme
+    host: str
+    forwarded_for: tuple[str, ...]

@@ -1,0 +1,153 @@
+"""A session: one browser signed in, as a value.
+
+The cookie holds 256 random bits and nothing else; the store's key is its SHA-256, so that the store holds no cookie.
+A session never changes in place: a refresh makes a new value with the next version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy.core.identity import Identity
+    from proxy.core.secret import Secret
+    from proxy.core.tokens import TokenSet
+
+SessionKey = NewType("SessionKey", str)
+"""SHA-256 of the cookie value, hex: what stores, indexes and logs may hold."""
+
+
+def session_key(cookie_value: Secret) -> SessionKey:
+    """Return the store key of a cookie value."""
+    return SessionKey(sha256(cookie_value.reveal().encode()).hexdigest())
+
+
+class LoginOrigin(StrEnum):
+    """How the session was made, which decides how it ends at the provider."""
+
+    FORM = "form"
+    CODE = "code"
+
+
+class Persistence(StrEnum):
+    """How long the browser keeps the cookie."""
+
+    LASTING = "lasting"
+    BROWSER = "browser"
+
+
+class EndCause(StrEnum):
+    """Why a session ended; the label of ``sessions_ended_total`` and what the login page may say."""
+
+    LOGOUT = "logout"
+    LOGOUT_ALL = "logout_all"
+    BACKCHANNEL = "backchannel"
+    FRONTCHANNEL = "frontchannel"
+    ADMIN = "admin"
+    DEVICE = "device"
+    REPLACED = "replaced"
+    REFRESH_REFUSED = "refresh_refused"
+    EXPIRED = "expired"
+    IDLE = "idle"
+    OVER_LIMIT = "over_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One live login of one browser.
+
+    Instants are Unix seconds.
+
+    Attributes:
+        client_id: the client (portal) it belongs to; a session of one is no session of another.
+        sid: the provider's session id, any string, or None.
+        issued_at: ``iat`` of the ID token at login: a logout by ``sub`` at or after this instant covers the session.
+        authenticated_at: ``auth_time``, or the login's own time when the provider gives none.
+        expires_at: absolute end; never moves.
+        idle_timeout_s: seconds without activity after which it is over.
+        notes: user session notes, copied from the authentication session.
+        version: counts the replaces; the store refuses a replace of another version.
+    """
+
+    key: SessionKey
+    client_id: str
+    identity: Identity
+    tokens: TokenSet
+    sid: str | None
+    origin: LoginOrigin
+    issued_at: float
+    authenticated_at: float
+    acr: str | None
+    created_at: float
+    expires_at: float
+    idle_timeout_s: float
+    persistence: Persistence = Persistence.LASTING
+    user_agent: str = ""
+    address: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What lists need: who, when, where from; no token."""
+
+    key: SessionKey
+    client_id: str
+    subject: str
+    username: str | None
+    sid: str | None
+    created_at: float
+    last_seen_at: float
+    expires_at: float
+    user_agent: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class BySid:
+    """Sessions of one provider session."""
+
+    issuer: str
+    sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class BySubject:
+    """All sessions of one person."""
+
+    issuer: str
+    subject: str
+
+
+SessionsFilter = BySid | BySubject
+"""What ``delete_matching`` takes; there is no empty filter, so nobody ends everything by mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedMark:
+    """Something that has ended and stays ended.
+
+    Attributes:
+        what: a provider session, or a person.
+        ended_at: for a person: whatever was issued at or before this instant (same second included) is over.
+        keep_until: when the mark may be forgotten: after the longest life of a token issued before.
+    """
+
+    what: SessionsFilter
+    ended_at: float
+    keep_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of an ended session for 24 h: hash of the subject, and why (the key is the hash of the cookie)."""
+
+    subject_hash: str
+    cause: EndCause
+    ended_at: float

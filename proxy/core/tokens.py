@@ -1,0 +1,59 @@
+"""The tokens of one login, and what a verified grant says.
+
+A :class:`Grant` exists only after signature and claim rules have passed: whoever holds one need not check again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.core.identity import Identity
+    from proxy.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """Tokens as the token endpoint gave them; instants in Unix seconds of our own clock (RFC 6749 §5.1).
+
+    Attributes:
+        access_expires_at: None when the answer named no ``expires_in`` (RFC 6749 §5.1 only recommends it).
+        refresh_expires_at: None when it does not expire by itself, or nobody said (Keycloak's ``refresh_expires_in``).
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    id_token: Secret | None
+    obtained_at: float
+    access_expires_at: float | None
+    refresh_expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A verified answer of the token endpoint.
+
+    Attributes:
+        sid: the provider's session id, any string, or None.
+        issued_at: ``iat`` of the ID token (Unix seconds): what a logout by ``sub`` is compared with.
+        auth_time: ``auth_time`` of the ID token, or None (Keycloak's password grant has none).
+    """
+
+    tokens: TokenSet
+    identity: Identity
+    sid: str | None
+    issued_at: float
+    auth_time: float | None
+    acr: str | None
+
+
+class GrantRefusal(StrEnum):
+    """Why the token endpoint did not give tokens although it understood us: the user's side, an expected outcome."""
+
+    INVALID_CREDENTIALS = "invalid_credentials"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_SETUP_REQUIRED = "account_setup_required"
+    INVALID_GRANT = "invalid_grant"
+    """A code or refresh token that is over, used or revoked."""

@@ -1,0 +1,218 @@
+"""Every error of Sidegate, in one tree; this file knows no HTTP (``respond.py`` maps each to an answer).
+
+::
+
+    SidegateError
+    ├── RequestRefused               the client's bytes cannot be served as they are
+    │   ├── TargetRefused            the request target breaks the law of the target
+    │   ├── TargetTooLong
+    │   ├── HeadTooLarge             too many or too large header fields
+    │   ├── FramingRefused           two parsers could read this request in two ways
+    │   ├── HostRefused              a Host that we do not answer for
+    │   ├── BodyTooLarge
+    │   ├── MethodRefused            CONNECT, TRACE, or a method that is no token
+    │   ├── AuthorizationRefused     two Authorization fields
+    │   └── ClientTooSlow            head or body did not arrive in time
+    ├── UpstreamFault
+    │   ├── UpstreamUnreachable
+    │   ├── UpstreamTimeout
+    │   └── UpstreamGarbled          the upstream's answer cannot be read in one way only
+    ├── StoreFault
+    │   ├── StoreUnavailable
+    │   └── StoreFull                at the cap a new login is refused, nobody is put out
+    ├── ProviderFault
+    │   ├── ProviderUnavailable      away, slow, or answering nonsense
+    │   └── ClientMisconfigured      the provider refuses *us*: never the user's fault
+    ├── TokenRejected                a token that fails a rule; ``reason`` names it
+    ├── SessionEnded                 what has ended stays ended
+    ├── LoginFault
+    │   ├── CsrfRejected
+    │   ├── CallbackRejected         state, nonce, iss or the provider's own error
+    │   └── FormRejected             a body that is not the form
+    ├── Draining                     the process is shutting down
+    └── SettingsError                the file is wrong; carries every problem
+
+Each message is a sentence for the operator's log. What the visitor sees comes from ``respond.py`` alone.
+"""
+
+from __future__ import annotations
+
+
+class SidegateError(Exception):
+    """Base of all. ``reason`` is a stable word for logs, metrics and problem+json."""
+
+    reason = "error"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        """Keep the sentence; ``reason`` overrides the class's own word when there are several."""
+        super().__init__(message)
+        if reason is not None:
+            self.reason = reason
+
+
+class RequestRefused(SidegateError):
+    """The request cannot be served as it was sent."""
+
+    reason = "request_refused"
+
+
+class TargetRefused(RequestRefused):
+    """The request target breaks the law of the target; the message names the reading and the routes."""
+
+    reason = "target_refused"
+
+
+class TargetTooLong(RequestRefused):
+    """The request line is longer than we read."""
+
+    reason = "target_too_long"
+
+
+class HeadTooLarge(RequestRefused):
+    """Header fields too many or too large."""
+
+    reason = "head_too_large"
+
+
+class FramingRefused(RequestRefused):
+    """Two parsers could read this request in two ways (RFC 9112 §6, §11.2)."""
+
+    reason = "framing_refused"
+
+
+class HostRefused(RequestRefused):
+    """The Host is not one that we answer for (RFC 9110 §15.5.20)."""
+
+    reason = "host_refused"
+
+
+class BodyTooLarge(RequestRefused):
+    """The body exceeds ``server.max_body_size``."""
+
+    reason = "body_too_large"
+
+
+class MethodRefused(RequestRefused):
+    """CONNECT, TRACE, or a method that is no token."""
+
+    reason = "method_refused"
+
+
+class AuthorizationRefused(RequestRefused):
+    """More than one Authorization field: nobody can say which counts."""
+
+    reason = "authorization_ambiguous"
+
+
+class ClientTooSlow(RequestRefused):
+    """The head or the body did not arrive in time."""
+
+    reason = "client_too_slow"
+
+
+class UpstreamFault(SidegateError):
+    """The app behind us did not answer as an HTTP server should."""
+
+    reason = "upstream_fault"
+
+
+class UpstreamUnreachable(UpstreamFault):
+    """No connection to the upstream, or it closed before an answer."""
+
+    reason = "upstream_unreachable"
+
+
+class UpstreamTimeout(UpstreamFault):
+    """Connect or response head took longer than configured."""
+
+    reason = "upstream_timeout"
+
+
+class UpstreamGarbled(UpstreamFault):
+    """The upstream's answer is no single unambiguous HTTP message."""
+
+    reason = "upstream_garbled"
+
+
+class StoreFault(SidegateError):
+    """The session store cannot do what is asked. Never a deletion, never a pass."""
+
+    reason = "store_fault"
+
+
+class StoreUnavailable(StoreFault):
+    """The store is away or answers with an error."""
+
+    reason = "store_unavailable"
+
+
+class StoreFull(StoreFault):
+    """The store is at its cap: a new login is refused, nobody is put out."""
+
+    reason = "store_full"
+
+
+class ProviderFault(SidegateError):
+    """The identity provider did not do its part."""
+
+    reason = "provider_fault"
+
+
+class ProviderUnavailable(ProviderFault):
+    """The identity provider is away, slow or answers nonsense; try again later."""
+
+    reason = "provider_unavailable"
+
+
+class ClientMisconfigured(ProviderFault):
+    """The identity provider refuses *this client*: wrong secret, grant not allowed, wrong redirect URI."""
+
+    reason = "misconfigured"
+
+
+class TokenRejected(SidegateError):
+    """A token fails a rule of its standard; ``reason`` names the rule (``wrong_issuer``, ``expired``, …)."""
+
+    reason = "token_rejected"
+
+
+class SessionEnded(SidegateError):
+    """The session, or the tokens it would be made of, belong to a login that has ended."""
+
+    reason = "session_ended"
+
+
+class LoginFault(SidegateError):
+    """A step of signing in is wrong."""
+
+    reason = "login_fault"
+
+
+class CsrfRejected(LoginFault):
+    """The form's token is missing, foreign or expired."""
+
+    reason = "csrf_rejected"
+
+
+class CallbackRejected(LoginFault):
+    """The answer of the authorization endpoint cannot be trusted or is an error (OIDC Core 1.0 §3.1.2.6, RFC 9207)."""
+
+    reason = "callback_rejected"
+
+
+class FormRejected(LoginFault):
+    """The body is not the form that this endpoint takes."""
+
+    reason = "form_rejected"
+
+
+class Draining(SidegateError):
+    """The process is shutting down and takes no new work."""
+
+    reason = "draining"
+
+
+class SettingsError(SidegateError):
+    """The settings file is wrong; the message names each problem on a line of its own."""
+
+    reason = "settings_error"

@@ -1,0 +1,420 @@
+"""What the rooms need of one another, as Protocols; concrete classes meet only in ``app.py``.
+
+Each Protocol says what its methods promise and which errors of ``proxy.errors`` they raise. Expected outcomes are
+values, faults are exceptions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from proxy.core.answer import Answer
+    from proxy.core.authentication import Tab
+    from proxy.core.headers import AnswerPlan
+    from proxy.core.policy import Allow
+    from proxy.core.request import Headers, RequestHead
+    from proxy.core.secret import Secret
+    from proxy.core.session import (
+        EndCause,
+        EndedMark,
+        Session,
+        SessionKey,
+        SessionsFilter,
+        SessionSummary,
+        Tombstone,
+    )
+    from proxy.core.tokens import Grant, GrantRefusal
+    from proxy.errors import SidegateError
+
+
+# --- time and chance -------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time; a fake in tests."""
+
+    def now(self) -> float:
+        """Return Unix seconds."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+
+RandomBytes = "Callable[[int], bytes]"
+"""``secrets.token_bytes`` or a fake."""
+
+
+# --- gate and forward ------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestEvent:
+    """What is said of one request at its end: filled by the gate, then by the data path, read by ``observe``.
+
+    ``path`` is without query (codes and tokens travel in queries); ``route`` is the pattern or a fixed word
+    (``own``, ``none``).
+    """
+
+    request_id: str
+    started_at: float
+    method: str = ""
+    path: str = ""
+    host: str = ""
+    route: str = "none"
+    decision: str = ""
+    reason: str = ""
+    subject: str | None = None
+    username: str | None = None
+    address: str = ""
+    user_agent: str = ""
+    status: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    duration_s: float = 0.0
+    upstream_s: float | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Send the request on.
+
+    Attributes:
+        allow: the proof; only ``core.policy.decide`` makes one.
+        upstream: name of the upstream.
+        target: request-target for the upstream, byte for byte.
+        headers: every end-to-end field, Host included; no framing field, no hop-by-hop field.
+        answer: what is done to the head of the upstream's answer.
+        upgrade: ``b"websocket"`` when the client asked for it and may; else None.
+        session_key: the session whose end closes this stream; None when there is none.
+    """
+
+    allow: Allow
+    upstream: str
+    method: bytes
+    target: bytes
+    headers: Headers
+    answer: AnswerPlan
+    event: RequestEvent
+    upgrade: bytes | None = None
+    session_key: SessionKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPage:
+    """Give the request to Sidegate's own pages: a fresh head, made from an allowlist, with the caller in
+    :data:`OWN_HEADERS` (which no client can send through).
+    """
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    event: RequestEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Answer without asking anybody: a challenge, a refusal, a redirect."""
+
+    answer: Answer
+    event: RequestEvent
+
+
+Admission = Forward | OwnPage | Reply
+
+OWN_REQUEST_ID = b"sidegate-request-id"
+OWN_ADDRESS = b"sidegate-address"
+OWN_SCHEME = b"sidegate-scheme"
+OWN_HEADERS = (OWN_REQUEST_ID, OWN_ADDRESS, OWN_SCHEME)
+"""Fields by which the gate tells the own pages who calls."""
+
+
+class Gatekeeper(Protocol):
+    """The gate as the data path sees it."""
+
+    def admit(self, head: RequestHead) -> Admission | Awaitable[Admission]:
+        """Decide about a request. A plain value when nothing must be awaited (the common case); never raises."""
+
+    def fault(self, error: SidegateError, head: RequestHead | None, event: RequestEvent | None) -> Reply:
+        """Turn a fault of the wire or of the upstream into an answer; ``head`` is None when none could be read."""
+
+    def finished(self, event: RequestEvent) -> None:
+        """Hear of the end of the exchange, exactly once for each admission or fault."""
+
+
+class LiveStreams(Protocol):
+    """Open streams of sessions: WebSockets and answers still being sent."""
+
+    def opened(self, key: SessionKey, close: Callable[[EndCause], None]) -> Callable[[], None]:
+        """Register a stream; returns what to call when it ended by itself. ``close`` is called once, in the loop."""
+
+    def session_ended(self, key: SessionKey, cause: EndCause) -> int:
+        """Close every stream of the session; returns how many."""
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+class NotCached(Enum):
+    """The store must be asked."""
+
+    NOT_CACHED = "not_cached"
+
+
+class SessionStore(Protocol):
+    """Sessions of one process or of many; every method may raise StoreUnavailable, never a deletion, never a pass."""
+
+    def cached(self, cookie_value: Secret) -> Session | None | NotCached:
+        """Return at once: the live session, None when there is none, or NOT_CACHED when :meth:`load` must be asked.
+
+        Idle and absolute end are judged here too.
+        """
+
+    async def load(self, cookie_value: Secret) -> Session | None:
+        """Return the live session of this cookie, or None."""
+
+    def touch(self, session: Session) -> None:
+        """Count activity now; coalesced, never raises, never waits."""
+
+    async def last_seen(self, session: Session) -> float:
+        """Return the Unix time of the last activity."""
+
+    async def create(self, cookie_value: Secret, session: Session) -> tuple[SessionKey, ...]:
+        """Store a new session; returns the keys of those that ``max_per_user`` ended (the oldest).
+
+        Raises:
+            StoreFull: at the cap; nothing was stored.
+            SessionEnded: its sid, or its subject at or after ``issued_at``, has ended already.
+        """
+
+    async def replace(self, cookie_value: Secret, session: Session) -> Session | None:
+        """Put ``session`` in the place of the record with the same key *and version*, atomically.
+
+        Returns:
+            What is stored now (version + 1), or None when the record is gone, has another version or has ended:
+            then nothing was written. Never creates (law 5).
+        """
+
+    async def delete(self, key: SessionKey, cause: EndCause) -> bool:
+        """End one session; True when it was there. Leaves a tombstone; closes its streams."""
+
+    async def delete_matching(self, which: SessionsFilter, cause: EndCause) -> tuple[SessionSummary, ...]:
+        """End every session that matches, returning what ended. Leaves tombstones; closes their streams."""
+
+    async def find(self, which: SessionsFilter | None = None) -> tuple[SessionSummary, ...]:
+        """List live sessions; all of them when ``which`` is None."""
+
+    async def count(self) -> int:
+        """Return the number of live sessions."""
+
+    async def tombstone(self, cookie_value: Secret) -> Tombstone | None:
+        """Return what is left of a session that ended in the last 24 h."""
+
+    async def mark_ended(self, mark: EndedMark) -> None:
+        """Remember that something has ended, so that create, replace and tokens refuse it from now on."""
+
+    async def has_ended(self, *, issuer: str, sid: str | None, subject: str, issued_at: float) -> bool:
+        """Say whether a login with these marks is over."""
+
+    async def jti_is_spent(self, jti: str) -> bool:
+        """Say whether this token id was remembered."""
+
+    async def spend_jti(self, jti: str, until: float) -> None:
+        """Remember a token id until the Unix time ``until``."""
+
+
+class AuthenticationStore(Protocol):
+    """Authentication sessions (``core.authentication``); may raise StoreUnavailable."""
+
+    async def put(self, tab: Tab) -> None:
+        """Keep a tab in its root (made when new); the oldest tab goes above MAX_TABS; roots are bounded too."""
+
+    async def peek(self, root_id: str, state: str) -> Tab | None:
+        """Return the unexpired tab with this state in this root, or None."""
+
+    async def take(self, root_id: str, state: str) -> Tab | None:
+        """Return the tab and remove it in one step: a tab is used once."""
+
+    async def drop_root(self, root_id: str) -> None:
+        """Forget a root with all its tabs."""
+
+
+class Refresher(Protocol):
+    """Keep the tokens of a session fresh."""
+
+    def ready(self, session: Session) -> bool:
+        """Say at once whether the access token can carry a request now (starts an early refresh in the background
+        when it is soon over).
+        """
+
+    async def fresh(self, cookie_value: Secret, session: Session) -> Session | None:
+        """Return the session with a usable access token; None when the provider ended it (the session is deleted).
+
+        Detached from the caller's cancellation; one call at the provider however many wait.
+
+        Raises:
+            ProviderUnavailable: the token is over and the provider is away: the session is kept.
+            StoreUnavailable
+        """
+
+
+# --- the provider ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderMetadata:
+    """What of discovery is used (OIDC Discovery 1.0 §3), after the rule of public and internal addresses.
+
+    Endpoints that browsers visit are public (authorization, end_session); the others are where this process reaches
+    them. None: the provider has no such endpoint.
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    end_session_endpoint_internal: str | None = None
+    revocation_endpoint: str | None = None
+    iss_parameter_supported: bool = False
+    grant_types_supported: tuple[str, ...] = ()
+    prompt_values_supported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedJws:
+    """A compact JWS whose signature was verified with a key of the provider (RFC 7515)."""
+
+    header: Mapping[str, object]
+    payload: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a part is there; ``detail`` is a sentence for ``/readyz`` and the log when it is not."""
+
+    is_ready: bool
+    detail: str = "ok"
+    since: float = 0.0
+
+
+class Provider(Protocol):
+    """One client at one identity provider. Every grant that comes out is verified: signature, then claim rules."""
+
+    def readiness(self) -> Readiness:
+        """Say whether metadata and keys have been had; after the first time it stays ready and names what is away."""
+
+    def metadata(self) -> ProviderMetadata:
+        """Return the metadata.
+
+        Raises:
+            ProviderUnavailable: none could be had so far.
+        """
+
+    async def password_grant(self, username: str, password: Secret, otp: Secret | None) -> Grant | GrantRefusal:
+        """RFC 6749 §4.3. Raises ProviderUnavailable, ClientMisconfigured, TokenRejected."""
+
+    async def exchange_code(
+        self, code: Secret, *, code_verifier: Secret, redirect_uri: str, nonce: str
+    ) -> Grant | GrantRefusal:
+        """RFC 6749 §4.1.3, RFC 7636 §4.5, OIDC Core 1.0 §3.1.3. Raises as :meth:`password_grant`."""
+
+    async def refresh(self, session: Session) -> Grant | GrantRefusal:
+        """RFC 6749 §6, OIDC Core 1.0 §12.2: same ``iss`` and ``sub``. What the answer leaves out (refresh token, ID
+        token, sid, auth_time) is taken from the session. Raises as :meth:`password_grant`.
+        """
+
+    async def end_session(self, tokens_of: Session) -> None:
+        """POST the refresh token to the end-session endpoint (Keycloak's back door logout).
+
+        Raises:
+            ProviderUnavailable, ClientMisconfigured
+        """
+
+    async def verify(self, compact: str, *, purpose: str, peer: str = "") -> VerifiedJws:
+        """Verify a signature with the provider's keys and ``signing_algorithms`` only; claims are the caller's.
+
+        Unknown ``kid``: the keys are fetched again, within a budget kept for each ``purpose`` and ``peer``.
+
+        Raises:
+            TokenRejected: not a JWS, algorithm not allowed, no key fits, signature wrong.
+            ProviderUnavailable: keys could not be had.
+        """
+
+
+# --- observe ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One line of the audit trail (contract §7); ``at`` is added by the trail. Never a token, password or cookie."""
+
+    event: str
+    request_id: str | None = None
+    route: str | None = None
+    subject: str | None = None
+    username: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+    sessions_affected: int = 0
+    reason: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Observer(Protocol):
+    """Where everything that happened is said: log, metrics, audit. Never raises, never waits."""
+
+    def request(self, event: RequestEvent) -> None:
+        """One request is over."""
+
+    def audit(self, event: AuditEvent) -> None:
+        """Something happened to a person's session."""
+
+    def login(self, method: str, outcome: str) -> None:
+        """``logins_total{method,outcome}``: method ``form`` or ``code``."""
+
+    def refresh(self, outcome: str) -> None:
+        """``refreshes_total{outcome}``."""
+
+    def refresh_waited(self, seconds: float) -> None:
+        """``refresh_wait_seconds``: how long a request waited for a refresh."""
+
+    def logout(self, kind: str) -> None:
+        """``logouts_total{kind}``."""
+
+    def session_ended(self, cause: EndCause, count: int = 1) -> None:
+        """``sessions_ended_total{cause}``."""
+
+    def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
+        """``keycloak_duration_seconds{op,outcome}``."""
+
+    def store_call(self, operation: str, seconds: float) -> None:
+        """``store_duration_seconds{op}``."""
+
+    def store_error(self) -> None:
+        """``store_errors_total``."""
+
+    def streams(self, change: int) -> None:
+        """``open_streams``: +1 or -1."""
+
+    def warning(self, message: str, **fields: str | float) -> None:
+        """Say something that the operator should know; values of type Secret print ``***``."""
+
+    def error(self, message: str, **fields: str | float) -> None:
+        """Say something that the operator must mend."""
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+class Pages(Protocol):
+    """Renders Sidegate's own pages; every page has the same CSP and no inline script or style."""
+
+    def render(self, name: str, *, languages: Sequence[str], context: Mapping[str, object]) -> bytes:
+        """Return the page ``name`` (``login``, ``error``, ``forbidden``, …) as UTF-8 HTML."""
