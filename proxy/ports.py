@@ -418,3 +418,6 @@ class Pages(Protocol):
 
     def render(self, name: str, *, languages: Sequence[str], context: Mapping[str, object]) -> bytes:
         """Return the page ``name`` (``login``, ``error``, ``forbidden``, …) as UTF-8 HTML."""
+
+    def headers(self, name: str) -> Headers:
+        """Return Content-Type, Content-Security-Policy and the like for the page ``name`` (contract §3)."""

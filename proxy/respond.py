@@ -1,0 +1,336 @@
+"""The one table from an error or a decision to an HTTP answer.
+
+What a visitor reads stands here and in the templates, nowhere else; an error's own message is for the operator's log.
+HTML for people who navigate, ``application/problem+json`` (RFC 9457) for everybody else; always a request id, never an
+internal, never a version. This file writes no socket: it makes :class:`~proxy.core.answer.Answer` values.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from html import escape
+from typing import TYPE_CHECKING
+
+from proxy import errors
+from proxy.core.answer import Answer
+from proxy.core.policy import Challenge, Forbid, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy.core.request import Headers
+    from proxy.ports import Pages
+
+
+class Manner(Enum):
+    """How somebody wants to be answered."""
+
+    PAGE = "page"
+    """A person who navigates: a redirect or a page."""
+    FRAME = "frame"
+    """A navigation inside a frame: a login page must not open there."""
+    PROBLEM = "problem"
+    """A program: problem+json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who gets the answer.
+
+    Attributes:
+        languages: tags of Accept-Language, best first.
+        login_url: path of the login page with ``return_to``, from this origin.
+        username: shown on the page that forbids; None for a stranger.
+    """
+
+    request_id: str
+    manner: Manner
+    login_url: str
+    languages: tuple[str, ...] = ()
+    username: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        code: stable word in problem+json.
+        sentence: what the visitor reads: what happened, and what to do.
+        retry_after_s: seconds for ``Retry-After`` (RFC 9110 §10.2.3), or None.
+    """
+
+    status: int
+    code: str
+    title: str
+    sentence: str
+    retry_after_s: int | None = None
+
+
+_ASK_AGAIN = "Please try again in a moment. If it stays so, tell the people who run this site the number below."
+_BAD_ADDRESS = "The address of this page is not one that can be answered safely. Check it, or begin at the start page."
+
+ROWS: Mapping[type[errors.SidegateError], Row] = {
+    errors.SidegateError: Row(status=500, code="error", title="Something went wrong", sentence=_ASK_AGAIN),
+    errors.RequestRefused: Row(
+        status=400, code="request_refused", title="Bad request", sentence="This request cannot be answered as it was sent."
+    ),
+    errors.TargetRefused: Row(status=400, code="target_refused", title="Bad address", sentence=_BAD_ADDRESS),
+    errors.TargetTooLong: Row(
+        status=414, code="target_too_long", title="Address too long", sentence="The address of this page is too long."
+    ),
+    errors.HeadTooLarge: Row(
+        status=431,
+        code="head_too_large",
+        title="Too many header fields",
+        sentence="The browser sent more header data than we take. Deleting this site's cookies usually helps.",
+    ),
+    errors.FramingRefused: Row(
+        status=400, code="framing_refused", title="Bad request", sentence="This request can be read in more than one way."
+    ),
+    errors.HostRefused: Row(
+        status=421, code="host_refused", title="Wrong address", sentence="This server does not answer for that host name."
+    ),
+    errors.BodyTooLarge: Row(
+        status=413, code="body_too_large", title="Too large", sentence="What was sent is larger than this site takes."
+    ),
+    errors.MethodRefused: Row(
+        status=405, code="method_refused", title="Method not allowed", sentence="This method is never passed on."
+    ),
+    errors.AuthorizationRefused: Row(
+        status=400,
+        code="authorization_ambiguous",
+        title="Bad request",
+        sentence="The request has more than one Authorization field; send one.",
+    ),
+    errors.ClientTooSlow: Row(
+        status=408, code="client_too_slow", title="Too slow", sentence="The request did not arrive in time."
+    ),
+    errors.UpstreamFault: Row(
+        status=502, code="upstream_fault", title="The application does not answer", sentence=_ASK_AGAIN
+    ),
+    errors.UpstreamUnreachable: Row(
+        status=502, code="upstream_unreachable", title="The application cannot be reached", sentence=_ASK_AGAIN
+    ),
+    errors.UpstreamTimeout: Row(
+        status=504, code="upstream_timeout", title="The application takes too long", sentence=_ASK_AGAIN
+    ),
+    errors.UpstreamGarbled: Row(
+        status=502, code="upstream_garbled", title="The application's answer cannot be read", sentence=_ASK_AGAIN
+    ),
+    errors.StoreFault: Row(
+        status=503, code="store_fault", title="Not available right now", sentence=_ASK_AGAIN, retry_after_s=5
+    ),
+    errors.StoreUnavailable: Row(
+        status=503, code="store_unavailable", title="Not available right now", sentence=_ASK_AGAIN, retry_after_s=5
+    ),
+    errors.StoreFull: Row(
+        status=503,
+        code="store_full",
+        title="Too many people are signed in",
+        sentence="No further sign-in is possible right now. Please try again later.",
+        retry_after_s=60,
+    ),
+    errors.ProviderFault: Row(
+        status=503, code="provider_fault", title="Signing in is not possible right now", sentence=_ASK_AGAIN, retry_after_s=5
+    ),
+    errors.ProviderUnavailable: Row(
+        status=503,
+        code="provider_unavailable",
+        title="Signing in is not possible right now",
+        sentence="The sign-in service does not answer. Please try again in a moment; nothing of yours is lost.",
+        retry_after_s=5,
+    ),
+    errors.ClientMisconfigured: Row(
+        status=503,
+        code="misconfigured",
+        title="Signing in is not set up correctly",
+        sentence="The sign-in service refuses this site. Tell the people who run it the number below.",
+        retry_after_s=60,
+    ),
+    errors.TokenRejected: Row(
+        status=400,
+        code="token_rejected",
+        title="Signing in did not work",
+        sentence="The sign-in service gave an answer that cannot be trusted. Please sign in again.",
+    ),
+    errors.SessionEnded: Row(
+        status=401, code="session_ended", title="You were signed out", sentence="This sign-in has ended. Please sign in again."
+    ),
+    errors.LoginFault: Row(
+        status=400, code="login_fault", title="Signing in did not work", sentence="Please sign in again."
+    ),
+    errors.CsrfRejected: Row(
+        status=403,
+        code="csrf_rejected",
+        title="This form is no longer valid",
+        sentence="The form was open too long or came from elsewhere. Please use the fresh one.",
+    ),
+    errors.CallbackRejected: Row(
+        status=400,
+        code="callback_rejected",
+        title="Signing in did not work",
+        sentence="The answer of the sign-in service does not belong to a sign-in begun in this browser. Please begin again.",
+    ),
+    errors.FormRejected: Row(
+        status=400, code="form_rejected", title="Bad request", sentence="The form cannot be read. Please fill it in again."
+    ),
+    errors.Draining: Row(
+        status=503, code="draining", title="Restarting", sentence="Please try again in a moment.", retry_after_s=1
+    ),
+    errors.SettingsError: Row(status=500, code="error", title="Something went wrong", sentence=_ASK_AGAIN),
+}
+"""Every error class and its answer; a test holds that none is missing."""
+
+_NO_ROUTE = Row(status=404, code="not_found", title="Not found", sentence="There is no page at this address.")
+_METHOD = Row(
+    status=405, code="method_not_allowed", title="Method not allowed", sentence="This address does not take this method."
+)
+_AUTH_REQUIRED = Row(
+    status=401, code="auth_required", title="Please sign in", sentence="This page is for people who are signed in."
+)
+_FORBIDDEN = {
+    Reason.CROSS_SITE: Row(
+        status=403,
+        code="cross_site_refused",
+        title="Refused",
+        sentence="This request came from another site and would have acted in your name. Go to the page itself and repeat it.",
+    ),
+    Reason.SERVICE_WORKER: Row(
+        status=403,
+        code="service_worker_refused",
+        title="Refused",
+        sentence="A script that would stay in the browser cannot be installed beside a login page.",
+    ),
+}
+_PERMISSIONS = Row(
+    status=403,
+    code="insufficient_permissions",
+    title="You may not open this page",
+    sentence="You are signed in, but your account lacks what this page asks for.",
+)
+
+CHALLENGE = b'Bearer realm="sidegate"'
+"""``WWW-Authenticate`` of every 401 (RFC 9110 §15.5.2 wants one)."""
+
+
+def row_of(error: errors.SidegateError) -> Row:
+    """Return the row of the error's class, or of its nearest parent in the tree."""
+    return next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
+
+
+class Responder:
+    """Make answers; one for the process."""
+
+    def __init__(self, pages: Pages) -> None:
+        """Keep the renderer."""
+        self._pages = pages
+
+    def error(self, error: errors.SidegateError, asker: Asker) -> Answer:
+        """Answer for a fault; the error's message is not shown."""
+        return self._answer(row_of(error), asker)
+
+    def challenge(self, _decision: Challenge, asker: Asker) -> Answer:
+        """Send a navigation to the login page; tell a program, or a frame, with 401 (contract §4)."""
+        if asker.manner is Manner.PAGE:
+            location = asker.login_url.encode()
+            return Answer(302, ((b"Location", location), *_common(asker)))
+        return self.unauthorized(asker)
+
+    def unauthorized(self, asker: Asker) -> Answer:
+        """Answer 401 whoever asks: routes with ``on_unauthenticated: 401``, frames, programs, WebSocket handshakes."""
+        extra = ((b"WWW-Authenticate", CHALLENGE),)
+        return self._answer(_AUTH_REQUIRED, asker, extra=extra, members={"login_url": asker.login_url})
+
+    def forbid(self, decision: Forbid, asker: Asker) -> Answer:
+        """Say what is missing: to a person on a page, to a program in members."""
+        row = _FORBIDDEN.get(decision.reason, _PERMISSIONS)
+        members: dict[str, object] = {}
+        if row is _PERMISSIONS:
+            members = {"required_roles": list(decision.required_roles), "user_roles": list(decision.user_roles)}
+        return self._answer(row, asker, members=members, missing=decision.missing)
+
+    def not_found(self, asker: Asker) -> Answer:
+        """Answer for a path that no route takes."""
+        return self._answer(_NO_ROUTE, asker)
+
+    def method_not_allowed(self, allow: tuple[str, ...], asker: Asker) -> Answer:
+        """Answer with ``Allow`` (RFC 9110 §15.5.6)."""
+        return self._answer(_METHOD, asker, extra=((b"Allow", ", ".join(allow).encode()),))
+
+    def redirect(self, status: int, location: bytes, asker: Asker) -> Answer:
+        """Send elsewhere."""
+        return Answer(status, ((b"Location", location), *_common(asker)))
+
+    def _answer(
+        self,
+        row: Row,
+        asker: Asker,
+        *,
+        extra: Headers = (),
+        members: Mapping[str, object] | None = None,
+        missing: tuple[str, ...] = (),
+    ) -> Answer:
+        headers = (*extra, *_retry(row), *_common(asker))
+        if asker.manner is Manner.PROBLEM:
+            return _problem(row, asker, headers, members or {})
+        name = "frame" if asker.manner is Manner.FRAME and row is _AUTH_REQUIRED else _page_name(row)
+        context = {
+            "status": row.status,
+            "title": row.title,
+            "sentence": row.sentence,
+            "request_id": asker.request_id,
+            "login_url": asker.login_url,
+            "username": asker.username,
+            "missing": missing,
+        }
+        body = self._pages.render(name, languages=asker.languages, context=context)
+        return Answer(row.status, (*headers, *self._pages.headers(name)), body)
+
+
+def _page_name(row: Row) -> str:
+    return "forbidden" if row is _PERMISSIONS else "error"
+
+
+def _retry(row: Row) -> Headers:
+    return () if row.retry_after_s is None else ((b"Retry-After", str(row.retry_after_s).encode()),)
+
+
+def _common(asker: Asker) -> Headers:
+    # no-store on every answer of ours: what is refused now may be allowed after a login.
+    return (
+        (b"Cache-Control", b"no-store"),
+        (b"X-Content-Type-Options", b"nosniff"),
+        (b"X-Request-ID", asker.request_id.encode()),
+    )
+
+
+def _problem(row: Row, asker: Asker, headers: Headers, members: Mapping[str, object]) -> Answer:
+    document = {
+        "type": "about:blank",
+        "title": row.title,
+        "status": row.status,
+        "detail": row.sentence,
+        "code": row.code,
+        "request_id": asker.request_id,
+        **members,
+    }
+    body = json.dumps(document, ensure_ascii=False).encode()
+    return Answer(row.status, ((b"Content-Type", b"application/problem+json"), *headers), body)
+
+
+def last_resort(request_id: str) -> Answer:
+    """Answer 500 without a template: for the outermost frame, when rendering itself failed."""
+    body = f"<!doctype html><title>Error</title><p>Something went wrong. Request {escape(request_id)}.".encode()
+    return Answer(
+        500,
+        (
+            (b"Content-Type", b"text/html; charset=utf-8"),
+            (b"Cache-Control", b"no-store"),
+            (b"Content-Security-Policy", b"default-src 'none'"),
+            (b"X-Request-ID", request_id.encode()),
+        ),
+        body,
+    )
