@@ -1,0 +1,89 @@
+"""What each page takes, name by name; a template may use nothing else.
+
+Paths are of our own origin and begin with ``/``. ``None`` leaves the part away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ProviderLink(TypedDict):
+    """A button that leads to an identity provider behind ours."""
+
+    label: str
+    url: str
+
+
+class LoginPage(TypedDict):
+    """Page ``login``.
+
+    ``otp`` is ``hidden``, ``optional`` or ``required``; ``problem`` and ``notice`` are ids of the catalog.
+    """
+
+    action: str
+    csrf_token: str
+    return_to: str
+    username: str
+    otp: str
+    offers_remember_me: bool
+    remember_me: bool
+    providers: Sequence[ProviderLink]
+    registration_url: str | None
+    forgot_password_url: str | None
+    problem: str | None
+    notice: str | None
+    request_id: str
+
+
+class SetupRequiredPage(TypedDict):
+    """Page ``setup_required``: the password was right, the account wants something that only the provider can ask."""
+
+    continue_url: str
+    username: str
+
+
+class LogoutPage(TypedDict):
+    """Page ``logout``: the question."""
+
+    action: str
+    csrf_token: str
+    return_to: str
+    username: str | None
+    stay_url: str
+    problem: str | None
+
+
+class LogoutAtProviderPage(TypedDict):
+    """Page ``logout_at_provider``: a form that a script submits, with a button for browsers without script."""
+
+    action: str
+    fields: Sequence[tuple[str, str]]
+
+
+class LoggedOutPage(TypedDict):
+    """Page ``logged_out``."""
+
+    login_url: str
+
+
+class ErrorPage(TypedDict):
+    """Pages ``error``, ``frame`` and ``callback_failed``; ``title`` and ``sentence`` are ids of the catalog or plain
+    English. Only ``frame`` and ``callback_failed`` use ``login_url``: where signing in would help.
+    """
+
+    status: int
+    title: str
+    sentence: str
+    request_id: str
+    login_url: str
+
+
+class ForbiddenPage(ErrorPage):
+    """Page ``forbidden``: what is missing, who asks."""
+
+    username: str | None
+    missing: Sequence[str]

@@ -1,0 +1,58 @@
+"""The fields that keep a page of ours from being framed, extended by script, or made to post elsewhere.
+
+Source: CSP Level 3; contract §3 ("Own pages").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.core.request import Headers
+
+FrameAncestors = Literal["'none'", "'self'"]
+"""Who may show the page in a frame."""
+
+
+def security_headers(form_origins: Sequence[str], *, frame_ancestors: FrameAncestors = "'none'") -> Headers:
+    """Return the security fields of an HTML page.
+
+    Args:
+        form_origins: origins besides our own to which a form may post.
+        frame_ancestors: who may frame it; our own pages only where a page is made for frames.
+    """
+    frame_options = b"DENY" if frame_ancestors == "'none'" else b"SAMEORIGIN"
+    return (
+        (b"Content-Security-Policy", content_security_policy(form_origins, frame_ancestors).encode()),
+        (b"X-Frame-Options", frame_options),
+        # Not no-referrer: browsers would then send "Origin: null" with our own forms, and the same-origin rule of
+        # /logout could not be kept (Fetch, "append a request Origin header").
+        (b"Referrer-Policy", b"same-origin"),
+    )
+
+
+def content_security_policy(form_origins: Sequence[str], frame_ancestors: FrameAncestors) -> str:
+    """Return the policy: nothing but our own style, script and images; forms to us and to ``form_origins``."""
+    form_action = " ".join(["'self'", *dict.fromkeys(form_origins)])
+    return (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
+        f"form-action {form_action}; frame-ancestors {frame_ancestors}"
+    )
+
+
+def origin_of(url: str) -> str:
+    """Return ``scheme://host[:port]`` of an absolute http(s) URL, fit for a CSP source expression (RFC 6454 §6.2).
+
+    Raises:
+        ValueError: no such URL, or its authority holds what would end the expression.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"not an absolute http(s) URL: {url!r}")
+    authority = parts.netloc.rpartition("@")[2].lower()
+    if not authority.isascii() or any(character in ";,'\" \t" for character in authority):
+        raise ValueError(f"not an authority: {authority!r}")
+    return f"{parts.scheme}://{authority}"
