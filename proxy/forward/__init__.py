@@ -1,6 +1,31 @@
-"""The data path: one connection of a client, one of an upstream, and the framing between them; bytes.
+"""The data path: bytes in, bytes out, close to nginx and framed once.
 
-What lives here: the protocols over llhttp, the pool, the tunnel after a 101, the way to Sidegate's own pages. What must
-not: tokens, sessions, YAML, templates. Nothing is forwarded without an ``Allow``; framing headers are rebuilt, never
-copied; every head, header count, line and silence has a limit.
+What lives here: one ``asyncio`` protocol for the client's connection, one for the upstream's, and the framing between
+them. What must not be known here: sessions, tokens, routes, settings; the gate answers with a ``Forward`` (and its
+``Allow``), an ``OwnPage`` or a ``Reply``, and nothing goes upstream without the first two.
+
+::
+
+    options      what the composition root sets, as frozen values
+    framing      PURE: heads parsed, judged and serialised; framing is rebuilt, never copied
+    bodies       PURE: the three ways a body is delimited, decoded piece by piece
+    deadlines    one lazy timer for each connection
+    pool         idle upstream connections; synchronous, returns what to close
+    upstream     the connection to an upstream
+    origin       where upstream connections come from: TCP, TLS, unix sockets
+    own_pages    the origin that is our own aiohttp application, over socket pairs
+    exchange     one request and its answer; holds both sides together, and lets go of both
+    websocket    what is left of an exchange after a 101: a tunnel that watches frame boundaries
+    client       the connection of a client: a table of states and events
+    server       the listener, and the end of it
+
+The way of a request: ``client`` reads a head, ``framing`` judges it, the gatekeeper admits it, an ``exchange`` takes a
+connection from an ``origin`` and streams both ways. llhttp (httptools) parses every head after our own scan refused
+what llhttp would let pass; bodies are ours alone, since httptools cannot say where in the bytes a message ended.
+
+Public names: :class:`~proxy.forward.server.DataPath`, :class:`~proxy.forward.own_pages.OwnPages`,
+:class:`~proxy.forward.options.ForwardOptions`, :class:`~proxy.forward.options.UpstreamOptions`.
+
+Not supported, on purpose: trailers (read, limited, dropped), HTTP/2, HTTP/0.9, any transfer coding but ``chunked``,
+upgrades other than WebSocket, CONNECT and TRACE.
 """
