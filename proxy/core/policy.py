@@ -1,16 +1,22 @@
 """Who may pass: conditions of a route against a session.
 
-Only :func:`decide` makes an :class:`Allow`, and the data path takes nothing else (law 1). ``Reason`` is the one
-vocabulary of policy, logs, metrics and ``explain``.
+Only :func:`decide` makes an :class:`Allow` (:func:`decide_preflight` asks it), and the data path takes nothing else
+(law 1): an ``Allow`` demands a proof that stays in this file. ``Reason`` is the one vocabulary of policy, logs, metrics
+and ``explain``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
+
+from proxy.core.claims import claim_value
+from proxy.core.routing import PUBLIC, Conditions, Optional, Preflight, Public
 
 if TYPE_CHECKING:
+    from proxy.core.identity import Identity
+    from proxy.core.routing import Access, ClaimCondition, Route
     from proxy.core.session import Session
 
 
@@ -32,12 +38,29 @@ class Reason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
 
 
+_PROOF = object()
+
+
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """The request may be forwarded; ``session`` is None on public routes and for strangers on optional ones."""
+    """The request may be forwarded; ``session`` is None on public routes and for strangers on optional ones.
+
+    Raises:
+        TypeError: made elsewhere than in :func:`decide`; copies and pickles are made elsewhere.
+    """
 
     reason: Reason
     session: Session | None
+    proof: InitVar[object]
+
+    def __post_init__(self, proof: object) -> None:
+        """Take nothing but this file's own proof."""
+        if proof is not _PROOF:
+            raise TypeError("only core.policy.decide makes an Allow")
+
+    def __reduce_ex__(self, _protocol: object) -> Never:
+        """Refuse to be copied: a copy has passed no decision."""
+        raise TypeError("an Allow is neither copied nor pickled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +72,13 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Forbid:
-    """Signed in, and still not allowed; what is missing is said to the person."""
+    """Signed in, and still not allowed; what is missing is said to the person.
+
+    Attributes:
+        missing: each a phrase: ``one of the roles viewer, editor``.
+        required_roles: every role that the route names, in the order of the file.
+        user_roles: of the person, sorted.
+    """
 
     reason: Reason
     missing: tuple[str, ...] = ()
@@ -58,3 +87,95 @@ class Forbid:
 
 
 Decision = Allow | Challenge | Forbid
+
+_ALLOW_PUBLIC = Allow(Reason.PUBLIC, None, _PROOF)
+_ALLOW_STRANGER = Allow(Reason.OPTIONAL, None, _PROOF)
+_ALLOW_PREFLIGHT = Allow(Reason.PREFLIGHT, None, _PROOF)
+_CHALLENGE = Challenge(Reason.NO_SESSION)
+
+
+def decide(access: Access | Preflight, session: Session | None, now: float) -> Decision:
+    """Decide whether a request may pass.
+
+    Args:
+        access: what the route demands; ``Preflight.PASS`` demands nothing (contract §2, ``preflight``).
+        session: the live session, or None. On public routes it is ignored.
+        now: Unix seconds; a session at or after its end is none, whatever the store said.
+
+    Returns:
+        Never raises.
+    """
+    if isinstance(access, Public):
+        return _ALLOW_PUBLIC
+    if isinstance(access, Preflight):
+        return _ALLOW_PREFLIGHT if access is Preflight.PASS else _CHALLENGE
+    if session is None or session.expires_at <= now:
+        return _ALLOW_STRANGER if isinstance(access, Optional) else _CHALLENGE
+    if isinstance(access, Conditions):
+        unmet = _unmet(access, session.identity)
+        return unmet if unmet is not None else Allow(Reason.CONDITIONS_MET, session, _PROOF)
+    return Allow(Reason.OPTIONAL if isinstance(access, Optional) else Reason.AUTHENTICATED, session, _PROOF)
+
+
+def decide_preflight(route: Route, session: Session | None, now: float) -> Decision:
+    """Decide about a CORS preflight for ``route``: it passes without a session where the route says so.
+
+    The Allow holds no session: a preflight carries no credentials (Fetch §3.3.5), so no identity is sent with it. Where
+    the route does not say so, the preflight is a request like any other.
+    """
+    if route.preflight is Preflight.PASS and route.access is not PUBLIC:
+        return decide(Preflight.PASS, None, now)
+    return decide(route.access, session, now)
+
+
+def _unmet(access: Conditions, identity: Identity) -> Forbid | None:
+    """Return what is missing, all of it, or None when every condition holds."""
+    roles = identity.roles
+    if (
+        roles.issuperset(access.all_roles)
+        and (not access.any_role or not roles.isdisjoint(access.any_role))
+        and (not access.any_group or not identity.groups.isdisjoint(access.any_group))
+        and all(_holds(condition, identity) for condition in access.claims)
+    ):
+        return None
+    lacking = [
+        *_lacking_roles(access, identity),
+        *_lacking_groups(access, identity),
+        *_lacking_claims(access, identity),
+    ]
+    return Forbid(
+        reason=lacking[0][0],
+        missing=tuple(phrase for _, phrase in lacking),
+        required_roles=tuple(dict.fromkeys(access.any_role + access.all_roles)),
+        user_roles=tuple(sorted(roles)),
+    )
+
+
+def _holds(condition: ClaimCondition, identity: Identity) -> bool:
+    value = claim_value(identity.claims, condition.name)
+    return value is not None and any(pattern.matches(value) for pattern in condition.any_of)
+
+
+_Lack = tuple[Reason, str]
+
+
+def _lacking_roles(access: Conditions, identity: Identity) -> list[_Lack]:
+    lacking = [(Reason.ROLE_MISSING, f"the role {role}") for role in access.all_roles if role not in identity.roles]
+    if access.any_role and identity.roles.isdisjoint(access.any_role):
+        lacking.append((Reason.ROLE_MISSING, _one_of("role", access.any_role)))
+    return lacking
+
+
+def _lacking_groups(access: Conditions, identity: Identity) -> list[_Lack]:
+    if access.any_group and identity.groups.isdisjoint(access.any_group):
+        return [(Reason.GROUP_MISSING, _one_of("group", access.any_group))]
+    return []
+
+
+def _lacking_claims(access: Conditions, identity: Identity) -> list[_Lack]:
+    unmet = (condition for condition in access.claims if not _holds(condition, identity))
+    return [(Reason.CLAIM_MISMATCH, f"the attribute {condition}") for condition in unmet]
+
+
+def _one_of(kind: str, names: tuple[str, ...]) -> str:
+    return f"the {kind} {names[0]}" if len(names) == 1 else f"one of the {kind}s {', '.join(names)}"

@@ -7,7 +7,8 @@ way only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,6 +18,29 @@ Scheme = Literal["http", "https"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order of the wire; names in the spelling of the wire, values without surrounding space."""
+
+MAX_KNOWN_NAMES = 1024
+"""Spellings of field names that are remembered with their lower case; clients invent names, memory does not grow."""
+
+
+class _LowerCase(dict[bytes, bytes]):
+    """Field names as sent -> in lower case; what browsers send is looked up, not computed."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        lower = name.lower()
+        if len(self) < MAX_KNOWN_NAMES and len(name) <= 64:
+            self[name] = lower
+        return lower
+
+
+_LOWER_CASE = _LowerCase()
+
+
+class PeerTrust(Enum):
+    """Whether the connection's other end is in ``server.trusted_proxies``."""
+
+    TRUSTED = "trusted"
+    UNTRUSTED = "untrusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +62,25 @@ class RequestHead:
     peer: str
     scheme: Scheme
     version: bytes = b"1.1"
+    _index: dict[bytes, tuple[bytes, ...]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """Return every value of the field ``name`` (given in lower case), in order."""
-        return tuple(value for key, value in self.headers if key.lower() == name)
+        return (self._index or self._indexed()).get(name, ())
 
     def value(self, name: bytes) -> bytes | None:
         """Return the first value of the field ``name`` (given in lower case), or None."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        values = (self._index or self._indexed()).get(name)
+        return values[0] if values else None
+
+    def _indexed(self) -> dict[bytes, tuple[bytes, ...]]:
+        """Index the fields by name, once: a dozen rules ask, and each would walk through all of them."""
+        index: dict[bytes, tuple[bytes, ...]] = {}
+        for name, value in self.headers:
+            lower = _LOWER_CASE[name]
+            index[lower] = (*index[lower], value) if lower in index else (value,)
+        object.__setattr__(self, "_index", index)
+        return index
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +95,8 @@ class Accepted:
         client_address: the browser's address: the peer, or what a trusted proxy says.
         scheme: what the browser used.
         host: what the browser asked, lower case, with the port when it is not the scheme's own.
-        forwarded_for: the chain to send on in X-Forwarded-For, trusted part only.
+        forwarded_for: the chain to send on in X-Forwarded-For, trusted part only; the peer is added after it.
+        peer_trust: whether X-Forwarded-* of this peer pass to the upstream.
     """
 
     head: RequestHead
@@ -71,3 +107,4 @@ class Accepted:
     scheme: Scheme
     host: str
     forwarded_for: tuple[str, ...]
+    peer_trust: PeerTrust = PeerTrust.UNTRUSTED
