@@ -1,0 +1,233 @@
+"""One request to the provider, one bounded answer.
+
+Nothing is kept between two requests: no cookie, no redirect followed, no connection (a pooled one that the provider
+closed meanwhile would lose a password grant or, worse, a rotated refresh token; a handshake per refresh is cheap beside
+that). Nothing of a browser's request is passed on. ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` of the environment
+are honoured, ``~/.netrc`` is not: aiohttp's ``trust_env`` would read both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from proxy import __version__
+from proxy.errors import ProviderUnavailable, SettingsError
+from proxy.oidc.json_object import NotAnObject, parse_json_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from proxy.ports import Clock, Observer
+
+MAX_ANSWER_BYTES = 512 * 1024
+"""Bytes of any answer: discovery has 7 KiB at Keycloak, a token answer 4, a key set with chains 20."""
+
+_SHOWN = 200
+"""Characters of a provider's own words that go into a sentence of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """What came back, whole.
+
+    Attributes:
+        media_type: lower case, without parameters; empty when absent.
+        received_at: our Unix time when the head was there.
+        sent_at: the ``Date`` header in Unix seconds; None when absent or unreadable.
+    """
+
+    url: str
+    status: int
+    media_type: str
+    body: bytes = field(repr=False)
+    received_at: float
+    sent_at: float | None
+
+    @property
+    def clock_difference_s(self) -> float:
+        """Return by how many seconds the provider's clock is ahead of ours; 0 when it does not say."""
+        return 0.0 if self.sent_at is None else self.sent_at - self.received_at
+
+    def json_object(self) -> dict[str, object]:
+        """Return the body as a JSON object.
+
+        Raises:
+            ProviderUnavailable: it is none (an error page of something in between, mostly).
+        """
+        try:
+            return parse_json_object(self.body)
+        except NotAnObject as fault:
+            sentence = f"{self.url} answers {self.status} with {self.media_type or 'no media type'}, {fault}"
+            raise ProviderUnavailable(sentence) from fault
+
+
+def shown(text: object) -> str:
+    """Return a provider's words so that they can stand in a log line: printable, short."""
+    printable = "".join(character if character.isprintable() else " " for character in str(text))
+    return printable if len(printable) <= _SHOWN else printable[:_SHOWN] + "…"
+
+
+class HttpClient:
+    """Speaks HTTP with one provider; bounded in time and size."""
+
+    def __init__(self, *, clock: Clock, observer: Observer, timeout_s: float, ca_file: Path | None) -> None:
+        """Prepare; opens nothing yet.
+
+        Args:
+            timeout_s: seconds for the whole exchange.
+            ca_file: PEM certificates to trust *instead of* the system's; None: the system's.
+
+        Raises:
+            SettingsError: the CA file cannot be read.
+        """
+        self._clock = clock
+        self._observer = observer
+        self._timeout_s = timeout_s
+        self._tls = _tls_context(ca_file)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, operation: str, url: str, *, headers: Mapping[str, str] | None = None) -> ProviderAnswer:
+        """GET. ``operation`` is the label of the metric.
+
+        Raises:
+            ProviderUnavailable: no connection, no answer in time, a redirect, or a body over MAX_ANSWER_BYTES.
+        """
+        return await self._exchange(operation, "GET", url, body=None, headers=headers or {})
+
+    async def post_form(
+        self, operation: str, url: str, *, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> ProviderAnswer:
+        """POST a form in UTF-8; raises as :meth:`get`."""
+        typed = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return await self._exchange(operation, "POST", url, body=urlencode(form).encode(), headers=typed)
+
+    async def _exchange(
+        self, operation: str, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str]
+    ) -> ProviderAnswer:
+        started = self._clock.monotonic()
+        outcome = "unreachable"
+        try:
+            answer = await self._send(method, url, body=body, headers=headers)
+            outcome = _outcome(answer.status)
+        except TimeoutError as fault:
+            raise ProviderUnavailable(f"{url} did not answer within {self._timeout_s:g} s") from fault
+        except (aiohttp.ClientError, OSError, ValueError) as fault:
+            raise ProviderUnavailable(f"{url} cannot be reached: {_why(fault)}") from fault
+        finally:
+            self._observer.provider_call(operation, outcome, self._clock.monotonic() - started)
+        _refuse_redirect(answer)
+        return answer
+
+    async def _send(self, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str]) -> ProviderAnswer:
+        route = _route(url)
+        async with (
+            asyncio.timeout(self._timeout_s),
+            self._open_session().request(
+                method,
+                URL(url, encoded=True),
+                data=body,
+                headers={**headers, **route.request_headers},
+                allow_redirects=False,
+                proxy=route.proxy,
+                proxy_headers=route.proxy_headers,
+            ) as response,
+        ):
+            received_at = self._clock.now()
+            return ProviderAnswer(
+                url=url,
+                status=response.status,
+                media_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                body=await _bounded_body(response),
+                received_at=received_at,
+                sent_at=_instant(response.headers.get("Date")),
+            )
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True, limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # Identity, so that a small answer cannot unfold into a large one.
+                headers={"User-Agent": f"sidegate/{__version__}", "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=False,
+            )
+        return self._session
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How a URL is reached: straight, or by a proxy of the environment."""
+
+    proxy: str | None = None
+    proxy_headers: Mapping[str, str] | None = None
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _route(url: str) -> _Route:
+    """Read the environment anew each time: it is cheap."""
+    target = URL(url)
+    proxy = getproxies().get(target.scheme)
+    if not proxy or proxy_bypass(target.host or ""):
+        return _Route()
+    address = URL(proxy)
+    if address.user is None:
+        return _Route(proxy=proxy)
+    authorization = {"Proxy-Authorization": aiohttp.encode_basic_auth(address.user, address.password or "")}
+    bare = str(address.with_user(None))
+    # By CONNECT the proxy reads the header of its own request, without CONNECT that of ours.
+    if target.scheme == "https":
+        return _Route(proxy=bare, proxy_headers=authorization)
+    return _Route(proxy=bare, request_headers=authorization)
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except (OSError, ssl.SSLError) as fault:
+        raise SettingsError(f"keycloak.ca_file: {ca_file} holds no certificate that can be read: {fault}") from fault
+
+
+async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ProviderUnavailable(f"{response.url} answers with more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
+def _refuse_redirect(answer: ProviderAnswer) -> None:
+    if 300 <= answer.status < 400:
+        raise ProviderUnavailable(f"{answer.url} answers with a redirect ({answer.status}), which is not followed")
+
+
+def _outcome(status: int) -> str:
+    return {2: "ok", 4: "refused"}.get(status // 100, "failed")
+
+
+def _why(fault: Exception) -> str:
+    return shown(str(fault) or type(fault).__name__)
+
+
+def _instant(date: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except (ValueError, OverflowError):
+        return None

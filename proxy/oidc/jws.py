@@ -1,0 +1,235 @@
+"""Compact JWS: parse strictly, verify with a key of the provider; RFC 7515, 7518, 8037, 8725.
+
+The cryptography is PyJWT's and ``cryptography``'s; what is ours is what may be asked of them: a table of asymmetric
+algorithms, each with the one type of key and curve that it takes. ``none`` and the HMAC family are not in the table,
+so no setting can allow them. Keys come from the provider's key set alone: ``jku``, ``x5u``, ``jwk`` and ``x5c`` of a
+header are never looked at, and ``crit`` is refused, for we understand no extension (RFC 7515 §4.1.11).
+
+Stable reason words: ``too_large``, ``malformed``, ``critical_header``, ``algorithm_not_allowed``, ``no_fitting_key``,
+``unknown_key``, ``wrong_signature``.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import PyJWTError
+
+from proxy.errors import TokenRejected
+from proxy.oidc.json_object import NotAnObject, parse_json_object
+from proxy.ports import VerifiedJws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+MAX_TOKEN_LENGTH = 64 * 1024
+"""Characters of a compact JWS; Keycloak's tokens have 1.5 KiB, with hundreds of groups 20."""
+
+MAX_HEADER_LENGTH = 4 * 1024
+"""Characters of the encoded header: alg, typ, kid, seldom a certificate chain."""
+
+MIN_RSA_BITS = 2048
+"""RFC 7518 §3.3."""
+
+MAX_RSA_BITS = 8192
+"""A longer key costs more than 1 ms a signature; nobody uses one."""
+
+_Fits = "Callable[[object], bool]"
+
+
+def _is_rsa(key: object) -> bool:
+    return isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS
+
+
+def _is_on(curve: type[ec.EllipticCurve]) -> Callable[[object], bool]:
+    return lambda key: isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, curve)
+
+
+def _is_edwards(key: object) -> bool:
+    return isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey))
+
+
+KEY_OF_ALGORITHM: Mapping[str, Callable[[object], bool]] = {
+    "RS256": _is_rsa,
+    "RS384": _is_rsa,
+    "RS512": _is_rsa,
+    "PS256": _is_rsa,
+    "PS384": _is_rsa,
+    "PS512": _is_rsa,
+    "ES256": _is_on(ec.SECP256R1),
+    "ES384": _is_on(ec.SECP384R1),
+    "ES512": _is_on(ec.SECP521R1),
+    "EdDSA": _is_edwards,
+}
+"""Every algorithm that can be allowed, and the key it takes (RFC 7518 §3.1, RFC 8037 §3.1): asymmetric only."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A public key of the provider.
+
+    Attributes:
+        algorithms: the algorithms that it may verify: those its type allows, or the one that its ``alg`` names.
+    """
+
+    kid: str | None
+    algorithms: frozenset[str]
+    key: Any = field(repr=False)  # PyJWT's own union of key classes, different in each of its releases
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedJws:
+    """A compact JWS whose form is right and whose signature nobody has looked at yet."""
+
+    header: Mapping[str, object]
+    payload: Mapping[str, object] = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def algorithm(self) -> str:
+        """Return ``alg``, or the empty text, which no table holds."""
+        algorithm = self.header.get("alg")
+        return algorithm if isinstance(algorithm, str) else ""
+
+    @property
+    def kid(self) -> str | None:
+        """Return ``kid``; a string or absent, :func:`parse_jws` saw to it."""
+        kid = self.header.get("kid")
+        return kid if isinstance(kid, str) else None
+
+
+def parse_jws(compact: str, *, allowed: Collection[str]) -> ParsedJws:
+    """Take a compact JWS apart (RFC 7515 §5.2 steps 1 to 7).
+
+    Args:
+        allowed: ``signing_algorithms`` of the settings; what is not in :data:`KEY_OF_ALGORITHM` stays refused.
+
+    Raises:
+        TokenRejected: ``too_large``, ``malformed``, ``critical_header`` or ``algorithm_not_allowed``.
+    """
+    header, payload, signature = _segments(compact)
+    parsed = ParsedJws(
+        header=_json_segment(header),
+        payload=_json_segment(payload),
+        signing_input=compact[: compact.rindex(".")].encode(),
+        signature=_decoded(signature),
+    )
+    _require_plain_header(parsed.header)
+    if parsed.algorithm not in KEY_OF_ALGORITHM or parsed.algorithm not in allowed:
+        raise TokenRejected(f"alg {parsed.header.get('alg')!r} is not allowed here", reason="algorithm_not_allowed")
+    return parsed
+
+
+def verify_jws(parsed: ParsedJws, keys: Iterable[SigningKey]) -> VerifiedJws:
+    """Return header and payload when one of the keys made the signature (RFC 7515 §5.2 step 8).
+
+    Raises:
+        TokenRejected: ``no_fitting_key`` when none of the keys is for this algorithm, else ``wrong_signature``.
+    """
+    fitting = [key for key in keys if parsed.algorithm in key.algorithms]
+    if not fitting:
+        raise TokenRejected(f"no key of the provider is for {parsed.algorithm}", reason="no_fitting_key")
+    if not any(_made_by(key, parsed) for key in fitting):
+        raise TokenRejected("the signature is not the provider's", reason="wrong_signature")
+    return VerifiedJws(header=parsed.header, payload=parsed.payload)
+
+
+def own_payload(compact: str) -> Mapping[str, object]:
+    """Return the payload of a token that *we* verified and stored ourselves; looks at no signature.
+
+    Only for ID tokens out of our own sealed session, never for what comes from outside. Empty when unreadable.
+    """
+    try:
+        return _json_segment(_segments(compact)[1])
+    except TokenRejected:
+        return {}
+
+
+def key_from_jwk(jwk: Mapping[str, object], *, allowed: Collection[str]) -> SigningKey | None:
+    """Return a key of a key set, or None when it is not for us (RFC 7517 §4, §5: what is not understood is skipped).
+
+    Not for us: ``use`` other than ``sig``, ``key_ops`` without ``verify``, an ``alg``, type or curve not allowed, a
+    key that is broken, an RSA key that is too short or too long.
+    """
+    if jwk.get("use", "sig") != "sig" or not _may_verify(jwk.get("key_ops", ["verify"])):
+        return None
+    key = _public_key(jwk)
+    algorithms = frozenset(name for name, fits in KEY_OF_ALGORITHM.items() if name in allowed and fits(key))
+    if "alg" in jwk:
+        algorithms &= {jwk["alg"]} if isinstance(jwk["alg"], str) else set()
+    kid = jwk.get("kid")
+    if not algorithms or not isinstance(kid, str | None):
+        return None
+    return SigningKey(kid=kid, algorithms=algorithms, key=key)
+
+
+def _may_verify(operations: object) -> bool:
+    return isinstance(operations, list) and "verify" in operations
+
+
+_PUBLIC_MEMBERS = {"RSA": ("RS256", ("n", "e")), "EC": ("ES256", ("crv", "x", "y")), "OKP": ("EdDSA", ("crv", "x"))}
+"""Per ``kty``: an algorithm whose reader understands it, and the public members; a private one is not even read."""
+
+
+def _public_key(jwk: Mapping[str, object]) -> object:
+    """Return the public key object, or None when it is broken or of no known type."""
+    kty = jwk.get("kty")
+    if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS:
+        return None
+    reader, names = _PUBLIC_MEMBERS[kty]
+    members = {name: jwk.get(name) for name in names}
+    if not all(isinstance(value, str) and len(value) <= MAX_RSA_BITS for value in members.values()):
+        return None
+    try:
+        return _ALGORITHMS[reader].from_jwk({"kty": kty, **members})
+    except (PyJWTError, ValueError, TypeError, KeyError):
+        return None
+
+
+_ALGORITHMS = get_default_algorithms()
+
+
+def _made_by(key: SigningKey, parsed: ParsedJws) -> bool:
+    return bool(_ALGORITHMS[parsed.algorithm].verify(parsed.signing_input, key.key, parsed.signature))
+
+
+def _segments(compact: str) -> tuple[str, str, str]:
+    if len(compact) > MAX_TOKEN_LENGTH:
+        raise TokenRejected(f"longer than {MAX_TOKEN_LENGTH} characters", reason="too_large")
+    parts = compact.split(".")
+    if len(parts) != len(("header", "payload", "signature")) or not all(parts):
+        raise TokenRejected("not three segments with dots between", reason="malformed")
+    if len(parts[0]) > MAX_HEADER_LENGTH:
+        raise TokenRejected(f"its header is longer than {MAX_HEADER_LENGTH} characters", reason="too_large")
+    return parts[0], parts[1], parts[2]
+
+
+def _decoded(segment: str) -> bytes:
+    """Decode base64url without padding, and only its one canonical spelling (RFC 7515 §2, RFC 4648 §3.5)."""
+    try:
+        decoded = urlsafe_b64decode(segment.encode("ascii") + b"=" * (-len(segment) % 4))
+    except (Base64Error, ValueError) as fault:
+        raise TokenRejected("a segment is not base64url", reason="malformed") from fault
+    if urlsafe_b64encode(decoded).rstrip(b"=").decode() != segment:
+        raise TokenRejected("a segment is not canonical base64url", reason="malformed")
+    return decoded
+
+
+def _json_segment(segment: str) -> dict[str, object]:
+    try:
+        return parse_json_object(_decoded(segment))
+    except NotAnObject as fault:
+        raise TokenRejected(f"a segment is {fault}", reason="malformed") from fault
+
+
+def _require_plain_header(header: Mapping[str, object]) -> None:
+    if "crit" in header:
+        raise TokenRejected("crit names extensions that must be understood; we know none", reason="critical_header")
+    if "b64" in header or not isinstance(header.get("kid"), str | None):
+        raise TokenRejected("its header is not that of a plain JWS", reason="malformed")

@@ -1,0 +1,240 @@
+"""One client at one identity provider: ``ports.Provider``, put together from the other files of this room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from proxy.core.id_token import NO_NONCE
+from proxy.core.identity import IdentityRules
+from proxy.core.tokens import GrantRefusal
+from proxy.errors import ClientMisconfigured, ProviderUnavailable, TokenRejected
+from proxy.oidc.fetched import Fetched, Surroundings
+from proxy.oidc.grants import ClaimsSource, GrantRules, GrantVerifier
+from proxy.oidc.http_client import HttpClient, shown
+from proxy.oidc.jwks import KEYS_EVERY_S, FetchBudgets, KeySet, KeyStore, fetch_keys
+from proxy.oidc.metadata import METADATA_EVERY_S, Addresses, Endpoints, fetch_metadata, metadata_by_hand
+from proxy.oidc.token_endpoint import TokenAnswer, TokenEndpoint, parse_error
+from proxy.oidc.userinfo import Userinfo
+from proxy.ports import ProviderMetadata, Readiness
+from proxy.tasks import TaskOwner
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from proxy.core.id_token import Nonce
+    from proxy.core.secret import Secret
+    from proxy.core.session import Session
+    from proxy.core.tokens import Grant
+    from proxy.oidc.client_auth import ClientAuthentication
+    from proxy.oidc.http_client import ProviderAnswer
+    from proxy.ports import Clock, Observer, VerifiedJws
+
+MAX_WAITING = 1000
+"""Answers of refreshes that wait for keys or userinfo, at most; the oldest goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderOptions:
+    """The slice of the settings that this room uses (contract §2, ``keycloak``).
+
+    Attributes:
+        issuer: exact ``iss`` of tokens.
+        internal_url: where this process reaches the issuer; None: the same.
+        authentication: how the client proves itself.
+        claims_from: the most important source first.
+        trusted_audiences: others who may stand in ``aud`` of an ID token beside us.
+        signing_algorithms: of ID and logout tokens; what is not asymmetric stays refused.
+        ca_file: PEM certificates to trust instead of the system's.
+        timeout_s: seconds for each call.
+    """
+
+    issuer: str
+    client_id: str
+    authentication: ClientAuthentication
+    internal_url: str | None = None
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    claims_from: tuple[ClaimsSource, ...] = (ClaimsSource.ID_TOKEN, ClaimsSource.ACCESS_TOKEN)
+    trusted_audiences: frozenset[str] = frozenset()
+    signing_algorithms: frozenset[str] = frozenset({"RS256"})
+    username_claim: str = "preferred_username"
+    ca_file: Path | None = None
+    timeout_s: float = 10.0
+
+
+class OpenIdProvider:
+    """See ``ports.Provider`` for what each method promises."""
+
+    def __init__(
+        self,
+        options: ProviderOptions,
+        *,
+        clock: Clock,
+        observer: Observer,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Put the parts together; nothing is asked before :meth:`start`.
+
+        Raises:
+            SettingsError: the CA file cannot be read.
+        """
+        self._options = options
+        self._addresses = Addresses(
+            issuer=options.issuer, internal_url=options.internal_url, endpoints=options.endpoints
+        )
+        self._by_hand = metadata_by_hand(self._addresses)
+        self._http = HttpClient(clock=clock, observer=observer, timeout_s=options.timeout_s, ca_file=options.ca_file)
+        self._tasks = TaskOwner(lambda fault: observer.error(f"provider: {fault!r}"))
+        around = Surroundings(clock=clock, observer=observer, tasks=self._tasks, sleep=sleep)
+        self._metadata = Fetched("metadata", self._fetch_metadata, every_s=METADATA_EVERY_S, surroundings=around)
+        self._keys = Fetched("keys", self._fetch_keys, every_s=KEYS_EVERY_S, surroundings=around)
+        self._key_store = KeyStore(self._keys, FetchBudgets(clock), allowed=options.signing_algorithms)
+        self._endpoint = TokenEndpoint(
+            self._http, authentication=options.authentication, issuer=options.issuer, scopes=options.scopes
+        )
+        self._grants = self._grant_verifier()
+        self._waiting: OrderedDict[Secret, TokenAnswer] = OrderedDict()
+
+    async def start(self) -> None:
+        """Begin to fetch metadata and keys in the background; returns at once, whether the provider is there or not."""
+        _ = self._tasks.start(self._metadata.keep_fresh())
+        _ = self._tasks.start(self._keep_keys_fresh())
+
+    async def close(self) -> None:
+        """End the background work and let go of the connections."""
+        await self._tasks.close()
+        await self._http.close()
+
+    def readiness(self) -> Readiness:
+        """Ready once metadata and keys were had; from then on ready, naming what is away."""
+        is_ready = self._current_metadata() is not None and self._keys.value is not None
+        # With every endpoint by hand, discovery is a courtesy: its absence is nothing to report.
+        watched: tuple[Fetched[ProviderMetadata] | Fetched[KeySet], ...] = (self._metadata, self._keys)
+        if self._by_hand is not None:
+            watched = (self._keys,)
+        troubled = next((part for part in watched if part.trouble is not None), None)
+        if troubled is not None:
+            return Readiness(is_ready=is_ready, detail=troubled.trouble or "", since=troubled.since)
+        detail = "ok" if is_ready else "waiting for the provider's first metadata and keys"
+        return Readiness(is_ready=is_ready, detail=detail, since=self._keys.since)
+
+    def metadata(self) -> ProviderMetadata:
+        """Return the metadata: discovery's, or those by hand when they are complete."""
+        found = self._current_metadata()
+        if found is None:
+            raise ProviderUnavailable(self._metadata.trouble or "the provider's metadata were not had yet")
+        return found
+
+    async def password_grant(self, username: str, password: Secret, otp: Secret | None) -> Grant | GrantRefusal:
+        """RFC 6749 §4.3."""
+        url = self.metadata().token_endpoint
+        answer = await self._endpoint.password(url, username=username, password=password, otp=otp)
+        return await self._of_login(answer, NO_NONCE)
+
+    async def exchange_code(
+        self, code: Secret, *, code_verifier: Secret, redirect_uri: str, nonce: str
+    ) -> Grant | GrantRefusal:
+        """RFC 6749 §4.1.3, RFC 7636 §4.5, OIDC Core 1.0 §3.1.3."""
+        url = self.metadata().token_endpoint
+        answer = await self._endpoint.code(url, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
+        return await self._of_login(answer, nonce)
+
+    async def refresh(self, session: Session) -> Grant | GrantRefusal:
+        """RFC 6749 §6, OIDC Core 1.0 §12.2.
+
+        With rotation the old refresh token is spent once the provider answered. When keys or userinfo cannot be had at
+        that moment, the answer waits here, and the next try goes on with it instead of asking again.
+        """
+        spent = session.tokens.refresh_token
+        if spent is None:
+            return GrantRefusal.INVALID_GRANT
+        metadata = self.metadata()
+        answer = self._waiting.get(spent) or await self._endpoint.refresh(metadata.token_endpoint, refresh_token=spent)
+        if isinstance(answer, GrantRefusal):
+            return answer
+        self._let_wait(spent, answer)
+        try:
+            grant = await self._grants.of_refresh(answer, session, userinfo_url=metadata.userinfo_endpoint)
+        except TokenRejected:
+            self._waiting.pop(spent, None)
+            raise
+        self._waiting.pop(spent, None)
+        return grant
+
+    async def end_session(self, tokens_of: Session) -> None:
+        """POST the refresh token to the end-session endpoint as Keycloak has it; a provider that does not understand
+        that, or has no such endpoint, gets it at its revocation endpoint (RFC 7009). Nothing to do without a token.
+        """
+        token = tokens_of.tokens.refresh_token
+        if token is None:
+            return
+        metadata = self.metadata()
+        end_session, revocation = metadata.end_session_endpoint_internal, metadata.revocation_endpoint
+        if end_session is not None and _has_ended(await self._endpoint.end_session(end_session, refresh_token=token)):
+            return
+        if revocation is not None:
+            _has_ended(await self._endpoint.revoke(revocation, refresh_token=token))
+
+    async def verify(self, compact: str, *, purpose: str, peer: str = "") -> VerifiedJws:
+        """RFC 7515 §5.2; claims are the caller's."""
+        return await self._key_store.verify(compact, purpose=purpose, peer=peer)
+
+    async def _of_login(self, answer: TokenAnswer | GrantRefusal, nonce: Nonce) -> Grant | GrantRefusal:
+        if isinstance(answer, GrantRefusal):
+            return answer
+        return await self._grants.of_login(answer, nonce=nonce, userinfo_url=self.metadata().userinfo_endpoint)
+
+    def _let_wait(self, spent: Secret, answer: TokenAnswer) -> None:
+        self._waiting[spent] = answer
+        while len(self._waiting) > MAX_WAITING:
+            self._waiting.popitem(last=False)
+
+    def _current_metadata(self) -> ProviderMetadata | None:
+        return self._metadata.value or self._by_hand
+
+    def _fetch_metadata(self) -> Awaitable[ProviderMetadata]:
+        return fetch_metadata(self._http, self._addresses)
+
+    async def _fetch_keys(self) -> KeySet:
+        return await fetch_keys(self._http, self.metadata().jwks_uri, allowed=self._options.signing_algorithms)
+
+    async def _keep_keys_fresh(self) -> None:
+        if self._by_hand is None:
+            await self._metadata.had()
+        await self._keys.keep_fresh()
+
+    def _grant_verifier(self) -> GrantVerifier:
+        options = self._options
+        identity = IdentityRules(
+            issuer=options.issuer, client_id=options.client_id, username_claim=options.username_claim
+        )
+        rules = GrantRules(
+            identity=identity, claims_from=options.claims_from, trusted_audiences=options.trusted_audiences
+        )
+        userinfo = Userinfo(self._http, self._key_store, issuer=options.issuer, client_id=options.client_id)
+        return GrantVerifier(self._key_store, userinfo, rules=rules)
+
+
+_NOT_UNDERSTOOD = frozenset({"invalid_request", "unsupported_token_type"})
+
+
+def _has_ended(answer: ProviderAnswer) -> bool:
+    """Say whether the provider ended what the refresh token belongs to; False: it does not do it this way.
+
+    Raises:
+        ProviderUnavailable, ClientMisconfigured
+    """
+    if answer.status == 204:
+        return True
+    if answer.status in {200, 404, 405} or (answer.status == 400 and answer.media_type != "application/json"):
+        return False
+    error, description = parse_error(answer)
+    if error == "invalid_grant":
+        return True
+    if error in _NOT_UNDERSTOOD:
+        return False
+    raise ClientMisconfigured(f"{answer.url} refuses this client: {shown(error)}: {shown(description)}")
