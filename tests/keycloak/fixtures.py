@@ -1,0 +1,24 @@
+"""The session's Keycloak, for every test that asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.keycloak.distribution import missing_programs
+from tests.keycloak.server import KeycloakServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeycloakServer]:
+    """One real Keycloak for the run: a test makes its own client and users, and undoes what it does to a realm."""
+    if missing := missing_programs():
+        pytest.skip(f"Keycloak needs: apt-get install {missing}")
+    server = KeycloakServer(tmp_path_factory.mktemp("keycloak"))
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,61 @@
+"""One running Keycloak on its own copy of the seeded database."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from tests.keycloak.admin import KeycloakAdmin
+from tests.keycloak.distribution import seeded
+from tests.keycloak.launch import Ports, launch, wait_until_ready
+from tests.support.processes import Program, ProgramError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.keycloak.distribution import Seeded
+
+
+class KeycloakServer:
+    """A server of the realms ``acme``, ``rotating`` and ``guarded``; administrator ``admin``/``admin``."""
+
+    def __init__(self, folder: Path) -> None:
+        """Copy the seeded database into ``folder``; nothing runs before ``start``."""
+        self._seeded: Seeded = seeded()
+        self._folder = folder
+        shutil.copy(self._seeded.database, folder / self._seeded.database.name)
+        self._ports = Ports.free()
+        self._program: Program | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens; also the start of every issuer, as long as no ``--hostname`` says otherwise."""
+        return f"http://127.0.0.1:{self._ports.http}"
+
+    @property
+    def admin(self) -> KeycloakAdmin:
+        """The administrator."""
+        return KeycloakAdmin(self.base_url)
+
+    def issuer(self, realm: str = "acme") -> str:
+        """``iss`` of the tokens of a realm."""
+        return f"{self.base_url}/realms/{realm}"
+
+    def start(self, *arguments: str) -> None:
+        """Start and return when it is ready; ``arguments`` are runtime options such as ``--hostname=...``."""
+        if self._program is not None:
+            raise ProgramError("this Keycloak runs already")
+        options = {"JAVA_OPTS_APPEND": f"-XX:SharedArchiveFile={self._seeded.archive}"}
+        self._program = launch(self._seeded.home, self._folder, ports=self._ports, arguments=arguments, env=options)
+        wait_until_ready(self._program, self._ports)
+
+    def stop(self) -> None:
+        """End it; sessions stay in the database."""
+        if self._program is not None:
+            self._program.end()
+            self._program = None
+
+    def restart_with(self, *arguments: str) -> None:
+        """Stop, and start on the same ports and database with these options; without any to go back."""
+        self.stop()
+        self.start(*arguments)
