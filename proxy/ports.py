@@ -134,6 +134,15 @@ OWN_HEADERS = (OWN_REQUEST_ID, OWN_ADDRESS, OWN_SCHEME)
 """Fields by which the gate tells the own pages who calls."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks for an own page, as the gate says in :data:`OWN_HEADERS`; ``scheme`` is what the browser used."""
+
+    request_id: str
+    address: str
+    scheme: str
+
+
 class Gatekeeper(Protocol):
     """The gate as the data path sees it."""
 
@@ -151,7 +160,12 @@ class LiveStreams(Protocol):
     """Open streams of sessions: WebSockets and answers still being sent."""
 
     def opened(self, key: SessionKey, close: Callable[[EndCause], None]) -> Callable[[], None]:
-        """Register a stream; returns what to call when it ended by itself. ``close`` is called once, in the loop."""
+        """Register a stream; returns what to call when it ended by itself. ``close`` is called once, in the loop; soon
+        after this call when the session ended a moment ago.
+
+        Raises:
+            StoreFull: at the cap: a stream that nobody could close is not opened.
+        """
 
     def session_ended(self, key: SessionKey, cause: EndCause) -> int:
         """Close every stream of the session; returns how many."""
@@ -248,8 +262,10 @@ class Refresher(Protocol):
     """Keep the tokens of a session fresh."""
 
     def ready(self, session: Session) -> bool:
-        """Say at once whether the access token can carry a request now (starts an early refresh in the background
-        when it is soon over).
+        """Say at once whether the request may go on with this session as it is.
+
+        False means: await :meth:`fresh`. That is so when the access token is over, and also when it is soon over and
+        nobody refreshes it yet: then :meth:`fresh` starts the refresh in the background and returns at once.
         """
 
     async def fresh(self, cookie_value: Secret, session: Session) -> Session | None:
@@ -260,6 +276,7 @@ class Refresher(Protocol):
         Raises:
             ProviderUnavailable: the token is over and the provider is away: the session is kept.
             StoreUnavailable
+            Draining: the process ends before the refresh did.
         """
 
 

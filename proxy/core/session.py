@@ -27,6 +27,11 @@ def session_key(cookie_value: Secret) -> SessionKey:
     return SessionKey(sha256(cookie_value.reveal().encode()).hexdigest())
 
 
+def subject_hash(issuer: str, subject: str) -> str:
+    """Return what a tombstone keeps of a person: SHA-256 of issuer and subject, hex; enough to know them again."""
+    return sha256(f"{issuer}\0{subject}".encode(errors="surrogatepass")).hexdigest()
+
+
 class LoginOrigin(StrEnum):
     """How the session was made, which decides how it ends at the provider."""
 

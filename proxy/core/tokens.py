@@ -21,6 +21,7 @@ class TokenSet:
     Attributes:
         access_expires_at: None when the answer named no ``expires_in`` (RFC 6749 §5.1 only recommends it).
         refresh_expires_at: None when it does not expire by itself, or nobody said (Keycloak's ``refresh_expires_in``).
+        is_final: the provider's session ends with these tokens: a refresh gives no longer life (``core.refresh``).
     """
 
     access_token: Secret
@@ -29,6 +30,7 @@ class TokenSet:
     obtained_at: float
     access_expires_at: float | None
     refresh_expires_at: float | None
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

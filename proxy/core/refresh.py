@@ -1,0 +1,107 @@
+"""When tokens are refreshed: pure rules, the time is an argument.
+
+::
+
+    obtained_at                            SOON      DUE  end
+        |----------- FRESH ------------------|---------|---|------ DUE (or OVER without a refresh token)
+                                             lead_s    skew_s
+
+The end is that of the access token; when nobody said it, that of the refresh token, because the session ends with it;
+when nobody said that either, the tokens are always FRESH.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.core.tokens import TokenSet
+
+ROUNDING_S = 1.5
+"""Seconds by which two ends may differ and still be the same: ``expires_in`` has whole seconds, rounded up."""
+
+SKEW_SHARE = 0.1
+"""Share of a token's life that ``skew_s`` may take at most, so that a token of a few seconds is of use at all."""
+
+
+class RefreshVerdict(StrEnum):
+    """What the tokens need before a request may use them."""
+
+    FRESH = "fresh"
+    """Nothing."""
+    SOON = "soon"
+    """They carry this request; a refresh should begin in the background."""
+    DUE = "due"
+    """A refresh must end first."""
+    OVER = "over"
+    """The access token is over and no refresh token is left to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPolicy:
+    """How early tokens are refreshed.
+
+    Attributes:
+        lead_s: seconds before the end (``sessions.refresh_before_expiry``); half the token's life when that is less.
+        skew_s: seconds before the end from which on the token is not sent any more, because it would be over on
+            arrival; a tenth of its life when that is less.
+    """
+
+    lead_s: float = 60.0
+    skew_s: float = 2.0
+
+
+def refresh_verdict(tokens: TokenSet, now: float, policy: RefreshPolicy) -> RefreshVerdict:
+    """Say whether the access token can carry a request, and what is to be done for the next.
+
+    Args:
+        tokens: of the session.
+        now: Unix time in seconds.
+        policy: how early.
+
+    Returns:
+        OVER only when no refresh token is left to try; never raises.
+
+    Source: RFC 6749 §1.5, §5.1 (``expires_in`` counts from the response, not from ``iat``).
+    """
+    end = _end(tokens)
+    if end is None:
+        return RefreshVerdict.FRESH
+    if not _can_refresh(tokens, now):
+        return RefreshVerdict.OVER if now >= end else RefreshVerdict.FRESH
+    life = max(end - tokens.obtained_at, 0.0)
+    if now >= end - min(policy.skew_s, life * SKEW_SHARE):
+        return RefreshVerdict.DUE
+    if now >= end - min(policy.lead_s, life / 2) and not tokens.is_final:
+        return RefreshVerdict.SOON
+    return RefreshVerdict.FRESH
+
+
+def is_final(old: TokenSet, new: TokenSet) -> bool:
+    """Say whether a refresh from ``old`` to ``new`` has met the end of the provider's session.
+
+    Near that end Keycloak gives an access token that lives as long as the refresh token, and a refresh token that ends
+    when the last one did: ``expires_in`` shrinks with each try. An early refresh would then be made again and again,
+    for nothing. (A realm whose access token and idle time are equal looks alike, but there the end moves on.)
+    """
+    if new.access_expires_at is None or new.refresh_expires_at is None or old.refresh_expires_at is None:
+        return False
+    end_stands_still = new.refresh_expires_at <= old.refresh_expires_at + ROUNDING_S
+    return end_stands_still and new.access_expires_at >= new.refresh_expires_at - ROUNDING_S
+
+
+def access_is_live(tokens: TokenSet, now: float) -> bool:
+    """Say whether the access token is not over yet, as far as anybody said."""
+    return tokens.access_expires_at is None or now < tokens.access_expires_at
+
+
+def _end(tokens: TokenSet) -> float | None:
+    return tokens.refresh_expires_at if tokens.access_expires_at is None else tokens.access_expires_at
+
+
+def _can_refresh(tokens: TokenSet, now: float) -> bool:
+    if tokens.refresh_token is None:
+        return False
+    return tokens.refresh_expires_at is None or now < tokens.refresh_expires_at

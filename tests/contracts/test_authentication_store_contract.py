@@ -1,0 +1,147 @@
+"""What every store of authentication sessions promises; runs once for each factory of ``STORES``."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S
+from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from tests.support.clocks import START, FakeClock
+from tests.support.sessions import make_tab
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from proxy.ports import AuthenticationStore
+
+CAP = 2 * MAX_TABS
+"""Tabs that the stores of this suite hold."""
+
+
+async def _memory(clock: FakeClock) -> tuple[AuthenticationStore, Callable[[], Awaitable[None]]]:
+    async def close() -> None:
+        pass
+
+    return MemoryAuthenticationStore(clock, max_tabs=CAP), close
+
+
+STORES = {"memory": _memory}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[AuthenticationStore]:
+    made, close = await STORES[request.param](clock)
+    yield made
+    await close()
+
+
+async def test_a_tab_is_found_by_its_root_and_state(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "s1"))
+
+    assert await store.peek("r1", "s1") == make_tab("r1", "s1")
+
+
+@pytest.mark.parametrize(("root_id", "state"), [("r2", "s1"), ("r1", "s2"), ("", "s1"), ("r1", "")])
+async def test_a_state_means_nothing_in_another_root(store: AuthenticationStore, root_id: str, state: str) -> None:
+    await store.put(make_tab("r1", "s1"))
+
+    assert await store.peek(root_id, state) is None
+    assert await store.take(root_id, state) is None
+
+
+async def test_a_tab_is_used_once(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "s1"))
+
+    assert await store.take("r1", "s1") == make_tab("r1", "s1")
+    assert await store.take("r1", "s1") is None
+    assert await store.peek("r1", "s1") is None
+
+
+async def test_of_concurrent_takes_one_gets_the_tab(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "s1"))
+
+    answers = await asyncio.gather(*(store.take("r1", "s1") for _ in range(10)))
+
+    assert [answer for answer in answers if answer is not None] == [make_tab("r1", "s1")]
+
+
+async def test_tabs_of_one_root_do_not_disturb_one_another(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "s1"))
+    await store.put(make_tab("r1", "s2"))
+    await store.take("r1", "s1")
+
+    assert await store.peek("r1", "s2") == make_tab("r1", "s2")
+
+
+async def test_a_step_puts_a_new_value_in_the_place_of_the_tab(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "s1"))
+    await store.put(make_tab("r1", "s1", attempts=1))
+
+    assert (await store.take("r1", "s1")).attempts == 1
+    assert await store.take("r1", "s1") is None
+
+
+async def test_an_expired_tab_is_not_there(store: AuthenticationStore, clock: FakeClock) -> None:
+    await store.put(make_tab("r1", "s1"))
+    clock.advance(ROOT_LIFETIME_S - 1)
+    assert await store.peek("r1", "s1") is not None
+    clock.advance(1)
+
+    assert await store.peek("r1", "s1") is None
+    assert await store.take("r1", "s1") is None
+
+
+async def test_a_dropped_root_has_no_tab(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "s1"))
+    await store.put(make_tab("r2", "s1"))
+    await store.drop_root("r1")
+    await store.drop_root("never there")
+
+    assert await store.peek("r1", "s1") is None
+    assert await store.peek("r2", "s1") is not None
+
+
+async def test_above_the_cap_of_a_root_its_oldest_tab_goes(store: AuthenticationStore) -> None:
+    for n in range(MAX_TABS + 1):
+        await store.put(make_tab("r1", f"s{n}"))
+
+    assert await store.peek("r1", "s0") is None
+    assert [await store.peek("r1", f"s{n}") is not None for n in range(1, MAX_TABS + 1)] == [True] * MAX_TABS
+
+
+async def test_a_step_of_a_tab_in_a_full_root_puts_nobody_out(store: AuthenticationStore) -> None:
+    for n in range(MAX_TABS):
+        await store.put(make_tab("r1", f"s{n}"))
+    await store.put(make_tab("r1", "s5", attempts=1))
+
+    assert await store.peek("r1", "s0") is not None
+
+
+async def test_at_the_cap_of_all_the_oldest_root_goes(store: AuthenticationStore) -> None:
+    for n in range(CAP + 1):
+        await store.put(make_tab(f"r{n}", "s"))
+
+    assert await store.peek("r0", "s") is None
+    assert await store.peek("r1", "s") is not None
+    assert await store.peek(f"r{CAP}", "s") is not None
+
+
+async def test_at_the_cap_of_all_what_has_expired_goes_first(store: AuthenticationStore, clock: FakeClock) -> None:
+    await store.put(make_tab("old", "s"))
+    for n in range(CAP - 1):
+        await store.put(replace(make_tab(f"short{n}", "s"), expires_at=START + 10))
+    clock.advance(10)
+
+    await store.put(make_tab("new", "s"))
+
+    assert await store.peek("old", "s") is not None
+    assert await store.peek("new", "s") is not None

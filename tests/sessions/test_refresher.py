@@ -1,0 +1,679 @@
+"""How tokens are kept fresh: one call for many requests, nothing revived, nothing lost, nobody put out by an outage."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from proxy.core.identity import Identity
+from proxy.core.refresh import RefreshPolicy
+from proxy.core.secret import Secret
+from proxy.core.session import BySubject, EndCause, EndedMark, LoginOrigin, session_key
+from proxy.core.tokens import Grant, GrantRefusal
+from proxy.errors import ClientMisconfigured, Draining, ProviderUnavailable, StoreUnavailable, TokenRejected
+from proxy.sessions import refresher as refresher_module
+from proxy.sessions.backoff import FAULTS_IN_A_ROW, MAX_INTERVAL_S, SESSION_RETRY_S
+from proxy.sessions.live import LiveStreamRegistry
+from proxy.sessions.memory import MemoryLimits, MemorySessionStore
+from proxy.sessions.refresher import MAX_AT_PROVIDER, SessionRefresher
+from proxy.tasks import TaskOwner
+from tests.support.clocks import START, FakeClock
+from tests.support.eventually import eventually
+from tests.support.observers import RecordingObserver
+from tests.support.provider_fakes import HandLedProvider
+from tests.support.sessions import ISSUER, make_grant, make_session, make_tokens
+from tests.support.stores import FailingSessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.core.session import Session
+
+A = Secret("cookie-a")
+SOON_AFTER = 241.0
+OVER_AFTER = 301.0
+
+
+class Stage:
+    """A refresher among fakes, with one signed-in session."""
+
+    def __init__(self) -> None:
+        self.requests = TaskOwner(lambda _: None)
+        self.clock = FakeClock()
+        self.observer = RecordingObserver()
+        self.provider = HandLedProvider(self.next_grant)
+        memory = MemorySessionStore(
+            self.clock,
+            live=LiveStreamRegistry(self.observer),
+            observer=self.observer,
+            limits=MemoryLimits(),
+        )
+        self.store = FailingSessionStore(memory)
+        self.refresher = SessionRefresher(
+            cast("Any", self.provider),
+            cast("Any", self.store),
+            policy=RefreshPolicy(),
+            clock=self.clock,
+            observer=self.observer,
+        )
+
+    def ask(self, session: Session, cookie: Secret = A) -> asyncio.Task[Session | None]:
+        """Begin a request that needs fresh tokens."""
+        return self.requests.start(self.refresher.fresh(cookie, session))
+
+    def next_grant(self, session: Session) -> Grant:
+        """Make tokens that begin now, with the next numbers."""
+        now = self.clock.now()
+        tokens = make_tokens(
+            session.version + 1, obtained_at=now, access_expires_at=now + 300, refresh_expires_at=now + 1800
+        )
+        return make_grant(session, tokens=tokens)
+
+    async def sign_in(self, cookie: Secret = A, **changes: Any) -> Session:
+        session = make_session(cookie, **changes)
+        await self.store.create(cookie, session)
+        return session
+
+    async def settle(self) -> None:
+        """Let what is in the background end."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def stored(self, cookie: Secret = A) -> Session | None:
+        return await self.store.inner.load(cookie)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    made = Stage()
+    yield made
+    made.provider.let_go()
+    await made.refresher.close()
+    await made.requests.close()
+
+
+# --- when ------------------------------------------------------------------------------------------------------------
+
+
+async def test_fresh_tokens_are_used_as_they_are(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(239)
+
+    assert stage.refresher.ready(session)
+    assert await stage.refresher.fresh(A, session) is session
+    assert stage.provider.refreshed == []
+
+
+async def test_tokens_soon_over_carry_the_request_and_are_refreshed_behind_it(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(SOON_AFTER)
+    stage.provider.hold()
+
+    assert not stage.refresher.ready(session)
+    assert await stage.refresher.fresh(A, session) is session
+    await stage.settle()
+    assert stage.refresher.ready(session), "while somebody refreshes, the others need not"
+    stage.provider.let_go()
+    await stage.settle()
+
+    stored = await stage.stored()
+    assert stored is not None
+    assert stored.tokens.access_token == Secret("access-2")
+    assert stage.observer.refresh_waits == []
+
+
+async def test_a_request_waits_for_tokens_that_are_over(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+
+    assert not stage.refresher.ready(session)
+    renewed = await stage.refresher.fresh(A, session)
+
+    assert renewed is not None
+    assert (renewed.version, renewed.tokens.access_token) == (2, Secret("access-2"))
+    assert renewed == await stage.stored()
+    assert stage.refresher.ready(renewed)
+    assert stage.observer.refreshes == ["refreshed"]
+    assert stage.observer.refresh_waits == [0.0]
+
+
+async def test_roles_follow_the_new_tokens_at_once(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    identity = Identity(issuer=ISSUER, subject="alice-id", roles=frozenset({"admin"}))
+    stage.provider.answers = [replace(stage.next_grant(session), identity=identity)]
+
+    renewed = await stage.refresher.fresh(A, session)
+
+    assert renewed is not None
+    assert renewed.identity.roles == {"admin"}
+
+
+async def test_what_belongs_to_the_login_is_kept(stage: Stage) -> None:
+    session = await stage.sign_in(acr="gold", authenticated_at=START - 5)
+    stage.clock.advance(OVER_AFTER)
+    grant = stage.next_grant(session)
+    stage.provider.answers = [replace(grant, issued_at=START + 300, auth_time=START + 300, acr="1")]
+
+    renewed = await stage.refresher.fresh(A, session)
+
+    assert renewed == replace(session, version=2, tokens=grant.tokens)
+
+
+# --- one call --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_hundred_requests_make_one_call(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    requests = [stage.ask(session) for _ in range(100)]
+    await stage.settle()
+    stage.provider.let_go()
+
+    answers = await asyncio.gather(*requests)
+
+    assert stage.provider.refreshed == ["refresh-1"]
+    assert {answer.version for answer in answers if answer is not None} == {2}
+    assert None not in answers
+
+
+async def test_a_request_with_an_older_copy_spends_no_old_refresh_token(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    await stage.refresher.fresh(A, session)
+
+    late = await stage.refresher.fresh(A, session)
+
+    assert late is not None
+    assert late.version == 2
+    assert stage.provider.refreshed == ["refresh-1"]
+
+
+async def test_sessions_are_refreshed_independently(stage: Stage) -> None:
+    other = Secret("cookie-b")
+    first, second = await stage.sign_in(), await stage.sign_in(other, subject="bob-id")
+    stage.clock.advance(OVER_AFTER)
+
+    answers = await asyncio.gather(stage.refresher.fresh(A, first), stage.refresher.fresh(other, second))
+
+    assert [answer.identity.subject for answer in answers if answer is not None] == ["alice-id", "bob-id"]
+    assert len(stage.provider.refreshed) == 2
+
+
+async def test_refreshes_at_the_provider_at_once_are_bounded(stage: Stage) -> None:
+    cookies = [Secret(f"cookie-{n}") for n in range(3 * MAX_AT_PROVIDER)]
+    sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    pairs = zip(cookies, sessions, strict=True)
+    requests = [stage.ask(session, cookie) for cookie, session in pairs]
+    await stage.settle()
+    stage.provider.let_go()
+
+    answers = await asyncio.gather(*requests)
+
+    assert None not in answers
+    assert stage.provider.most_at_once == MAX_AT_PROVIDER
+
+
+async def test_nothing_is_left_of_flights_that_ended(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    await stage.refresher.fresh(A, session)
+    await stage.settle()
+
+    assert stage.refresher._flights == {}
+
+
+# --- the client hangs up ---------------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_hangs_up_loses_no_rotated_token(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    stage.provider.let_go()
+    await stage.settle()
+
+    stored = await stage.stored()
+    assert stored is not None
+    assert stored.tokens.refresh_token == Secret("refresh-2")
+
+
+async def test_a_client_that_hangs_up_takes_nothing_from_who_waits_with_it(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    gone, waiting = (stage.ask(session) for _ in range(2))
+    await stage.settle()
+    gone.cancel()
+    await stage.settle()
+    stage.provider.let_go()
+
+    renewed = await waiting
+
+    assert renewed is not None
+    assert renewed.version == 2
+    assert stage.provider.refreshed == ["refresh-1"]
+
+
+async def test_closing_lets_a_flight_end(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    closing = stage.requests.start(stage.refresher.close())
+    await stage.settle()
+    stage.provider.let_go()
+    await closing
+
+    assert await request is not None
+
+
+async def test_who_waits_for_a_flight_that_the_end_of_the_process_cut_off_is_told_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresher_module, "CLOSE_GRACE_S", 0.01)
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    await stage.refresher.close()
+
+    with pytest.raises(Draining):
+        await request
+
+
+# --- the session ends ------------------------------------------------------------------------------------------------
+
+
+async def test_a_refused_refresh_token_ends_the_session(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [GrantRefusal.INVALID_GRANT]
+
+    assert await stage.refresher.fresh(A, session) is None
+
+    assert await stage.stored() is None
+    assert stage.observer.ended == {EndCause.REFRESH_REFUSED: 1}
+    (event,) = stage.observer.audits
+    assert (event.event, event.subject, event.sessions_affected, event.reason) == (
+        "refresh.failed",
+        "alice-id",
+        1,
+        "invalid_grant",
+    )
+
+
+async def test_an_early_refresh_that_is_refused_ends_the_session_too(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(SOON_AFTER)
+    stage.provider.answers = [GrantRefusal.INVALID_GRANT]
+
+    await stage.refresher.fresh(A, session)
+    await stage.settle()
+
+    assert await stage.stored() is None
+
+
+async def test_the_refusal_of_an_old_token_does_not_end_a_session_that_was_refreshed_meanwhile(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [GrantRefusal.INVALID_GRANT]
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    elsewhere = await stage.store.replace(A, replace(session, tokens=stage.next_grant(session).tokens))
+    stage.provider.let_go()
+
+    assert await request == elsewhere
+    assert await stage.stored() == elsewhere
+
+
+async def test_a_refresh_in_flight_does_not_revive_a_logged_out_session(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    await stage.store.delete(session.key, EndCause.BACKCHANNEL)
+    stage.provider.let_go()
+
+    assert await request is None
+    assert await stage.stored() is None
+    assert await stage.store.count() == 0
+
+
+async def test_a_refresh_in_flight_does_not_outlive_a_mark_of_what_ended(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    who = BySubject(ISSUER, "alice-id")
+    await stage.store.mark_ended(EndedMark(who, ended_at=stage.clock.now(), keep_until=stage.clock.now() + 60))
+    await stage.store.delete_matching(who, EndCause.BACKCHANNEL)
+    stage.provider.let_go()
+
+    assert await request is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "ended"), [(LoginOrigin.FORM, ["refresh-2"]), (LoginOrigin.CODE, [])], ids=["form", "code"]
+)
+async def test_tokens_that_came_too_late_are_ended_where_that_ends_nothing_else(
+    stage: Stage, origin: LoginOrigin, ended: list[str]
+) -> None:
+    session = await stage.sign_in(origin=origin)
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    await stage.store.delete(session.key, EndCause.LOGOUT)
+    stage.provider.let_go()
+    await request
+    await stage.settle()
+
+    assert stage.provider.ended == ended
+
+
+async def test_a_provider_that_cannot_end_late_tokens_is_a_warning(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.end_session_fault = ProviderUnavailable("away")
+    stage.provider.hold()
+    request = stage.ask(session)
+    await stage.settle()
+    await stage.store.delete(session.key, EndCause.LOGOUT)
+    stage.provider.let_go()
+
+    assert await request is None
+    await stage.settle()
+    assert len(stage.observer.warnings) == 1
+    assert stage.observer.errors == []
+
+
+async def test_a_session_without_refresh_token_ends_with_its_access_token(stage: Stage) -> None:
+    session = await stage.sign_in(tokens=make_tokens(refresh_token=None, refresh_expires_at=None))
+    stage.clock.advance(299)
+    assert stage.refresher.ready(session)
+    stage.clock.advance(1)
+
+    assert not stage.refresher.ready(session)
+    assert await stage.refresher.fresh(A, session) is None
+    assert await stage.stored() is None
+    assert stage.observer.ended == {EndCause.EXPIRED: 1}
+
+
+async def test_a_session_whose_refresh_token_is_over_ends_with_its_access_token(stage: Stage) -> None:
+    session = await stage.sign_in(tokens=make_tokens(refresh_expires_at=START + 300))
+    stage.clock.advance(300)
+
+    assert await stage.refresher.fresh(A, session) is None
+    assert stage.observer.ended == {EndCause.EXPIRED: 1}
+    assert stage.provider.refreshed == []
+
+
+async def test_tokens_whose_end_nobody_named_live_as_long_as_the_session(stage: Stage) -> None:
+    tokens = make_tokens(refresh_token=None, access_expires_at=None, refresh_expires_at=None)
+    session = await stage.sign_in(tokens=tokens)
+    stage.clock.advance(6 * 86400)
+
+    assert stage.refresher.ready(session)
+    assert await stage.refresher.fresh(A, session) is session
+
+
+async def test_a_session_that_is_gone_is_not_refreshed(stage: Stage) -> None:
+    session = await stage.sign_in()
+    await stage.store.delete(session.key, EndCause.LOGOUT)
+    stage.clock.advance(OVER_AFTER)
+
+    assert await stage.refresher.fresh(A, session) is None
+    assert stage.provider.refreshed == []
+
+
+async def test_tokens_that_shrink_towards_the_end_of_the_providers_session_do_not_loop(stage: Stage) -> None:
+    end = START + 400
+
+    def shrinking(session: Session) -> Grant:
+        now = stage.clock.now()
+        tokens = make_tokens(
+            session.version + 1, obtained_at=now, access_expires_at=min(now + 300, end), refresh_expires_at=end
+        )
+        return make_grant(session, tokens=tokens)
+
+    stage.provider.answer_for = shrinking
+    session: Session | None = await stage.sign_in(tokens=make_tokens(refresh_expires_at=end))
+    while session is not None and stage.clock.now() < end + 10:
+        if not stage.refresher.ready(session):
+            session = await stage.refresher.fresh(A, session)
+            await stage.settle()
+        session = await stage.stored()
+        stage.clock.advance(0.5)
+
+    assert session is None
+    assert len(stage.provider.refreshed) <= 2
+    assert stage.observer.ended == {EndCause.EXPIRED: 1}
+
+
+# --- the provider is away --------------------------------------------------------------------------------------------
+
+FAULTS = [ProviderUnavailable("away"), ClientMisconfigured("401"), TokenRejected("bad", reason="wrong_issuer")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["unavailable", "misconfigured", "rejected"])
+async def test_a_fault_keeps_the_session_and_serves_it_while_its_access_token_lives(
+    stage: Stage, fault: Exception
+) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(299)
+    stage.provider.answers = [fault]
+
+    assert await stage.refresher.fresh(A, session) is session
+
+    assert await stage.stored() == session
+    assert stage.observer.ended == {}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["unavailable", "misconfigured", "rejected"])
+async def test_a_fault_after_the_access_token_is_over_refuses_the_request_and_keeps_the_session(
+    stage: Stage, fault: Exception
+) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [fault]
+
+    with pytest.raises(ProviderUnavailable):
+        await stage.refresher.fresh(A, session)
+
+    assert await stage.stored() == session
+    assert stage.observer.ended == {}
+    assert len(stage.observer.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"), list(zip(FAULTS, ["unavailable", "misconfigured", "rejected"], strict=True))
+)
+async def test_each_fault_has_its_outcome_in_the_metrics(stage: Stage, fault: Exception, outcome: str) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(SOON_AFTER)
+    stage.provider.answers = [fault]
+
+    await stage.refresher.fresh(A, session)
+    await stage.settle()
+
+    assert stage.observer.refreshes == [outcome]
+    assert stage.observer.errors == []
+
+
+async def test_the_session_goes_on_when_the_provider_is_back(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [ProviderUnavailable("away")]
+    with pytest.raises(ProviderUnavailable):
+        await stage.refresher.fresh(A, session)
+    stage.clock.advance(SESSION_RETRY_S)
+
+    renewed = await stage.refresher.fresh(A, session)
+
+    assert renewed is not None
+    assert renewed.version == 2
+
+
+async def test_requests_of_a_session_do_not_hammer_a_provider_that_just_failed(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [ProviderUnavailable("away")]
+
+    for _ in range(100):
+        with pytest.raises(ProviderUnavailable):
+            await stage.refresher.fresh(A, session)
+
+    assert len(stage.provider.refreshed) == 1
+
+
+async def test_one_sessions_fault_does_not_hold_up_another(stage: Stage) -> None:
+    other = Secret("cookie-b")
+    first, second = await stage.sign_in(), await stage.sign_in(other, subject="bob-id")
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [ProviderUnavailable("away")]
+    with pytest.raises(ProviderUnavailable):
+        await stage.refresher.fresh(A, first)
+
+    assert await stage.refresher.fresh(other, second) is not None
+
+
+async def test_in_an_outage_all_sessions_together_try_once_in_an_interval(stage: Stage) -> None:
+    cookies = [Secret(f"cookie-{n}") for n in range(50)]
+    sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answer_for = lambda _: ProviderUnavailable("away")
+
+    for _ in range(120):
+        for cookie, session in zip(cookies, sessions, strict=True):
+            with pytest.raises(ProviderUnavailable):
+                await stage.refresher.fresh(cookie, session)
+        stage.clock.advance(0.5)
+
+    assert len(stage.provider.refreshed) <= FAULTS_IN_A_ROW + 60 / MAX_INTERVAL_S + 5
+    assert await stage.store.count() == 50
+
+
+async def test_after_an_outage_everybody_goes_on_within_the_longest_interval(stage: Stage) -> None:
+    cookies = [Secret(f"cookie-{n}") for n in range(20)]
+    sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [ProviderUnavailable("away")] * 9
+    for _ in range(200):
+        for cookie, session in zip(cookies, sessions, strict=True):
+            await asyncio.gather(stage.refresher.fresh(cookie, session), return_exceptions=True)
+        stage.clock.advance(0.5)
+        if not stage.provider.answers:
+            break
+    stage.clock.advance(MAX_INTERVAL_S)
+
+    pairs = zip(cookies, sessions, strict=True)
+    answers = [await stage.refresher.fresh(cookie, session) for cookie, session in pairs]
+
+    assert [answer.version for answer in answers if answer is not None] == [2] * 20
+
+
+# --- the store is away -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["load", "replace"])
+async def test_a_store_that_is_away_refuses_the_request_and_deletes_nothing(stage: Stage, operation: str) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.store.away = {operation}
+
+    with pytest.raises(StoreUnavailable):
+        await stage.refresher.fresh(A, session)
+
+    assert "delete" not in stage.store.calls
+    assert stage.provider.ended == []
+    assert await stage.stored() == session
+
+
+async def test_rotated_tokens_that_could_not_be_stored_are_stored_when_the_store_is_back(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.store.away = {"replace"}
+    with pytest.raises(StoreUnavailable):
+        await stage.refresher.fresh(A, session)
+    stage.store.come_back()
+
+    renewed = await stage.refresher.fresh(A, session)
+
+    assert renewed is not None
+    assert renewed.tokens.refresh_token == Secret("refresh-2")
+    assert stage.provider.refreshed == ["refresh-1"], "a refresh token spent twice ends the login"
+    assert len(stage.refresher._unstored) == 0
+
+
+async def test_unstored_tokens_never_bring_back_a_session_that_ended_meanwhile(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.store.away = {"replace"}
+    with pytest.raises(StoreUnavailable):
+        await stage.refresher.fresh(A, session)
+    stage.store.come_back()
+    await stage.store.delete(session.key, EndCause.BACKCHANNEL)
+
+    assert await stage.refresher.fresh(A, session) is None
+    assert await stage.stored() is None
+
+
+async def test_unstored_tokens_are_bounded_and_what_is_lost_is_said(
+    stage: Stage,
+) -> None:
+    stage.refresher._unstored._cap = 3
+    cookies = [Secret(f"cookie-{n}") for n in range(5)]
+    sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
+    stage.clock.advance(OVER_AFTER)
+    stage.store.away = {"replace"}
+
+    for cookie, session in zip(cookies, sessions, strict=True):
+        with pytest.raises(StoreUnavailable):
+            await stage.refresher.fresh(cookie, session)
+
+    assert len(stage.refresher._unstored) == 3
+    assert len(stage.observer.errors) == 2
+
+
+async def test_a_refused_refresh_whose_session_cannot_be_deleted_is_tried_again(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.store.away = {"delete"}
+    stage.provider.answers = [GrantRefusal.INVALID_GRANT, GrantRefusal.INVALID_GRANT]
+    with pytest.raises(StoreUnavailable):
+        await stage.refresher.fresh(A, session)
+    stage.store.come_back()
+
+    assert await stage.refresher.fresh(A, session) is None
+    assert await stage.stored() is None
+
+
+async def test_a_broken_refresh_is_said_and_keeps_the_session(stage: Stage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(SOON_AFTER)
+    stage.provider.answers = [ZeroDivisionError("a defect")]
+    await stage.refresher.fresh(A, session)
+    await stage.settle()
+
+    async def heard() -> int:
+        return len(stage.observer.errors)
+
+    await eventually(heard, 1)
+    assert await stage.stored() == session
+    assert session_key(A) not in stage.refresher._flights
