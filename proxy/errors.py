@@ -28,7 +28,8 @@
     ├── LoginFault
     │   ├── CsrfRejected
     │   ├── CallbackRejected         state, nonce, iss or the provider's own error
-    │   └── FormRejected             a body that is not the form
+    │   ├── FormRejected             a body that is not the form
+    │   └── TooManyLogins            one address has begun more logins than it may have open
     ├── Draining                     the process is shutting down
     └── SettingsError                the file is wrong; carries every problem
 
@@ -204,6 +205,12 @@ class FormRejected(LoginFault):
     """The body is not the form that this endpoint takes."""
 
     reason = "form_rejected"
+
+
+class TooManyLogins(LoginFault):
+    """One address has begun more logins than it may have open; each is a record that a stranger's GET made."""
+
+    reason = "too_many_logins"
 
 
 class Draining(SidegateError):

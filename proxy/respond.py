@@ -177,6 +177,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
     errors.FormRejected: Row(
         status=400, code="form_rejected", title="Bad request", sentence="The form cannot be read. Please fill it in again."
     ),
+    errors.TooManyLogins: Row(
+        status=429,
+        code="too_many_logins",
+        title="Too many sign-ins",
+        sentence="Too many sign-ins were begun from your network. Please try again in a few minutes.",
+        retry_after_s=60,
+    ),
     errors.Draining: Row(
         status=503, code="draining", title="Restarting", sentence="Please try again in a moment.", retry_after_s=1
     ),

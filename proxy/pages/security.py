@@ -43,6 +43,26 @@ def content_security_policy(form_origins: Sequence[str], frame_ancestors: FrameA
     )
 
 
+def with_form_target(headers: Headers, url: str) -> Headers:
+    """Return the fields with the origin of ``url`` among the targets of forms.
+
+    An end-session endpoint need not lie at the issuer's origin.
+    """
+    origin = origin_of(url).encode()
+    return tuple((name, _with_origin(value, origin) if name in _POLICY else value) for name, value in headers)
+
+
+_POLICY = frozenset({b"Content-Security-Policy"})
+
+
+def _with_origin(policy: bytes, origin: bytes) -> bytes:
+    before, directive, rest = policy.partition(b"form-action ")
+    targets, semicolon, after = rest.partition(b";")
+    if origin in targets.split(b" "):
+        return policy
+    return before + directive + targets + b" " + origin + semicolon + after
+
+
 def origin_of(url: str) -> str:
     """Return ``scheme://host[:port]`` of an absolute http(s) URL, fit for a CSP source expression (RFC 6454 §6.2).
 

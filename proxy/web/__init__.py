@@ -1,6 +1,13 @@
-"""Sidegate's own endpoints under the prefix: login, code flow, logout, back-channel, status, health.
+"""Web: Sidegate's own endpoints, as an ordinary aiohttp application.
 
-What lives here: one endpoint, one file, an aiohttp handler that reads its request, asks the rooms through
-``proxy.ports`` and answers. What must not: a concrete store, provider or renderer; a rule that ``proxy.core`` could
-hold without a socket.
+What lives here: the login form, the code flow, how both end in a session, logout (ours, the provider's, the
+back channel), ``/status``, the assets, and a second small application for health. What must not: a concrete store,
+provider or observer (they come through ``proxy.ports`` in ``request.app[keys.X]``), the verification of tokens (a
+``Grant`` is verified already), the rules about paths and routes.
+
+How it is reached: the gate gives a request under the prefix to this application with a fresh head; who calls stands in
+fields that no client can send through (``ports.OWN_HEADERS``), and :mod:`proxy.web.caller` reads them.
+
+Every handler raises ``proxy.errors``; one middleware (:mod:`proxy.web.answers`) turns them into answers by
+``proxy.respond``.
 """

@@ -1,0 +1,96 @@
+"""The application of Sidegate's own pages: which path is which handler, and what they all need."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from proxy import keys
+from proxy.respond import Responder
+from proxy.tasks import TaskOwner
+from proxy.web.anonymous import forget_the_server
+from proxy.web.answers import RESPONDER, answer_everything
+from proxy.web.assets import ASSETS, show_asset
+from proxy.web.backchannel import backchannel_logout
+from proxy.web.code_flow import callback, start
+from proxy.web.forms import MAX_BODY_BYTES
+from proxy.web.grant_slots import GRANT_SLOTS, GrantSlots
+from proxy.web.login import show_login, submit_login
+from proxy.web.logout import show_logged_out, show_logout, submit_logout
+from proxy.web.options import OPTIONS, Feature
+from proxy.web.root_quota import ROOT_QUOTA, RootQuota
+from proxy.web.status import show_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy import ports
+    from proxy.pages.assets import Asset
+    from proxy.web.options import WebOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices:
+    """What the own pages need of the other rooms; ``assets`` by hashed name, as ``JinjaPages.assets`` gives them."""
+
+    options: WebOptions
+    sessions: ports.SessionStore
+    authentications: ports.AuthenticationStore
+    provider: ports.Provider
+    observer: ports.Observer
+    pages: ports.Pages
+    assets: Mapping[str, Asset]
+    clock: ports.Clock
+    sleep: keys.Sleep = asyncio.sleep
+    random_bytes: keys.RandomBytes = secrets.token_bytes
+
+
+def own_application(services: WebServices) -> web.Application:
+    """Return the application; the gate reaches it over a socket pair, nobody else can."""
+    app = web.Application(middlewares=[answer_everything], client_max_size=MAX_BODY_BYTES)
+    _provide(app, services)
+    _add_routes(app.router, services.options)
+    app.on_response_prepare.append(forget_the_server)
+    app.on_cleanup.append(_close)
+    return app
+
+
+def _provide(app: web.Application, services: WebServices) -> None:
+    login = services.options.login
+    app[OPTIONS] = services.options
+    app[keys.SESSIONS] = services.sessions
+    app[keys.AUTHENTICATIONS] = services.authentications
+    app[keys.PROVIDER] = services.provider
+    app[keys.OBSERVER] = services.observer
+    app[keys.PAGES] = services.pages
+    app[keys.CLOCK] = services.clock
+    app[keys.SLEEP] = services.sleep
+    app[keys.RANDOM_BYTES] = services.random_bytes
+    app[keys.TASKS] = TaskOwner(lambda fault: services.observer.error("work after a logout failed", fault=repr(fault)))
+    app[ASSETS] = services.assets
+    app[RESPONDER] = Responder(services.pages)
+    app[GRANT_SLOTS] = GrantSlots(login.max_concurrent, max_wait_s=login.max_wait_s)
+    app[ROOT_QUOTA] = RootQuota(services.clock)
+
+
+def _add_routes(router: web.UrlDispatcher, options: WebOptions) -> None:
+    own = options.own_path
+    router.add_get(f"{own}/login", show_login)
+    router.add_post(f"{own}/login", submit_login)
+    router.add_get(f"{own}/start", start, allow_head=False)
+    router.add_get(f"{own}/callback", callback, allow_head=False)
+    router.add_get(f"{own}/logout", show_logout)
+    router.add_post(f"{own}/logout", submit_logout)
+    router.add_get(f"{own}/logged-out", show_logged_out)
+    router.add_get(f"{own}/status", show_status)
+    router.add_get(f"{own}/assets/{{name}}", show_asset)
+    if options.backchannel is Feature.ON:
+        router.add_post(f"{own}/backchannel-logout", backchannel_logout)
+
+
+async def _close(app: web.Application) -> None:
+    await app[keys.TASKS].close()

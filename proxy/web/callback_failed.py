@@ -1,0 +1,36 @@
+"""A sign-in at the provider that did not come about: a page that says so, with a link to begin again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.respond import Manner, row_of
+from proxy.web.answers import error_response
+from proxy.web.caller import asker_of, caller_of
+from proxy.web.destination import destination
+from proxy.web.options import OPTIONS
+from proxy.web.page import page
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.errors import SidegateError
+    from proxy.pages.contexts import ErrorPage
+
+
+def callback_failed(request: web.Request, error: SidegateError, return_to: str | None) -> web.Response:
+    """Answer a failed callback; nothing that the provider's answer said is shown."""
+    if asker_of(request).manner is not Manner.PAGE:
+        return error_response(request, error)
+    row = row_of(error)
+    context: ErrorPage = {
+        "status": row.status,
+        "title": row.title,
+        "sentence": row.sentence,
+        "request_id": caller_of(request).request_id,
+        "login_url": request.app[OPTIONS].path("login", return_to=destination(request, return_to)),
+    }
+    response = page(request, "callback_failed", context, status=row.status)
+    if row.retry_after_s is not None:
+        response.headers["Retry-After"] = str(row.retry_after_s)
+    return response

@@ -1,0 +1,103 @@
+"""The end of every login: a verified grant becomes a session, under an id that nobody knew before (law 8)."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from proxy import keys
+from proxy.core.secret import Secret
+from proxy.core.session import EndCause, LoginOrigin, Persistence, Session, session_key
+from proxy.ports import AuditEvent
+from proxy.web.caller import caller_of, user_agent_of
+from proxy.web.cookies import session_cookie
+from proxy.web.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+
+    from proxy.core.tokens import Grant
+
+COOKIE_BYTES = 32
+"""Random bytes of a session cookie: 256 bits (contract §6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginManner:
+    """How somebody signed in; ``notes`` are copied into the session."""
+
+    origin: LoginOrigin
+    persistence: Persistence = Persistence.LASTING
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """A session that is stored, and the cookie value that names it."""
+
+    cookie_value: Secret
+    session: Session
+
+
+async def establish(request: web.Request, grant: Grant, manner: LoginManner) -> Established:
+    """End this browser's old session, store the new one; the caller sets the cookie.
+
+    The old record goes first: were it the other way round, a fault between the two would leave a live session behind
+    that no cookie of this browser names any more.
+
+    Raises:
+        StoreUnavailable, StoreFull, SessionEnded: as ``SessionStore.create``.
+    """
+    sessions = request.app[keys.SESSIONS]
+    old = session_cookie(request)
+    if old is not None:
+        await sessions.delete(session_key(old), EndCause.REPLACED)
+    cookie_value = Secret(urlsafe_b64encode(request.app[keys.RANDOM_BYTES](COOKIE_BYTES)).rstrip(b"=").decode())
+    session = _session(request, grant, manner, cookie_value)
+    await sessions.create(cookie_value, session)
+    _tell(request, session)
+    return Established(cookie_value, session)
+
+
+def _session(request: web.Request, grant: Grant, manner: LoginManner, cookie_value: Secret) -> Session:
+    options, now = request.app[OPTIONS], request.app[keys.CLOCK].now()
+    is_lasting = manner.persistence is Persistence.LASTING
+    browser_lifetime_s = min(options.sessions.browser_lifetime_s, options.sessions.lifetime_s)
+    return Session(
+        key=session_key(cookie_value),
+        client_id=options.client_id,
+        identity=grant.identity,
+        tokens=grant.tokens,
+        sid=grant.sid,
+        origin=manner.origin,
+        issued_at=grant.issued_at,
+        authenticated_at=now if grant.auth_time is None else grant.auth_time,
+        acr=grant.acr,
+        created_at=now,
+        expires_at=now + (options.sessions.lifetime_s if is_lasting else browser_lifetime_s),
+        idle_timeout_s=options.sessions.idle_timeout_s,
+        persistence=manner.persistence,
+        user_agent=user_agent_of(request),
+        address=caller_of(request).address,
+        notes=manner.notes,
+    )
+
+
+def _tell(request: web.Request, session: Session) -> None:
+    observer = request.app[keys.OBSERVER]
+    observer.login(session.origin.value, "success")
+    observer.audit(
+        AuditEvent(
+            event="login.succeeded",
+            request_id=caller_of(request).request_id,
+            subject=session.identity.subject,
+            username=session.identity.username,
+            address=session.address,
+            user_agent=session.user_agent,
+            sessions_affected=1,
+            reason=session.origin.value,
+        )
+    )

@@ -1,0 +1,132 @@
+"""Tokens in forms and in ``state`` that need no memory: a MAC over what they stand for.
+
+A page that is merely shown stores nothing, so whatever must be known again when its form comes back travels in the form
+and is authenticated. Each kind has a key of its own, derived from the server key, so that none passes for another.
+Pure: time and randomness are arguments.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from proxy.errors import CsrfRejected
+
+if TYPE_CHECKING:
+    from proxy.core.secret import Secret
+
+MAX_TOKEN_LENGTH = 8192
+"""Characters of a token that are looked at: ``return_to`` of 2 KiB, in JSON and Base64, with room."""
+
+LOGIN_FORM: Final = "login form"
+SESSION_FORMS: Final = "forms of a session"
+LOGOUT_STATE: Final = "state of a logout"
+"""Purposes of keys."""
+
+
+def derived_key(server_key: bytes, purpose: str) -> bytes:
+    """Return the key of one purpose: HMAC-SHA256 as a PRF over its name (RFC 2104; NIST SP 800-108 in spirit)."""
+    return hmac.digest(server_key, f"sidegate {purpose} 1".encode(), "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class FormTab:
+    """What a login form stands for: a tab of this root that wants to go somewhere, until it expires (Unix seconds)."""
+
+    root_id: str
+    tab_id: str
+    return_to: str
+    expires_at: float
+
+
+class LoginFormTokens:
+    """CSRF tokens of the login form, each bound to the browser's root cookie."""
+
+    def __init__(self, server_key: bytes) -> None:
+        """Derive the key."""
+        self._key = derived_key(server_key, LOGIN_FORM)
+
+    def issue(self, tab: FormTab) -> str:
+        """Return the token of a form; the root is authenticated, not contained."""
+        payload = _packed({"tab": tab.tab_id, "to": tab.return_to, "exp": tab.expires_at})
+        return f"{payload}.{_mac(self._key, tab.root_id, payload)}"
+
+    def open(self, token: str, root_id: str | None, now: float) -> FormTab:
+        """Return what the token stands for.
+
+        Raises:
+            CsrfRejected: missing, foreign, altered or expired.
+        """
+        if root_id is None:
+            raise CsrfRejected("the browser sent no cookie of a root", reason="csrf_no_cookie")
+        payload, _, mac = token.partition(".")
+        if len(token) > MAX_TOKEN_LENGTH or not _same(mac, _mac(self._key, root_id, payload)):
+            raise CsrfRejected("the form's token is missing or was made for another browser")
+        members = _unpacked(payload)
+        tab = FormTab(root_id, str(members["tab"]), str(members["to"]), float(str(members["exp"])))
+        if tab.expires_at <= now:
+            raise CsrfRejected("the form was open too long", reason="csrf_expired")
+        return tab
+
+
+class SessionFormTokens:
+    """The one CSRF token of a session, for logout and devices."""
+
+    def __init__(self, server_key: bytes) -> None:
+        """Derive the key."""
+        self._key = derived_key(server_key, SESSION_FORMS)
+
+    def token(self, cookie_value: Secret) -> str:
+        """Return the token of the session that this cookie names."""
+        return _mac(self._key, cookie_value.reveal())
+
+    def fits(self, token: str, cookie_value: Secret) -> bool:
+        """Say whether the token belongs to the session, in constant time."""
+        return _same(token, self.token(cookie_value))
+
+
+class LogoutStates:
+    """``state`` of a logout: where the person wants to go afterwards (OIDC RP-Initiated Logout 1.0 §3)."""
+
+    def __init__(self, server_key: bytes) -> None:
+        """Derive the key."""
+        self._key = derived_key(server_key, LOGOUT_STATE)
+
+    def issue(self, return_to: str) -> str:
+        """Return a state that holds a path which was judged already."""
+        payload = _packed({"to": return_to})
+        return f"{payload}.{_mac(self._key, payload)}"
+
+    def open(self, state: str) -> str | None:
+        """Return the path, or None when the state is not one of ours."""
+        payload, _, mac = state.partition(".")
+        if len(state) > MAX_TOKEN_LENGTH or not _same(mac, _mac(self._key, payload)):
+            return None
+        return str(_unpacked(payload)["to"])
+
+
+def _packed(members: dict[str, object]) -> str:
+    return _base64(json.dumps(members, separators=(",", ":")).encode())
+
+
+def _unpacked(payload: str) -> dict[str, object]:
+    # Only what passed the MAC comes here: we made it, so it is what _packed made.
+    members: dict[str, object] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return members
+
+
+def _mac(key: bytes, *parts: str) -> str:
+    # Lengths go before the parts, so that no two lists of parts give the same bytes.
+    message = b"".join(len(raw).to_bytes(4) + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+    return _base64(hmac.digest(key, message, "sha256"))
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+def _base64(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,205 @@
+"""Answers of ``/login``: the page and its JSON twin, the way on, and every refusal in one shape.
+
+Unknown user, wrong password, wrong code, locked and disabled account are one refusal: equal in status, text and shape.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from proxy import errors, keys
+from proxy.core.session import Persistence
+from proxy.core.tokens import GrantRefusal
+from proxy.ports import AuditEvent
+from proxy.respond import CHALLENGE, row_of
+from proxy.web.caller import caller_of, user_agent_of, wants_json
+from proxy.web.cookies import root_id_or_new, set_root_cookie, set_session_cookie
+from proxy.web.destination import destination
+from proxy.web.form_tokens import FormTab, LoginFormTokens
+from proxy.web.login_form import MAX_USERNAME_LENGTH, NO_FORM, LoginForm
+from proxy.web.options import OPTIONS, Feature
+from proxy.web.page import page, see_other
+from proxy.web.person import person
+
+if TYPE_CHECKING:
+    from proxy.pages.contexts import LoginPage, ProviderLink, SetupRequiredPage
+    from proxy.web.establish import Established
+
+TAB_BYTES = 12
+"""Random bytes of a tab's id: enough to be unlike the other tabs of one root; the MAC does the rest."""
+
+INVALID_CREDENTIALS = "invalid_credentials"
+SETUP_REQUIRED = "account_setup_required"
+"""Codes that no error has, because they are expected outcomes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a login did not come about, and the form to draw again.
+
+    Attributes:
+        code: of contract §3, for JSON and for the choice of the sentence.
+        reason: finer word for the audit trail, never shown.
+        detail: a sentence for the operator's log; None when nothing is to be mended.
+    """
+
+    status: int
+    code: str
+    reason: str
+    form: LoginForm
+    retry_after_s: int | None = None
+    detail: str | None = None
+
+    @classmethod
+    def of(cls, error: errors.SidegateError, form: LoginForm) -> Refusal:
+        """Return the refusal that an error is, by the table of ``respond``."""
+        row = row_of(error)
+        detail = str(error) if isinstance(error, (errors.ProviderFault, errors.StoreFault)) else None
+        return cls(
+            status=row.status,
+            code=row.code,
+            reason=error.reason,
+            form=form,
+            retry_after_s=row.retry_after_s,
+            detail=detail,
+        )
+
+    @classmethod
+    def by_provider(cls, refusal: GrantRefusal, form: LoginForm) -> Refusal:
+        """Return the refusal of a password; only an account that needs setting up is told from the rest."""
+        if refusal is GrantRefusal.ACCOUNT_SETUP_REQUIRED:
+            return cls(status=401, code=SETUP_REQUIRED, reason=refusal.value, form=form)
+        return cls(status=401, code=INVALID_CREDENTIALS, reason=refusal.value, form=form)
+
+
+def form_page(
+    request: web.Request, return_to: str | None, *, notice: str | None = None, refusal: Refusal | None = None
+) -> web.Response:
+    """Draw the form, fresh, with the user name of the refused one kept."""
+    form = NO_FORM if refusal is None else refusal.form
+    options, login = request.app[OPTIONS], request.app[OPTIONS].login
+    root_id = root_id_or_new(request)
+    wanted = destination(request, return_to)
+    context: LoginPage = {
+        "action": options.path("login"),
+        "csrf_token": _form_token(request, root_id, wanted),
+        "return_to": wanted,
+        "username": form.username[:MAX_USERNAME_LENGTH],
+        "otp": login.otp.value,
+        "offers_remember_me": login.remember_me is Feature.ON,
+        "remember_me": form.persistence is Persistence.LASTING,
+        "providers": _provider_links(request, wanted),
+        "registration_url": _code_flow_link(request, login.registration, return_to=wanted, register="1"),
+        "forgot_password_url": _code_flow_link(request, login.forgot_password, return_to=wanted, prompt="login"),
+        "problem": None if refusal is None else f"login.problem.{refusal.code}",
+        "notice": notice,
+        "request_id": caller_of(request).request_id,
+    }
+    response = page(request, "login", context, status=200 if refusal is None else refusal.status)
+    set_root_cookie(request, response, root_id)
+    return response
+
+
+def form_document(request: web.Request, return_to: str | None) -> web.Response:
+    """Return what a page needs to draw its own form (contract §3)."""
+    wanted = destination(request, return_to)
+    root_id = root_id_or_new(request)
+    buttons = zip(request.app[OPTIONS].login.providers, _provider_links(request, wanted), strict=True)
+    document = {
+        "csrf_token": _form_token(request, root_id, wanted),
+        "otp": request.app[OPTIONS].login.otp.value,
+        "providers": [{"alias": button.alias, **link} for button, link in buttons],
+    }
+    response = web.json_response(document)
+    set_root_cookie(request, response, root_id)
+    return response
+
+
+def accepted(request: web.Request, established: Established, wanted: str) -> web.Response:
+    """Set the new cookie and lead on."""
+    response = see_other(wanted)
+    if wants_json(request):
+        user = person(established.session.identity)
+        response = web.json_response({"success": True, "redirect_url": wanted, "user": user})
+    set_session_cookie(request, response, established)
+    return response
+
+
+def refused(request: web.Request, refusal: Refusal) -> web.Response:
+    """Answer a refusal, and tell the trail of it."""
+    _tell(request, refusal)
+    response = _refused_document(request, refusal) if wants_json(request) else _refused_page(request, refusal)
+    if response.status == web.HTTPUnauthorized.status_code:
+        response.headers["WWW-Authenticate"] = CHALLENGE.decode()
+    if refusal.retry_after_s is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after_s)
+    return response
+
+
+def _refused_page(request: web.Request, refusal: Refusal) -> web.Response:
+    if refusal.code != SETUP_REQUIRED:
+        return form_page(request, refusal.form.return_to, refusal=refusal)
+    username = refusal.form.username
+    context: SetupRequiredPage = {"continue_url": _setup_link(request, refusal.form), "username": username}
+    return page(request, "setup_required", context)
+
+
+def _refused_document(request: web.Request, refusal: Refusal) -> web.Response:
+    root_id = root_id_or_new(request)
+    wanted = destination(request, refusal.form.return_to)
+    document = {
+        "success": False,
+        "code": refusal.code,
+        "request_id": caller_of(request).request_id,
+        "csrf_token": _form_token(request, root_id, wanted),
+    }
+    if refusal.code == SETUP_REQUIRED:
+        document["redirect_url"] = _setup_link(request, refusal.form)
+    response = web.json_response(document, status=refusal.status)
+    set_root_cookie(request, response, root_id)
+    return response
+
+
+def _form_token(request: web.Request, root_id: str, wanted: str) -> str:
+    options = request.app[OPTIONS]
+    tab_id = urlsafe_b64encode(request.app[keys.RANDOM_BYTES](TAB_BYTES)).decode()
+    expires_at = request.app[keys.CLOCK].now() + options.login.csrf_lifetime_s
+    return LoginFormTokens(options.server_key).issue(FormTab(root_id, tab_id, wanted, expires_at))
+
+
+def _provider_links(request: web.Request, wanted: str) -> list[ProviderLink]:
+    options = request.app[OPTIONS]
+    return [
+        {"label": button.label, "url": options.path("start", provider=button.alias, return_to=wanted)}
+        for button in options.login.providers
+    ]
+
+
+def _code_flow_link(request: web.Request, feature: Feature, **query: str) -> str | None:
+    return request.app[OPTIONS].path("start", **query) if feature is Feature.ON else None
+
+
+def _setup_link(request: web.Request, form: LoginForm) -> str:
+    wanted = destination(request, form.return_to)
+    return request.app[OPTIONS].path("start", login_hint=form.username, return_to=wanted)
+
+
+def _tell(request: web.Request, refusal: Refusal) -> None:
+    observer, caller = request.app[keys.OBSERVER], caller_of(request)
+    observer.login("form", refusal.code)
+    observer.audit(
+        AuditEvent(
+            event="login.failed",
+            request_id=caller.request_id,
+            username=refusal.form.username[:MAX_USERNAME_LENGTH] or None,
+            address=caller.address,
+            user_agent=user_agent_of(request),
+            reason=refusal.reason,
+        )
+    )
+    if refusal.detail is not None:
+        observer.warning(refusal.detail, reason=refusal.reason, request_id=caller.request_id)

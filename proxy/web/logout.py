@@ -1,0 +1,159 @@
+"""``/logout`` and ``/logged-out``: the question, the end here, then the provider's part.
+
+Here first: the call to the provider is the afterthought, never the condition. Only a store that is away stops a logout,
+because then nothing has ended (law 6).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy import errors, keys
+from proxy.core.session import BySid, EndCause, EndedMark, LoginOrigin
+from proxy.ports import AuditEvent
+from proxy.respond import Manner
+from proxy.web.caller import asker_of, caller_of, user_agent_of
+from proxy.web.cookies import clear_cookies, root_cookie
+from proxy.web.destination import destination, only
+from proxy.web.form_tokens import LogoutStates, SessionFormTokens
+from proxy.web.forms import Fields, read_fields
+from proxy.web.logout_at_provider import end_at_provider, leave_provider
+from proxy.web.options import OPTIONS
+from proxy.web.origin import Provenance, provenance
+from proxy.web.page import found, page, see_other
+from proxy.web.visitor import visitor_of
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.core.secret import Secret
+    from proxy.core.session import Session
+    from proxy.pages.contexts import LoggedOutPage, LogoutPage
+
+NO_FIELDS = Fields(())
+
+
+async def show_logout(request: web.Request) -> web.StreamResponse:
+    """Ask, when there is something to end."""
+    visitor = await visitor_of(request)
+    if visitor.session is None or visitor.cookie_value is None:
+        return found(_logged_out_path(request, destination(request, only(request, "return_to"))))
+    return _question(request, visitor.session, visitor.cookie_value, only(request, "return_to"))
+
+
+async def submit_logout(request: web.Request) -> web.StreamResponse:
+    """End the session here and at the provider, or ask again when nobody can say who wants that.
+
+    Raises:
+        CsrfRejected: the same, to a program.
+        StoreUnavailable: nothing has ended.
+    """
+    form = await read_fields(request) if request.can_read_body else NO_FIELDS
+    return_to = destination(request, form.text("return_to"))
+    visitor = await visitor_of(request)
+    if visitor.session is None or visitor.cookie_value is None:
+        return _gone(request, see_other(_logged_out_path(request, return_to)))
+    if not _is_wanted(request, form.text("csrf_token"), visitor.cookie_value):
+        return _ask_again(request, visitor.session, visitor.cookie_value, return_to)
+    await _end_here(request, visitor.session)
+    return _gone(request, await _end_there(request, visitor.session, return_to))
+
+
+async def show_logged_out(request: web.Request) -> web.StreamResponse:
+    """Say that it is done; the provider sends people here with the ``state`` that we gave it."""
+    options = request.app[OPTIONS]
+    return_to = LogoutStates(options.server_key).open(only(request, "state") or "")
+    context: LoggedOutPage = {"login_url": options.path("login", return_to=return_to)}
+    return page(request, "logged_out", context)
+
+
+def _is_wanted(request: web.Request, csrf_token: str | None, cookie_value: Secret) -> bool:
+    """Say whether a page of ours, or of our origin, asked for this."""
+    if csrf_token is None:
+        return provenance(request) is Provenance.SAME_ORIGIN
+    return SessionFormTokens(request.app[OPTIONS].server_key).fits(csrf_token, cookie_value)
+
+
+def _ask_again(request: web.Request, session: Session, cookie_value: Secret, return_to: str) -> web.StreamResponse:
+    error = errors.CsrfRejected("a logout came from elsewhere, or its token is not this session's")
+    if asker_of(request).manner is not Manner.PAGE:
+        raise error
+    response = _question(request, session, cookie_value, return_to, problem="logout.problem.csrf_rejected")
+    response.set_status(403)
+    return response
+
+
+async def _end_here(request: web.Request, session: Session) -> None:
+    sessions_affected = await _end_session(request, session)
+    root_id = root_cookie(request)
+    if root_id is not None:
+        await request.app[keys.AUTHENTICATIONS].drop_root(root_id)
+    _tell(request, session, sessions_affected=sessions_affected)
+
+
+async def _end_session(request: web.Request, session: Session) -> int:
+    """Remember first that it ended, so that nothing in flight brings it back, then delete; return how many ended.
+
+    Another session of the same ``sid`` (this browser lost its cookie once) is over with it: the provider's is.
+    """
+    sessions, now = request.app[keys.SESSIONS], request.app[keys.CLOCK].now()
+    if session.sid is None:
+        return int(await sessions.delete(session.key, EndCause.LOGOUT))
+    which = BySid(session.identity.issuer, session.sid)
+    keep_until = now + request.app[OPTIONS].sessions.remember_ended_s
+    await sessions.mark_ended(EndedMark(which, ended_at=now, keep_until=keep_until))
+    await sessions.delete(session.key, EndCause.LOGOUT)
+    return 1 + len(await sessions.delete_matching(which, EndCause.LOGOUT))
+
+
+async def _end_there(request: web.Request, session: Session, return_to: str) -> web.Response:
+    if session.origin is LoginOrigin.CODE:
+        leaving = leave_provider(request, session.tokens, return_to)
+        if leaving is not None:
+            return leaving
+    elif session.tokens.refresh_token is not None:
+        await end_at_provider(request, session)
+    return see_other(_logged_out_path(request, return_to))
+
+
+def _question(
+    request: web.Request, session: Session, cookie_value: Secret, return_to: str | None, *, problem: str | None = None
+) -> web.Response:
+    options = request.app[OPTIONS]
+    wanted = destination(request, return_to)
+    context: LogoutPage = {
+        "action": options.path("logout"),
+        "csrf_token": SessionFormTokens(options.server_key).token(cookie_value),
+        "return_to": wanted,
+        "username": session.identity.username or session.identity.name,
+        "stay_url": wanted,
+        "problem": problem,
+    }
+    return page(request, "logout", context)
+
+
+def _logged_out_path(request: web.Request, return_to: str) -> str:
+    options = request.app[OPTIONS]
+    return options.path("logged-out", state=LogoutStates(options.server_key).issue(return_to))
+
+
+def _gone(request: web.Request, response: web.Response) -> web.Response:
+    clear_cookies(request, response)
+    return response
+
+
+def _tell(request: web.Request, session: Session, *, sessions_affected: int) -> None:
+    caller, observer = caller_of(request), request.app[keys.OBSERVER]
+    observer.logout("local")
+    observer.audit(
+        AuditEvent(
+            event="logout.local",
+            request_id=caller.request_id,
+            subject=session.identity.subject,
+            username=session.identity.username,
+            address=caller.address,
+            user_agent=user_agent_of(request),
+            sessions_affected=sessions_affected,
+            reason=EndCause.LOGOUT.value,
+        )
+    )

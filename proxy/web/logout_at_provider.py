@@ -1,0 +1,72 @@
+"""The provider's part of a logout: by the browser for sessions of the code flow, by ourselves for those of the form.
+
+Source: OIDC RP-Initiated Logout 1.0 §2 (POST is allowed, and keeps the ID token out of URLs).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from proxy import errors, keys
+from proxy.pages.security import with_form_target
+from proxy.web.caller import caller_of
+from proxy.web.form_tokens import LogoutStates
+from proxy.web.options import OPTIONS
+from proxy.web.page import fields, page
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.core.session import Session
+    from proxy.core.tokens import TokenSet
+    from proxy.pages.contexts import LogoutAtProviderPage
+
+PATIENCE_S = 2.0
+"""Seconds for which a person waits for the provider to end a form session; the call goes on without them."""
+
+
+def leave_provider(request: web.Request, tokens: TokenSet, return_to: str) -> web.Response | None:
+    """Return the page whose form ends the session at the provider; None when it has no place for that, or is away."""
+    try:
+        endpoint = request.app[keys.PROVIDER].metadata().end_session_endpoint
+    except errors.ProviderUnavailable as error:
+        request.app[keys.OBSERVER].warning(f"a logout ends here only: {error}", reason=error.reason)
+        return None
+    if endpoint is None:
+        return None
+    context: LogoutAtProviderPage = {"action": endpoint, "fields": _fields(request, tokens, return_to)}
+    response = page(request, "logout_at_provider", context)
+    response.headers.update(fields(with_form_target(request.app[keys.PAGES].headers("logout_at_provider"), endpoint)))
+    return response
+
+
+def _fields(request: web.Request, tokens: TokenSet, return_to: str) -> tuple[tuple[str, str], ...]:
+    options = request.app[OPTIONS]
+    hint = () if tokens.id_token is None else (("id_token_hint", tokens.id_token.reveal()),)
+    return (
+        *hint,
+        ("client_id", options.client_id),
+        ("post_logout_redirect_uri", options.url("logged-out")),
+        ("state", LogoutStates(options.server_key).issue(return_to)),
+    )
+
+
+async def end_at_provider(request: web.Request, session: Session) -> None:
+    """Tell the provider that a session of the form is over; its failure does not undo what has ended here."""
+    work = request.app[keys.TASKS].finish(_end_session(request, session))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            await work
+
+
+async def _end_session(request: web.Request, session: Session) -> None:
+    try:
+        await request.app[keys.PROVIDER].end_session(session)
+    except errors.ProviderFault as error:
+        request.app[keys.OBSERVER].warning(
+            f"the session ended here but not at the provider: {error}",
+            reason=error.reason,
+            request_id=caller_of(request).request_id,
+        )
