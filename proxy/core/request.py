@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
+from proxy.core.remembered import Remembered
+
 if TYPE_CHECKING:
     from proxy.core.target import RequestTarget
 
@@ -19,21 +21,7 @@ Scheme = Literal["http", "https"]
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order of the wire; names in the spelling of the wire, values without surrounding space."""
 
-MAX_KNOWN_NAMES = 1024
-"""Spellings of field names that are remembered with their lower case; clients invent names, memory does not grow."""
-
-
-class _LowerCase(dict[bytes, bytes]):
-    """Field names as sent -> in lower case; what browsers send is looked up, not computed."""
-
-    def __missing__(self, name: bytes) -> bytes:
-        lower = name.lower()
-        if len(self) < MAX_KNOWN_NAMES and len(name) <= 64:
-            self[name] = lower
-        return lower
-
-
-_LOWER_CASE = _LowerCase()
+_LOWER_CASE = Remembered(bytes.lower)
 
 
 class PeerTrust(Enum):
