@@ -1,0 +1,394 @@
+"""What no single key can know: keys that contradict each other, names that lead nowhere, files that cannot be read.
+
+Each check takes the whole draft and yields findings. A draft may have gaps: where a key was wrong, its default or a
+placeholder stands, so a finding names every key that it rests on, and is void when one of them was wrong itself.
+Checks look at local files, because a secret that cannot be read is a fault of the file; they open no socket.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from proxy.core.routing import RouteTrouble, normalised_pattern, route_problems
+from proxy.errors import SettingsError
+from proxy.settings.problems import Finding, KeyPath, Level, key_text
+from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
+from proxy.settings.values import Substituted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from proxy.settings.model import Settings
+
+# They are made anew for each login, or bind the answer to it: a fixed one would open what they close (RFC 6749 §4.1,
+# RFC 7636 §4.3, OIDC Core 1.0 §3.1.2.1).
+OWN_AUTHORIZATION_PARAMETERS: Final = frozenset({
+    "client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request",
+    "request_uri", "response_mode", "response_type", "scope", "state",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file as far as it could be understood.
+
+    Attributes:
+        settings: typed; where a key was wrong, a default or a placeholder stands.
+        data: as it was written, ``${NAME}`` replaced.
+    """
+
+    settings: Settings
+    data: dict[str, object]
+
+    def written(self, path: KeyPath) -> object:
+        """Return what the file says at ``path``, or None."""
+        value: object = self.data
+        for part in path:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+
+def findings_of(draft: Draft) -> Iterator[Finding]:
+    """Yield what every check finds."""
+    for check in CHECKS:
+        yield from check(draft)
+
+
+# --- server ----------------------------------------------------------------------------------------------------------
+
+
+def _listeners(draft: Draft) -> Iterator[Finding]:
+    """The app's port and the management port are two."""
+    listen = draft.settings.server.listen
+    if listen == draft.settings.management.listen:
+        management = ("management", "listen")
+        path = management if draft.written(management) is not None else ("server", "listen")
+        other = ("server", "listen") if path == management else management
+        yield Finding(path, f"is the address of {key_text(other)} too", "choose another port", depends_on=(other,))
+
+
+def _https_redirect(draft: Draft) -> Iterator[Finding]:
+    """A redirect to https needs somebody who says that a request came by https already."""
+    server, path = draft.settings.server, ("server", "https_redirect")
+    if not server.https_redirect:
+        return
+    if server.public_url.scheme == "http":
+        remedy = "write https in public_url, or false here"
+        yield Finding(path, "sends browsers to https, and public_url says http", remedy, Level.WARNING,
+                      (("server", "public_url"),))  # fmt: skip
+    elif server.tls is None and not server.trusted_proxies:
+        remedy = "name the proxy that ends TLS in trusted_proxies, or set tls"
+        yield Finding(path, "sends every request round in a circle, for nobody ends TLS or says so", remedy,
+                      Level.WARNING, (("server", "tls"), ("server", "trusted_proxies")))  # fmt: skip
+
+
+def _trust(draft: Draft) -> Iterator[Finding]:
+    """Trusting every address lets every client choose its own."""
+    for index, network in enumerate(draft.settings.server.trusted_proxies):
+        if network.prefixlen == 0:
+            remedy = "name the networks of your proxies alone"
+            yield Finding(("server", "trusted_proxies", index), "trusts whoever connects", remedy, Level.WARNING)
+
+
+def _tls_files(draft: Draft) -> Iterator[Finding]:
+    """Certificate, key and authorities can be read and belong together."""
+    tls = draft.settings.server.tls
+    if tls is None:
+        return
+    unreadable = [*_file_findings(("server", "tls", "cert_file"), tls.cert_file)]
+    unreadable += _file_findings(("server", "tls", "key_file"), tls.key_file)
+    yield from unreadable
+    if not unreadable:
+        yield from _key_pair(tls.cert_file, tls.key_file)
+    if tls.client_ca_file is not None:
+        yield from _authorities(("server", "tls", "client_ca_file"), tls.client_ca_file)
+
+
+def _key_pair(cert_file: str, key_file: str) -> Iterator[Finding]:
+    """The key is the certificate's."""
+    try:
+        # An encrypted key would make OpenSSL ask on the terminal; an empty password makes it an error.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert_file, key_file, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError):
+        remedy = "write the PEM files of one certificate and its unencrypted key"
+        yield Finding(("server", "tls"), "has a certificate and a key that do not belong together", remedy,
+                      depends_on=(("server", "tls", "cert_file"), ("server", "tls", "key_file")))  # fmt: skip
+
+
+def _authorities(path: KeyPath, file: str) -> Iterator[Finding]:
+    """A file of authorities can be read and holds certificates."""
+    unreadable = [*_file_findings(path, file)]
+    yield from unreadable
+    if unreadable:
+        return
+    try:
+        ssl.create_default_context(cafile=file)
+    except (ssl.SSLError, OSError, ValueError):
+        yield Finding(path, f"names {file}, which holds no certificates", "name a file of PEM certificates")
+
+
+def _file_findings(path: KeyPath, file: str) -> Iterator[Finding]:
+    """A file can be opened."""
+    try:
+        with Path(file).open("rb") as opened:
+            opened.read(1)
+    except OSError as error:
+        yield Finding(path, f"names {file}, which cannot be read ({reason_of(error)})", remedy_for(error))
+    except ValueError:
+        yield Finding(path, "is no path", "name a file")
+
+
+# --- keycloak --------------------------------------------------------------------------------------------------------
+
+
+def _client_secret(draft: Draft) -> Iterator[Finding]:
+    """A method that proves a secret has one, and only such a method."""
+    auth, path = draft.settings.keycloak.client_auth, ("keycloak", "client_auth", "secret")
+    method = (*path[:-1], "method")
+    if auth.method == "none" and auth.secret is not None:
+        yield Finding(
+            path, "is never used with method none", "take it out, or write another method", depends_on=(method,)
+        )
+    if auth.method != "none" and auth.secret is None:
+        remedy = "add secret: {file: PATH}, or write method: none for a public client"
+        yield Finding(path, f"is missing, and {auth.method} needs it", remedy, depends_on=(method,))
+
+
+def _scopes(draft: Draft) -> Iterator[Finding]:
+    """Without openid there is no ID token, and nobody is known (OIDC Core 1.0 §3.1.2.1)."""
+    if "openid" not in draft.settings.keycloak.scopes:
+        yield Finding(("keycloak", "scopes"), "lack openid, without which there is no ID token", "add openid")
+
+
+def _authorization_parameters(draft: Draft) -> Iterator[Finding]:
+    """Parameters by hand do not replace those that protect the login."""
+    for name in draft.settings.keycloak.auth_params:
+        if name.lower() in OWN_AUTHORIZATION_PARAMETERS:
+            yield Finding(("keycloak", "auth_params", name), "is set by Sidegate itself", "take it out")
+
+
+def _provider_authorities(draft: Draft) -> Iterator[Finding]:
+    """The authorities of the provider's certificate can be read."""
+    ca_file = draft.settings.keycloak.ca_file
+    if ca_file is not None:
+        yield from _authorities(("keycloak", "ca_file"), ca_file)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def _secrets(draft: Draft) -> Iterator[Finding]:
+    """Each secret can be read now, and does not stand in the settings file."""
+    secret = draft.settings.keycloak.client_auth.secret
+    if secret is not None:
+        yield from _source_findings(draft, ("keycloak", "client_auth", "secret"), secret, secret.read)
+    for index, source in enumerate(draft.settings.sessions.encryption_keys):
+        yield from _source_findings(draft, ("sessions", "encryption_keys", index), source, source.read_key)
+
+
+def _source_findings(
+    draft: Draft, path: KeyPath, source: SecretSource, read: Callable[[], object]
+) -> Iterator[Finding]:
+    """One source: readable, and no secret in the file (a default of ``${NAME:-default}`` is one in the file)."""
+    given = next((name for name in ("file", "env", "value") if getattr(source, name) is not None), "value")
+    try:
+        read()
+    except SettingsError as error:
+        message, _, remedy = str(error).partition("; ")
+        yield Finding((*path, given), f"cannot be used: {message}", remedy)
+    written = draft.written((*path, "value"))
+    if written is not None and not (isinstance(written, Substituted) and written.is_from_environment):
+        remedy = "write {file: PATH} or {env: NAME}"
+        yield Finding((*path, "value"), "is a secret in the settings file", remedy, Level.WARNING)
+
+
+def _same_key_twice(draft: Draft) -> Iterator[Finding]:
+    """Two equal keys are one, and a rotation that has not happened."""
+    seen: dict[bytes, int] = {}
+    for index, source in enumerate(draft.settings.sessions.encryption_keys):
+        try:
+            first = seen.setdefault(source.read_key(), index)
+        except SettingsError:
+            continue
+        if first != index:
+            path = ("sessions", "encryption_keys", index)
+            yield Finding(
+                path, f"is the same key as number {first + 1}", "make another with `sidegate keygen`, or take it out"
+            )
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def _session_times(draft: Draft) -> Iterator[Finding]:
+    """An idle timeout beyond the lifetime never comes; the default one is no mistake of the writer."""
+    sessions, path = draft.settings.sessions, ("sessions", "idle_timeout")
+    if draft.written(path) is not None and sessions.idle_timeout > sessions.lifetime:
+        yield Finding(path, "is longer than sessions.lifetime and never comes", "write a shorter one", Level.WARNING,
+                      (("sessions", "lifetime"),))  # fmt: skip
+
+
+def _cookie(draft: Draft) -> Iterator[Finding]:
+    """What browsers would refuse, or would send further than meant."""
+    cookie, url = draft.settings.sessions.cookie, draft.settings.server.public_url
+    depends_on = (("server", "public_url"),)
+    if cookie.same_site == "None" and url.scheme == "http":
+        yield Finding(("sessions", "cookie", "same_site"), "None is refused by browsers without https",
+                      "write Lax, or https in server.public_url", depends_on=depends_on)  # fmt: skip
+    if cookie.domain is None:
+        return
+    path = ("sessions", "cookie", "domain")
+    if url.host_name != cookie.domain and not url.host_name.endswith(f".{cookie.domain}"):
+        message = f"does not hold {url.host_name}, the host of server.public_url"
+        remedy = "write a domain that the host belongs to, or leave the key out"
+        yield Finding(path, message, remedy, depends_on=depends_on)
+    else:
+        message = "lets every host of the domain read and set the session cookie"
+        remedy = "leave the key out unless several hosts must share the session"
+        yield Finding(path, message, remedy, Level.WARNING, depends_on)
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+
+def _header_names(draft: Draft) -> Iterator[Finding]:
+    """Names that apps take for one (case, ``_`` and ``-``) are set once."""
+    yield from _equal_names(("identity_headers", "set"), draft.settings.identity_headers.set)
+    for index, route in enumerate(draft.settings.routes):
+        yield from _equal_names(("routes", index, "headers", "set"), route.headers.set)
+
+
+def _equal_names(path: KeyPath, headers: dict[str, str]) -> Iterator[Finding]:
+    """Compare folded names within one mapping."""
+    seen: dict[str, str] = {}
+    for name in headers:
+        first = seen.setdefault(name.lower().replace("_", "-"), name)
+        if first != name:
+            yield Finding((*path, name), f"is {first} to an app", "keep one of the two")
+
+
+# --- upstreams and routes --------------------------------------------------------------------------------------------
+
+
+def _upstream_names(draft: Draft) -> Iterator[Finding]:
+    """Each route leads to one upstream that is there."""
+    upstreams = draft.settings.upstreams
+    for index, route in enumerate(draft.settings.routes):
+        is_written = draft.written(("routes", index)) is not None
+        if route.upstream is not None:
+            yield from _unknown_upstream(("routes", index, "upstream"), route.upstream, upstreams)
+        elif len(upstreams) > 1 and is_written:
+            message = "is missing, and there are several upstreams"
+            yield Finding(("routes", index, "upstream"), message, f"add upstream: {' or '.join(upstreams)}")
+        elif len(upstreams) > 1:
+            message = "are missing, and there are several upstreams"
+            yield Finding(("routes",), message, "add routes, each with its upstream")
+
+
+def _unknown_upstream(path: KeyPath, name: str, upstreams: Iterable[str]) -> Iterator[Finding]:
+    """A name of an upstream is one of those that there are."""
+    if name not in upstreams:
+        close = get_close_matches(name, upstreams, n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"write {' or '.join(upstreams)}"
+        yield Finding(path, f"names {name}, and there is no such upstream", remedy, depends_on=(("upstreams", name),))
+
+
+def _unused_upstreams(draft: Draft) -> Iterator[Finding]:
+    """Each upstream is led to."""
+    routes, upstreams = draft.settings.routes, draft.settings.upstreams
+    used = {route.upstream for route in routes}
+    depends_on = tuple(("routes", index, "upstream") for index in range(len(routes)))
+    for name in upstreams:
+        if len(upstreams) > 1 and None not in used and name not in used:
+            remedy = "add a route with it, or take it out"
+            yield Finding(("upstreams", name), "is led to by no route", remedy, Level.WARNING, depends_on)
+
+
+def _route_order(draft: Draft) -> Iterator[Finding]:
+    """Each route can be reached, no two differ only in case, and no path is left over."""
+    routes = draft.settings.routes
+    for problem in route_problems([(route.path, route.methods) for route in routes]):
+        describe = _ROUTE_SENTENCES.get(problem.trouble)
+        if describe is None:
+            continue  # a bad pattern was refused with its key
+        path: KeyPath = ("routes",) if problem.index is None else ("routes", problem.index, "path")
+        message, remedy = describe("" if problem.by is None else f"routes[{problem.by}] ({routes[problem.by].path})")
+        # What comes later cannot hide what comes before.
+        last = len(routes) if problem.index is None else problem.index + 1
+        depends_on = tuple(("routes", at, key) for at in range(last) for key in ("path", "methods"))
+        yield Finding(path, message, remedy, Level.ERROR if problem.is_error else Level.WARNING, depends_on)
+
+
+_ROUTE_SENTENCES: Final[dict[RouteTrouble, Callable[[str], tuple[str, str]]]] = {
+    RouteTrouble.SAME_BUT_CASE: lambda other: (
+        f"differs from {other} only in case",
+        "write both alike, and server.path_case: ignore if the app does not tell case apart",
+    ),
+    RouteTrouble.SHADOWED: lambda other: (
+        f"is shadowed and never matches, for {other} takes every such request",
+        "put it before that one, or take it out",
+    ),
+    RouteTrouble.NO_CATCH_ALL: lambda _: (
+        "have no /**, so every other path is 404",
+        "add {path: /**, access: authenticated} at the end if the app has more",
+    ),
+}
+
+
+def _own_paths(draft: Draft) -> Iterator[Finding]:
+    """What lies under the prefix is Sidegate's, and never reaches a route."""
+    server = draft.settings.server
+    for index, route in enumerate(draft.settings.routes):
+        stem = _literal_stem(route.path)
+        if f"{stem}/".startswith(f"{server.own_prefix}/"):
+            yield Finding(("routes", index, "path"), f"lies under {server.own_prefix}, which is Sidegate's own",
+                          "take it out, or choose another server.prefix", Level.WARNING,
+                          (("server", "prefix"), ("server", "public_url")))  # fmt: skip
+
+
+def _literal_stem(pattern: str) -> str:
+    """Return the segments of a pattern before its first star, as a path without a final slash."""
+    segments = normalised_pattern(pattern).split("/")
+    return "/".join(takewhile(lambda segment: "*" not in segment, segments)).rstrip("/")
+
+
+def _strip_prefix(draft: Draft) -> Iterator[Finding]:
+    """What is stripped stands at the start of each path of the route; else every such request is 400."""
+    for index, route in enumerate(draft.settings.routes):
+        stem = _literal_stem(route.path)
+        if route.strip_prefix and not f"{stem}/".startswith(f"{route.strip_prefix}/"):
+            yield Finding(("routes", index, "strip_prefix"), f"is not what the paths of {route.path} begin with",
+                          f"write {stem or '/'} or less, or let the path begin with it",
+                          depends_on=(("routes", index, "path"),))  # fmt: skip
+
+
+CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
+    _listeners,
+    _https_redirect,
+    _trust,
+    _tls_files,
+    _client_secret,
+    _scopes,
+    _authorization_parameters,
+    _provider_authorities,
+    _secrets,
+    _same_key_twice,
+    _session_times,
+    _cookie,
+    _header_names,
+    _upstream_names,
+    _unused_upstreams,
+    _route_order,
+    _own_paths,
+    _strip_prefix,
+)

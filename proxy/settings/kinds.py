@@ -1,0 +1,108 @@
+"""The types that a single key may have: a parser of ``values.py``, how it is written back, its part of the JSON Schema.
+
+Nothing is decided here. Durations become seconds (float), sizes bytes (int).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from proxy.settings import values
+from proxy.settings.problems import ValueRefused
+from proxy.settings.values import Address, IpNetwork, PublicUrl, UpstreamUrl
+
+_AS_TEXT: Final = PlainSerializer(str, return_type=str)
+_DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": values.DURATION_PATTERN})
+_DURATION_TEXT: Final = PlainSerializer(values.duration_text, return_type=str)
+
+Text = Annotated[str, BeforeValidator(values.parse_text)]
+Switch = Annotated[bool, BeforeValidator(values.parse_switch)]
+Count = Annotated[int, BeforeValidator(values.parse_integer), Field(ge=0)]
+PositiveCount = Annotated[int, BeforeValidator(values.parse_integer), Field(ge=1)]
+
+Duration = Annotated[float, PlainValidator(values.parse_duration), _DURATION_TEXT, _DURATION_SCHEMA]
+DurationOrZero = Annotated[float, PlainValidator(values.parse_duration_or_zero), _DURATION_TEXT, _DURATION_SCHEMA]
+Size = Annotated[
+    int,
+    PlainValidator(values.parse_size),
+    PlainSerializer(values.size_text),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": values.SIZE_PATTERN}, {"const": 0}]}),
+]
+
+ListenAddress = Annotated[Address, PlainValidator(values.parse_address), _AS_TEXT, WithJsonSchema({"type": "string"})]
+BaseUrl = Annotated[PublicUrl, PlainValidator(values.parse_public_url), _AS_TEXT, WithJsonSchema({"type": "string"})]
+AppUrl = Annotated[UpstreamUrl, PlainValidator(values.parse_upstream_url), _AS_TEXT, WithJsonSchema({"type": "string"})]
+Network = Annotated[IpNetwork, PlainValidator(values.parse_network), _AS_TEXT, WithJsonSchema({"type": "string"})]
+ProviderUrl = Annotated[str, BeforeValidator(values.parse_provider_url)]
+EndpointUrl = Annotated[str, BeforeValidator(values.parse_endpoint_url)]
+Origin = Annotated[str, BeforeValidator(values.parse_origin)]
+Host = Annotated[str, BeforeValidator(values.parse_host)]
+
+Method = Annotated[str, BeforeValidator(values.parse_method)]
+HeaderName = Annotated[str, BeforeValidator(values.parse_header_name)]
+OwnHeaderName = Annotated[str, BeforeValidator(values.parse_own_header_name)]
+Template = Annotated[str, BeforeValidator(values.parse_template)]
+CookieName = Annotated[str, BeforeValidator(values.parse_cookie_name)]
+AnyCookieName = Annotated[str, BeforeValidator(values.parse_token)]
+Domain = Annotated[str, BeforeValidator(values.parse_domain)]
+LocalPath = Annotated[str, BeforeValidator(values.parse_local_path)]
+Prefix = Annotated[str, BeforeValidator(values.parse_prefix)]
+Pattern = Annotated[str, BeforeValidator(values.parse_pattern)]
+StripPrefix = Annotated[str, BeforeValidator(lambda value: value if value == "" else values.parse_prefix(value))]
+Scope = Annotated[str, BeforeValidator(values.parse_scope)]
+Algorithm = Annotated[str, BeforeValidator(values.parse_algorithm)]
+Role = Annotated[str, BeforeValidator(values.parse_role)]
+
+Word: Final = BeforeValidator(values.parse_word)
+
+
+def _at_least_one(items: tuple[object, ...]) -> tuple[object, ...]:
+    """Refuse an empty list where nothing would be a hole or a riddle."""
+    if not items:
+        raise ValueRefused("is an empty list", "name at least one, or leave the key out")
+    return items
+
+
+def _without_doubles(items: tuple[object, ...]) -> tuple[object, ...]:
+    """Refuse the same item twice: one of them is a mistake."""
+    if len(set(items)) != len(items):
+        raise ValueRefused("names something twice", "name each once")
+    return items
+
+
+def _in_a_tuple(value: object) -> object:
+    """Return a single claim value as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _given(value: object) -> object:
+    """Refuse a condition without a value: its lines were commented out, and nobody meant "no condition"."""
+    if value is None or value == {}:
+        raise ValueRefused("has no value", "name what it asks for, or leave the key out")
+    return value
+
+
+Given: Final = BeforeValidator(_given)
+AtLeastOne: Final = AfterValidator(_at_least_one)
+WithoutDoubles: Final = AfterValidator(_without_doubles)
+
+ClaimValue = Annotated[
+    str | int | bool,
+    PlainValidator(values.parse_claim_value),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
+]
+ClaimValues = Annotated[
+    tuple[ClaimValue, ...],
+    BeforeValidator(_in_a_tuple),
+    AtLeastOne,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "integer", "boolean"]},
+                {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "boolean"]}},
+            ]
+        }
+    ),
+]

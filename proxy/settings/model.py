@@ -1,0 +1,571 @@
+"""The settings file as typed values: every key that works, with its type, its default and its words.
+
+A key stands here when it does something, not before; any other key is an error. Defaults are those of the README.
+Durations are seconds (float), sizes are bytes (int). Rules within one value live in ``values.py``, rules across keys
+in ``checks.py``; here is only the shape.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from proxy.settings import values
+from proxy.settings.kinds import (
+    Algorithm,
+    AnyCookieName,
+    AppUrl,
+    AtLeastOne,
+    BaseUrl,
+    ClaimValues,
+    CookieName,
+    Count,
+    Domain,
+    Duration,
+    DurationOrZero,
+    EndpointUrl,
+    Given,
+    HeaderName,
+    Host,
+    ListenAddress,
+    LocalPath,
+    Method,
+    Network,
+    Origin,
+    OwnHeaderName,
+    Pattern,
+    PositiveCount,
+    Prefix,
+    ProviderUrl,
+    Role,
+    Scope,
+    Size,
+    StripPrefix,
+    Switch,
+    Template,
+    Text,
+    WithoutDoubles,
+    Word,
+)
+from proxy.settings.problems import ValueRefused
+from proxy.settings.secret_source import SecretSource
+from proxy.settings.values import TcpAddress
+
+
+class Section(BaseModel):
+    """What all sections have in common: unknown keys are errors, values never change, errors show no input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+# --- server ----------------------------------------------------------------------------------------------------------
+
+
+class TlsSettings(Section):
+    """TLS that ends here."""
+
+    cert_file: Text = Field(
+        description="PEM file with the certificate and its chain. Read again when it changes.",
+        examples=["/etc/sidegate/tls.crt"],
+    )
+    key_file: Text = Field(description="PEM file with the private key.", examples=["/etc/sidegate/tls.key"])
+    client_ca_file: Text | None = Field(
+        default=None,
+        description="PEM file with the authorities of client certificates; with it, a client without one is refused.",
+        examples=["/etc/sidegate/clients.crt"],
+    )
+
+
+class AppReadsSettings(Section):
+    """In which further ways the app reads a path."""
+
+    extensions: Switch = Field(
+        default=False, description="The app serves /x for /x.json too (Rails, Spring), so rules hold for both."
+    )
+    front_controllers: tuple[Text, ...] = Field(
+        default=(),
+        description="Scripts that the app takes out of a path: with index.php, /index.php/admin is /admin.",
+        examples=[["index.php"]],
+    )
+
+
+class TimeoutSettings(Section):
+    """How long a client may be silent."""
+
+    head: Duration = Field(default=10.0, description="For a whole request head to arrive.")
+    idle: Duration = Field(default=75.0, description="Between two requests on one connection.")
+    body_idle: Duration = Field(
+        default=60.0, description="Between two pieces of a body; a body may take as long as it likes."
+    )
+
+
+class ServerSettings(Section):
+    """Where Sidegate listens and what browsers call it."""
+
+    listen: ListenAddress = Field(
+        default=TcpAddress("0.0.0.0", 4180),  # noqa: S104 - a sidecar is there to be reached
+        description="Where to listen: host:port, [IPv6]:port or unix:/path.",
+        examples=["0.0.0.0:4180"],
+    )
+    public_url: BaseUrl = Field(
+        description="The URL that the browser shows. It may have a path, which then precedes prefix. "
+        "With https, cookies are Secure and __Host-, and HSTS is sent.",
+        examples=["https://app.example.com"],
+    )
+    hosts: tuple[Host, ...] = Field(
+        default=(),
+        description="Further Host values that are answered; any other is 421.",
+        examples=[["app.internal.example.com"]],
+    )
+    prefix: Prefix = Field(
+        default="/_sidegate",
+        description="Everything that Sidegate itself serves lies under this path; the app never sees it.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description="Networks of the proxies in front. "
+        "X-Forwarded-*, Forwarded and X-Request-ID of any other peer are dropped.",
+        examples=[["10.0.0.0/8"]],
+    )
+    https_redirect: Switch = Field(default=False, description="Answer a request that came by http with 308 to https.")
+    tls: TlsSettings | None = Field(
+        default=None, description="TLS that ends here; without it, a proxy in front ends it, or nobody does."
+    )
+    max_header_size: Size = Field(default=32 * 1024, description="The largest request head; a larger one is 431.")
+    max_body_size: Size = Field(default=0, description="The largest request body; a larger one is 413. 0: no limit.")
+    path_case: Annotated[Literal["sensitive", "ignore"], Word] = Field(
+        default="sensitive", description="ignore: routes match without regard to case, for apps that do (IIS)."
+    )
+    app_reads: AppReadsSettings = Field(
+        default=AppReadsSettings(),
+        description="In which further ways the app reads a path, so that rules hold for them too.",
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins besides public_url's own that may open a WebSocket "
+        "or send unsafe methods with a session cookie.",
+        examples=[["https://portal.example.com"]],
+    )
+    timeouts: TimeoutSettings = Field(default=TimeoutSettings(), description="How long a client may be silent.")
+    shutdown_grace: DurationOrZero = Field(
+        default=25.0, description="How long running requests may go on after SIGTERM before they are cut."
+    )
+
+    @property
+    def own_prefix(self) -> str:
+        """Return the path under which Sidegate itself serves, with public_url's path before it."""
+        return self.public_url.path + self.prefix
+
+    @property
+    def host_values(self) -> frozenset[str]:
+        """Return every Host value that is answered, lower case."""
+        return frozenset({self.public_url.authority, *self.hosts})
+
+
+class ManagementSettings(Section):
+    """The port of probes and metrics."""
+
+    listen: ListenAddress = Field(
+        default=TcpAddress("0.0.0.0", 4190),  # noqa: S104 - probes and Prometheus come from outside
+        description="Where /healthz, /readyz and /metrics are served: host:port, [IPv6]:port or unix:/path.",
+        examples=["0.0.0.0:4190"],
+    )
+
+
+# --- keycloak --------------------------------------------------------------------------------------------------------
+
+
+class EndpointSettings(Section):
+    """Endpoints by hand, for a provider whose discovery lacks or misstates them."""
+
+    authorization: EndpointUrl | None = Field(default=None, description="Where browsers are sent to sign in.")
+    token: EndpointUrl | None = Field(
+        default=None, description="Where codes, passwords and refresh tokens become tokens."
+    )
+    jwks: EndpointUrl | None = Field(default=None, description="Where the provider's keys are.")
+    userinfo: EndpointUrl | None = Field(default=None, description="Where further claims are asked.")
+    end_session: EndpointUrl | None = Field(default=None, description="Where browsers are sent to sign out.")
+
+
+class ClientAuthSettings(Section):
+    """How Sidegate proves to the provider that it is the client."""
+
+    method: Annotated[Literal["client_secret_basic", "client_secret_post", "none"], Word] = Field(
+        default="client_secret_basic",
+        description="client_secret_basic: the secret in a header. client_secret_post: in the body. "
+        "none: a public client, which has only PKCE.",
+    )
+    secret: SecretSource | None = Field(
+        default=None,
+        description="The client's secret: exactly one of {file: PATH}, {env: NAME}, {value: TEXT}.",
+        examples=[{"file": "/run/secrets/client"}],
+    )
+
+
+class KeycloakSettings(Section):
+    """The provider, and who we are to it; any OpenID Connect issuer."""
+
+    issuer: ProviderUrl = Field(
+        description="The exact iss of tokens, final slash included or not as the provider writes it.",
+        examples=["https://sso.example.com/realms/acme"],
+    )
+    internal_url: ProviderUrl | None = Field(
+        default=None,
+        description="Where this process reaches the issuer; "
+        "endpoints of discovery that begin with the issuer get this instead. Without it: the issuer.",
+        examples=["http://keycloak.sso.svc:8080/realms/acme"],
+    )
+    endpoints: EndpointSettings = Field(default=EndpointSettings(), description="Endpoints by hand, over discovery.")
+    client_id: Text = Field(description="The client in Keycloak.", examples=["legacy-app"])
+    client_auth: ClientAuthSettings = Field(
+        description="How Sidegate proves that it is the client.",
+        examples=[{"secret": {"file": "/run/secrets/client"}}],
+    )
+    scopes: Annotated[tuple[Scope, ...], WithoutDoubles] = Field(
+        default=("openid", "profile", "email"), description="Scopes asked at login; openid is one of them."
+    )
+    auth_params: dict[Text, Text] = Field(
+        default={}, description="Further parameters of the authorization request.", examples=[{"ui_locales": "de"}]
+    )
+    claims_from: Annotated[
+        tuple[Annotated[Literal["id_token", "access_token", "userinfo"], Word], ...], AtLeastOne, WithoutDoubles
+    ] = Field(
+        default=("id_token", "access_token"),
+        description="Where claims come from: the first that has a claim gives it, roles and groups are united. "
+        "userinfo is asked at login and refresh.",
+    )
+    signing_algorithms: Annotated[tuple[Algorithm, ...], AtLeastOne, WithoutDoubles] = Field(
+        default=("RS256",),
+        description="Signature algorithms of ID and logout tokens; asymmetric only, and never taken from discovery.",
+    )
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file with the authorities that the provider's certificate is checked against, "
+        "instead of the system's.",
+        examples=["/etc/sidegate/sso-ca.crt"],
+    )
+    timeout: Duration = Field(default=10.0, description="For a whole answer of the provider.")
+
+
+# --- login -----------------------------------------------------------------------------------------------------------
+
+
+class ProviderSettings(Section):
+    """A button of the login page that leads to an identity provider behind Keycloak."""
+
+    alias: Text = Field(description="The alias in Keycloak, sent as kc_idp_hint.", examples=["google"])
+    label: Text = Field(description="What the button says.", examples=["Google"])
+
+
+class LoginSettings(Section):
+    """How people sign in."""
+
+    mode: Annotated[Literal["form", "redirect"], Word] = Field(
+        default="form",
+        description="form: a page of our own, with the password grant. redirect: straight to Keycloak's page.",
+    )
+    landing: LocalPath = Field(default="/", description="Where a login leads that was not asked for by a page.")
+    otp: Annotated[Literal["hidden", "optional", "required"], Word] = Field(
+        default="optional", description="The field for a one-time code on the login page."
+    )
+    title: Text | None = Field(default=None, description="Heading of the login page.", examples=["Acme"])
+    description: Text | None = Field(
+        default=None, description="A sentence below the heading.", examples=["Staff only."]
+    )
+    providers: tuple[ProviderSettings, ...] = Field(
+        default=(),
+        description="Buttons that lead to identity providers behind Keycloak.",
+        examples=[[{"alias": "google", "label": "Google"}]],
+    )
+    registration: Switch = Field(default=False, description="Show a link to Keycloak's registration.")
+    forgot_password: Switch = Field(
+        default=False, description="Show a link to Keycloak's page for a forgotten password."
+    )
+    max_concurrent: PositiveCount = Field(
+        default=8,
+        description="Password grants at Keycloak at once; "
+        "a further one waits, at most keycloak.timeout, then it is 503.",
+    )
+    csrf_lifetime: Duration = Field(default=1800.0, description="How long a shown login page may be sent.")
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+class MemorySettings(Section):
+    """Sessions in this process."""
+
+    max_sessions: PositiveCount = Field(
+        default=100_000, description="At this many a new login is 503; nobody is put out."
+    )
+
+
+class CookieSettings(Section):
+    """The session cookie, and cookies that the app must not see."""
+
+    name: CookieName = Field(default="sidegate", description="Its name; on https it gets __Host- before it.")
+    same_site: Annotated[Literal["Lax", "Strict", "None"], Word] = Field(
+        default="Lax", description="SameSite of the session cookie."
+    )
+    domain: Domain | None = Field(
+        default=None,
+        description="Share the cookie with all hosts of a domain; it loses __Host- by that. null: this host alone.",
+    )
+    strip: tuple[AnyCookieName, ...] = Field(
+        default=(), description="Further cookies that the app must not see.", examples=[["KEYCLOAK_IDENTITY"]]
+    )
+
+
+class SessionSettings(Section):
+    """Where sessions live, and how long."""
+
+    store: Annotated[Literal["memory"], Word] = Field(
+        default="memory", description="Where sessions are kept: memory of this process."
+    )
+    memory: MemorySettings = Field(default=MemorySettings(), description="For store: memory.")
+    encryption_keys: tuple[SecretSource, ...] = Field(
+        default=(),
+        description="Keys as `sidegate keygen` makes them: the first encrypts, all decrypt. "
+        "Without any, a key is made at each start, and login pages shown before a restart must be loaded again.",
+        examples=[[{"file": "/run/secrets/session-key"}]],
+    )
+    lifetime: Duration = Field(
+        default=30 * 86400.0,
+        description="The absolute end of a session. It also ends when its refresh token does.",
+    )
+    idle_timeout: Duration = Field(default=7 * 86400.0, description="A session without activity ends after this.")
+    max_per_user: Count = Field(default=50, description="Above this many the user's oldest session ends. 0: no limit.")
+    refresh_before_expiry: DurationOrZero = Field(
+        default=60.0, description="How long before its expiry an access token is refreshed."
+    )
+    cookie: CookieSettings = Field(default=CookieSettings(), description="The session cookie.")
+
+
+# --- towards the app -------------------------------------------------------------------------------------------------
+
+
+class IdentityHeaderSettings(Section):
+    """What the app is told about the user."""
+
+    preset: Annotated[Literal["x-auth", "x-auth-request", "x-forwarded", "remote", "none"], Word] = Field(
+        default="x-auth", description="The set of header names; the README has the table. none: only those of set."
+    )
+    username_claim: Text = Field(default="preferred_username", description="The claim that is sent as the user name.")
+    unverified_email: Annotated[Literal["drop", "send"], Word] = Field(
+        default="drop", description="What happens to an e-mail address that the provider has not verified."
+    )
+    role_clients: tuple[Text, ...] = Field(
+        default=(),
+        description="Clients whose roles are sent besides the realm's and our own.",
+        examples=[["billing"]],
+    )
+    set: dict[OwnHeaderName, Template] = Field(
+        default={},
+        description="Further headers; {claims.NAME} stands for a claim. "
+        "Host, Cookie, framing and hop-by-hop names are refused.",
+        examples=[{"X-Department": "{claims.department}"}],
+    )
+
+
+class UpstreamSettings(Section):
+    """An app behind Sidegate."""
+
+    url: AppUrl = Field(
+        description="Where the app listens: http(s)://host:port or unix:/path.", examples=["http://127.0.0.1:8000"]
+    )
+    connect_timeout: Duration = Field(default=5.0, description="For a connection to the app.")
+    response_timeout: Duration = Field(
+        default=60.0, description="To the head of the app's answer; a body may take as long as it likes."
+    )
+    preserve_host: Switch = Field(default=True, description="Send the browser's Host; false: the host of url.")
+    access_token: Switch = Field(
+        default=False, description="Send the user's access token to this app, as Authorization: Bearer."
+    )
+    allow_request_headers: tuple[HeaderName, ...] = Field(
+        default=(),
+        description="Headers that are dropped by default because apps let them change what was decided, "
+        "and that this app needs.",
+        examples=[["X-HTTP-Method-Override"]],
+    )
+
+
+class AccessConditions(Section):
+    """Conditions of a route; every one that is given must hold."""
+
+    any_role: Annotated[Annotated[tuple[Role, ...], AtLeastOne] | None, Given] = Field(
+        default=None,
+        description="At least one of these roles: role (realm), client:role, realm:a:b for a realm role with a colon.",
+        examples=[["viewer", "legacy-app:editor"]],
+    )
+    all_roles: Annotated[Annotated[tuple[Role, ...], AtLeastOne] | None, Given] = Field(
+        default=None, description="Every one of these roles.", examples=[["editor"]]
+    )
+    any_group: Annotated[Annotated[tuple[Text, ...], AtLeastOne] | None, Given] = Field(
+        default=None, description="At least one of these groups, as full paths.", examples=[["/staff"]]
+    )
+    claims: Annotated[dict[Text, ClaimValues] | None, Given] = Field(
+        default=None,
+        description="Claims by name: equal to the value, or holding it when the claim is a list; "
+        "a list of values means any; * stands for any text.",
+        examples=[{"department": ["finance", "it-*"]}],
+    )
+
+
+def _is_mapping(value: object) -> str:
+    """Tell the two ways to write an access rule apart."""
+    return "<conditions>" if isinstance(value, dict | AccessConditions) else "<word>"
+
+
+def _some_condition(access: object) -> object:
+    """Refuse a mapping without a condition: it would let everybody pass who signed in, and look stricter."""
+    if isinstance(access, AccessConditions) and not access.model_fields_set:
+        raise ValueRefused("has no condition", "write authenticated, or conditions such as {any_role: [viewer]}")
+    return access
+
+
+AccessWord = Literal["public", "optional", "authenticated"]
+Access = Annotated[
+    Annotated[AccessWord, Word, Tag("<word>")] | Annotated[AccessConditions, Tag("<conditions>")],
+    Discriminator(_is_mapping),
+    AfterValidator(_some_condition),
+]
+
+
+def _challenge_word(value: object) -> object:
+    """Let a substituted 401 be the number."""
+    return 401 if value == "401" else values.parse_word(value)
+
+
+class RouteHeaderSettings(Section):
+    """Request headers of one route."""
+
+    set: dict[OwnHeaderName, Template] = Field(
+        default={},
+        description="Headers to set on the way to the app; {claims.NAME} stands for a claim.",
+        examples=[{"X-Area": "reports"}],
+    )
+    remove: tuple[OwnHeaderName, ...] = Field(
+        default=(), description="Headers of the client that the app must not see.", examples=[["X-Debug"]]
+    )
+
+
+class RouteSettings(Section):
+    """Who may reach which paths, and how they are forwarded."""
+
+    path: Pattern = Field(
+        description="Literal segments, * within one segment, ** at the end for the rest (/admin/** is /admin too).",
+        examples=["/admin/**"],
+    )
+    methods: Annotated[Annotated[tuple[Method, ...], AtLeastOne, WithoutDoubles] | None, Given] = Field(
+        default=None,
+        description="Methods that this route takes; GET includes HEAD. Without it: all. "
+        "Another method goes to a later route of the same path, or is 405.",
+        examples=[["GET"]],
+    )
+    access: Access = Field(
+        default="authenticated",
+        description="public: nobody is asked who they are. optional: the identity is sent if there is one. "
+        "authenticated: whoever signed in. Or conditions, all of which must hold.",
+    )
+    on_unauthenticated: Annotated[Literal["login", 401], BeforeValidator(_challenge_word)] = Field(
+        default="login",
+        description="What somebody without a session gets: the login page (navigations only), or 401 always.",
+    )
+    preflight: Annotated[Literal["deny", "pass"], Word] = Field(
+        default="deny", description="pass: a CORS preflight reaches the app without a session."
+    )
+    passive: Switch = Field(default=False, description="true: a request does not count as activity of the session.")
+    upstream: Text | None = Field(
+        default=None, description="Name of the upstream; needed when there are several.", examples=["app"]
+    )
+    strip_prefix: StripPrefix = Field(
+        default="", description="Taken from the start of the path before it is forwarded.", examples=["/old"]
+    )
+    headers: RouteHeaderSettings = Field(default=RouteHeaderSettings(), description="Request headers of this route.")
+    csrf: Annotated[Literal["same_origin", "off"], Word] = Field(
+        default="same_origin",
+        description="same_origin: an unsafe method with a session cookie from another site is 403. "
+        "off: the app defends itself.",
+    )
+    cache: Annotated[Literal["private", "as_sent"], Word] = Field(
+        default="private",
+        description="private: answers to a known user are kept out of shared caches. as_sent: left alone.",
+    )
+    service_worker: Switch = Field(
+        default=False,
+        description="true: service workers may be installed below this route although the login form is ours.",
+    )
+
+    @property
+    def conditions(self) -> AccessConditions | None:
+        """Return the conditions when access is a mapping."""
+        return self.access if isinstance(self.access, AccessConditions) else None
+
+
+def _default_routes(routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, ...]:
+    """Let an empty list be what no list is: everything, for whoever signed in."""
+    return routes or (RouteSettings(path="/**"),)
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+class BackchannelSettings(Section):
+    """Logout by Keycloak's word."""
+
+    enabled: Switch = Field(
+        default=True, description="Take logout tokens at PREFIX/backchannel-logout; false: it is 404."
+    )
+
+
+class LogSettings(Section):
+    """What is written to stdout."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Word] = Field(
+        default="info", description="The least that is written."
+    )
+    format: Annotated[Literal["json", "console"], Word] = Field(
+        default="json", description="json: one object for each line. console: for people."
+    )
+
+
+def _at_least_one_upstream(upstreams: dict[str, UpstreamSettings]) -> dict[str, UpstreamSettings]:
+    """Refuse a gate that leads nowhere."""
+    if not upstreams:
+        raise ValueRefused("names no app", "write {app: {url: http://127.0.0.1:8000}}")
+    return upstreams
+
+
+class Settings(Section):
+    """The whole file."""
+
+    server: ServerSettings = Field(description="Where Sidegate listens and what browsers call it.")
+    management: ManagementSettings = Field(default=ManagementSettings(), description="The port of probes and metrics.")
+    keycloak: KeycloakSettings = Field(description="The provider, and who we are to it; any OpenID Connect issuer.")
+    login: LoginSettings = Field(default=LoginSettings(), description="How people sign in.")
+    sessions: SessionSettings = Field(default=SessionSettings(), description="Where sessions live, and how long.")
+    identity_headers: IdentityHeaderSettings = Field(
+        default=IdentityHeaderSettings(), description="What the app is told about the user."
+    )
+    upstreams: Annotated[dict[Text, UpstreamSettings], AfterValidator(_at_least_one_upstream)] = Field(
+        description="The apps behind Sidegate, by a name of your choice.",
+        examples=[{"app": {"url": "http://127.0.0.1:8000"}}],
+    )
+    routes: Annotated[tuple[RouteSettings, ...], AfterValidator(_default_routes)] = Field(
+        default=(RouteSettings(path="/**"),),
+        description="Who may reach which paths. The first that matches wins; none matches: 404. "
+        "Without routes: everything, for whoever signed in.",
+        examples=[[{"path": "/**", "access": "authenticated"}]],
+    )
+    backchannel: BackchannelSettings = Field(default=BackchannelSettings(), description="Logout by Keycloak's word.")
+    security_headers: Switch = Field(
+        default=True,
+        description="Add the missing ones of nosniff, Referrer-Policy, frame-ancestors 'self' "
+        "and HSTS (on https) to answers.",
+    )
+    log: LogSettings = Field(default=LogSettings(), description="What is written to stdout.")
+
+    def upstream_of(self, route: RouteSettings) -> str:
+        """Return the name of the upstream of a route: the one it names, or the only one there is."""
+        return route.upstream if route.upstream is not None else next(iter(self.upstreams))
