@@ -1,4 +1,4 @@
-# One word for each thing that one does with this project; `make help` lists them.
+# One word for each thing that one does with this project; `make help` lists them. Each does first what it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
@@ -6,21 +6,32 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# No socket, no clock: what must hold on every Python that we promise.
+PURE := $(wildcard tests/core tests/properties)
+FURTHER_PYTHONS := 3.12 3.13
 
-.PHONY: help install lint test demo lock
+.PHONY: help install lint test demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 install: $(VENV)/.installed ## make .venv from the lock, with the project in it
 
+define install_with_python
+@python=$$(tests/support/find_python $(1)) || exit 1
+[ -x $(@D)/bin/python ] || "$$python" -m venv $(@D)
+echo "Installing the locked packages into $(@D) ..."
+pip="$(@D)/bin/python -m pip install --quiet --disable-pip-version-check"
+$$pip --require-hashes -r requirements-dev.lock
+$$pip --no-deps --no-build-isolation --editable .
+touch $@
+endef
+
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
-	@python=$$(tests/support/find_python) || exit 1
-	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
-	echo "Installing the locked packages into $(VENV) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	$(call install_with_python)
+
+$(VENV)-%/.installed: requirements-dev.lock pyproject.toml
+	$(call install_with_python,$*)
 
 lint: install ## style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -28,11 +39,28 @@ lint: install ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-demo: install ## run the demo (ARGS="--port 9000")
+test: install system-packages ## the whole suite, or a part: make test ARGS="tests/core -k cookies"
+	@$(BIN)/pytest $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory $(FURTHER_PYTHONS:%=test-pure-%))
+
+$(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
+	@if ! tests/support/find_python $* >/dev/null; then
+	  echo "Python $* is not here; the pure parts were tested on $$($(BIN)/python -V) only."
+	elif [ -n "$(PURE)" ]; then
+	  $(MAKE) --no-print-directory $(VENV)-$*/.installed
+	  echo "The pure parts on Python $*:"
+	  $(VENV)-$*/bin/python -m pytest -q -p no:cacheprovider $(PURE)
+	fi
+
+system-packages:
+	@tests/support/system_packages
+
+demo: install ## run the demo; ARGS="--port 9000"
 	@exec $(BIN)/sidegate demo $(ARGS)
 
 lock: install ## write both lock files anew from pyproject.toml
 	@export UV_CUSTOM_COMPILE_COMMAND="make lock"
-	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links"
+	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes"
+	compile="$$compile --no-emit-index-url --no-emit-find-links"
 	$$compile --output-file requirements.lock pyproject.toml
 	$$compile --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml

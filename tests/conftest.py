@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ pytest_plugins = [
     "tests.support.fixtures",
     "tests.support.browser_fixtures",
 ]
+
+# A busy machine is no defect: examples have no deadline of their own, the test has its timeout.
+hypothesis.settings.register_profile("sidegate", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("sidegate")
 
 REAL_THINGS = {"keycloak": "keycloak", "browser": "browser", "browser_page": "browser", "redis_server": "redis"}
 """Fixture -> marker of the tests that use it."""
