@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 BROWSER_TEST = "tests/support/test_fixtures.py::test_a_browser_shows_the_legacy_app"
 
 
-@pytest.mark.parametrize(("in_ci", "exit_code", "says"), [("true", 1, "1 failed"), ("", 0, "1 skipped")])
+@pytest.mark.parametrize(("in_ci", "exit_code", "says"), [("true", 1, "1 error"), ("", 0, "1 skipped")])
 def test_a_missing_browser_fails_in_ci_and_skips_elsewhere(
     tmp_path: Path, in_ci: str, exit_code: int, says: str
 ) -> None:
