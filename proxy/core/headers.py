@@ -391,6 +391,7 @@ class _Verdict(IntEnum):
 
 
 _KEEP, _DROP, _CONNECTION = _Verdict.KEEP, _Verdict.DROP, _Verdict.CONNECTION
+_HOST, _COOKIE = _Verdict.HOST, _Verdict.COOKIE
 
 
 class _RequestVerdicts:
@@ -476,7 +477,7 @@ class UpstreamHeaders:
                 Authorization.
         """
         token = access_token if self.access_token_field is AccessTokenField.SENT else None
-        fields = self._of_client(accepted, drops_authorization=_Drops.YES if token else _Drops.NO)
+        fields = self._of_client(accepted, authorization=_REPLACED if token else _PASSED)
         fields += _forwarded_fields(accepted)
         fields += identity.headers
         if token is not None:
@@ -485,7 +486,7 @@ class UpstreamHeaders:
             fields = _as_route_says(fields, route)
         return tuple(fields)
 
-    def _of_client(self, accepted: Accepted, *, drops_authorization: _Drops) -> list[Field]:
+    def _of_client(self, accepted: Accepted, *, authorization: _Authorization) -> list[Field]:
         """Return Host and what passes of the client's own fields."""
         verdicts = self._verdicts[accepted.peer_trust]
         fields: list[Field] = [(b"Host", self.host)]
@@ -496,22 +497,25 @@ class UpstreamHeaders:
                 fields.append(header)
             elif verdict is _DROP:
                 continue
-            elif verdict is _Verdict.COOKIE:
+            elif verdict is _COOKIE:
                 if cookies := self.rules.without_own_cookies(header[1]):
                     fields.append((header[0], cookies))
-            elif verdict is _Verdict.HOST:
+            elif verdict is _HOST:
                 if self.host_field is HostField.PRESERVED:
                     fields[0] = header
             elif verdict is _CONNECTION:
                 named.append(header[1])
-            elif drops_authorization is _Drops.NO:
+            elif authorization is _PASSED:
                 fields.append(header)
         return fields if all(value in _HARMLESS_CONNECTION for value in named) else _not_named(fields, named)
 
 
-class _Drops(Enum):
-    YES = "yes"
-    NO = "no"
+class _Authorization(Enum):
+    PASSED = "passed"
+    REPLACED = "replaced"
+
+
+_PASSED, _REPLACED = _Authorization.PASSED, _Authorization.REPLACED
 
 
 _HARMLESS_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
@@ -570,6 +574,9 @@ class Sharing(Enum):
     """It had none, or the route says ``cache: as_sent``."""
 
 
+_PRIVATE = Sharing.PRIVATE
+
+
 class SecurityHeaders(Enum):
     """``security_headers``."""
 
@@ -584,6 +591,7 @@ _NOSNIFF = (b"X-Content-Type-Options", b"nosniff")
 _REFERRER = (b"Referrer-Policy", b"strict-origin-when-cross-origin")
 _FRAMES = (b"Content-Security-Policy", b"frame-ancestors 'self'")
 _HSTS = (b"Strict-Transport-Security", b"max-age=%d" % HSTS_MAX_AGE_S)
+_WITHOUT_TLS = (_NOSNIFF, _REFERRER, _FRAMES)
 _SECURITY_NAMES = frozenset(name.lower() for name, _ in (_NOSNIFF, _REFERRER, _FRAMES, _HSTS)) | {b"x-frame-options"}
 
 _ANSWER_VERDICTS: Mapping[bytes, _Verdict] = {
@@ -613,17 +621,20 @@ _VERDICTS_ON_ANSWERS = Remembered(_answer_verdict)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerRules:
-    """What is done to every answer of the upstreams of one portal, compiled once."""
+    """What is done to every answer of the upstreams of one portal, compiled once.
+
+    Attributes:
+        added: the security fields that an answer without any gets.
+    """
 
     cookies: OwnCookies
     security_headers: SecurityHeaders = SecurityHeaders.ADDED
+    added: tuple[Field, ...] = field(init=False, repr=False)
 
-    @property
-    def added(self) -> tuple[Field, ...]:
-        """Return the security fields that an answer without any gets."""
-        if self.security_headers is SecurityHeaders.AS_SENT:
-            return ()
-        return (_NOSNIFF, _REFERRER, _FRAMES, _HSTS)[: 4 if self.cookies.scheme == "https" else 3]
+    def __post_init__(self) -> None:
+        """Settle what is added."""
+        of_scheme = (_NOSNIFF, _REFERRER, _FRAMES, _HSTS) if self.cookies.scheme == "https" else _WITHOUT_TLS
+        object.__setattr__(self, "added", of_scheme if self.security_headers is SecurityHeaders.ADDED else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -636,85 +647,103 @@ class AnswerPlan:
 
     def apply(self, status: int, headers: Headers) -> Headers:
         """Return the end-to-end fields for the browser; an interim answer (1xx) gets nothing of ours but the id."""
-        fields = self._of_upstream(headers)
-        if status >= 200:
-            if self.sharing is Sharing.PRIVATE:
-                fields = _kept_private(fields)
-            fields += _lacking(fields, self.rules.added)
-        fields.append((b"X-Request-ID", self.request_id.encode()))
-        return tuple(fields)
-
-    def _of_upstream(self, headers: Headers) -> list[Field]:
-        """Return what passes of the upstream's own fields."""
         fields: list[Field] = []
-        named: list[bytes] = []
+        looked_into: list[tuple[_Verdict, Field]] = []
         verdicts = _VERDICTS_ON_ANSWERS
         for header in headers:
             verdict = verdicts[header[0]]
-            if verdict is _DROP or (verdict is _Verdict.SET_COOKIE and self._sets_ours(header[1])):
-                continue
-            if verdict is _CONNECTION:
-                named.append(header[1])
-            else:
+            if verdict is _KEEP:
                 fields.append(header)
-        if all(value in _HARMLESS_CONNECTION for value in named):
-            return fields
-        hop_by_hop = {token.strip().lower() for value in named for token in value.split(b",")}
-        return [header for header in fields if header[0].lower() not in hop_by_hop]
+            elif verdict is not _DROP:
+                looked_into.append((verdict, header))
+        is_private = self.sharing is _PRIVATE and status >= 200
+        added = self.rules.added if status >= 200 else ()
+        if looked_into:
+            fields, added = self._looked_into(fields, looked_into, added=added, is_private=is_private)
+        elif is_private:
+            fields += _SAID_PRIVATE
+        fields += added
+        fields.append((b"X-Request-ID", self.request_id.encode()))
+        return tuple(fields)
+
+    def _looked_into(
+        self,
+        fields: list[Field],
+        looked_into: Sequence[tuple[_Verdict, Field]],
+        *,
+        added: tuple[Field, ...],
+        is_private: bool,
+    ) -> tuple[list[Field], tuple[Field, ...]]:
+        """Treat the fields whose value matters; returns all of them, and the security fields still to add."""
+        of_kind: dict[_Verdict, list[Field]] = {}
+        for verdict, header in looked_into:
+            of_kind.setdefault(verdict, []).append(header)
+        security = of_kind.get(_Verdict.SECURITY, [])
+        fields += security
+        fields += (header for header in of_kind.get(_Verdict.SET_COOKIE, ()) if not self._sets_ours(header[1]))
+        caching = [of_kind.get(_Verdict.CACHE_CONTROL, []), of_kind.get(_Verdict.VARY, [])]
+        if is_private:
+            fields += _said_private(*caching)
+        else:
+            fields += caching[0] + caching[1] + of_kind.get(_Verdict.SHARED_CACHE, [])
+        named = [value for _, value in of_kind.get(_CONNECTION, ()) if value not in _HARMLESS_CONNECTION]
+        if named:
+            hop_by_hop = {token.strip().lower() for value in named for token in value.split(b",")}
+            fields = [header for header in fields if header[0].lower() not in hop_by_hop]
+        return fields, _lacking(security, added) if security else added
 
     def _sets_ours(self, set_cookie: bytes) -> bool:
         name = set_cookie.partition(b";")[0].partition(b"=")[0]
         return fold_cookie_name(name) in self.rules.cookies.every_name
 
 
-def _lacking(fields: Sequence[Field], added: tuple[Field, ...]) -> tuple[Field, ...]:
+def _lacking(security: Sequence[Field], added: tuple[Field, ...]) -> tuple[Field, ...]:
     """Return the security fields that the app did not send itself; its own are never changed."""
-    verdicts = _VERDICTS_ON_ANSWERS
-    present = {name.lower(): value for name, value in fields if verdicts[name] is _Verdict.SECURITY}
-    if not present:
-        return added
-    policies = (value for name, value in fields if name.lower() == b"content-security-policy")
+    present = {name.lower() for name, _ in security}
+    policies = (value for name, value in security if name.lower() == b"content-security-policy")
     says_who_frames = b"x-frame-options" in present or any(b"frame-ancestors" in value.lower() for value in policies)
-    return tuple(
-        header for header in added if (not says_who_frames if header is _FRAMES else header[0].lower() not in present)
-    )
+    if not says_who_frames:
+        # A second policy narrows the first and changes none of its directives (CSP Level 3 §8.1).
+        present.discard(_FRAMES[0].lower())
+    else:
+        present.add(_FRAMES[0].lower())
+    return tuple(header for header in added if header[0].lower() not in present)
 
 
 _DIRECTIVE = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _FOR_SHARED_CACHES = frozenset({b"public", b"s-maxage"})
-_PRIVATE_VARY = (b"Cookie", b"Authorization")
+_VARIES_BY = (b"Cookie", b"Authorization")
 
 
-def _kept_private(fields: list[Field]) -> list[Field]:
-    """Say that the answer is one person's: Cache-Control, Vary, and no orders to caches by other names (RFC 9213)."""
-    kept: list[Field] = []
-    directives: list[bytes] = []
-    varied: list[bytes] = []
-    for header in fields:
-        verdict = _VERDICTS_ON_ANSWERS[header[0]]
-        if verdict is _Verdict.CACHE_CONTROL:
-            directives += (part.strip() for part in _DIRECTIVE.findall(header[1]))
-        elif verdict is _Verdict.VARY:
-            varied += (part.strip() for part in header[1].split(b","))
-        elif verdict is not _Verdict.SHARED_CACHE:
-            kept.append(header)
-    kept.append((b"Cache-Control", b", ".join(_private_directives(directives))))
-    kept.append((b"Vary", b", ".join(_merged_vary(varied))))
-    return kept
+def _said_private(cache_control: Sequence[Field], vary: Sequence[Field]) -> tuple[Field, Field]:
+    """Say that the answer is one person's. Orders to shared caches by other names (RFC 9213) go unsaid."""
+    return (
+        (b"Cache-Control", _PRIVATE_CACHE_CONTROL[b", ".join([value for _, value in cache_control])]),
+        (b"Vary", _PRIVATE_VARY[b", ".join([value for _, value in vary])]),
+    )
 
 
-def _private_directives(directives: Iterable[bytes]) -> list[bytes]:
+def _private_cache_control(value: bytes) -> bytes:
     """Take ``public`` and ``s-maxage`` out; add ``private`` when it does not stand there for the whole answer.
 
     Source: RFC 9111 §5.2.2.7: ``private="field"`` speaks of that field alone.
     """
+    directives = (part.strip() for part in _DIRECTIVE.findall(value))
     kept = [part for part in directives if part and part.partition(b"=")[0].strip().lower() not in _FOR_SHARED_CACHES]
-    return kept if any(part.lower() == b"private" for part in kept) else [*kept, b"private"]
+    if not any(part.lower() == b"private" for part in kept):
+        kept.append(b"private")
+    return b", ".join(kept)
 
 
-def _merged_vary(varied: Sequence[bytes]) -> list[bytes]:
+def _private_vary(value: bytes) -> bytes:
     """Add Cookie and Authorization; ``*`` says more already (RFC 9110 §12.5.5)."""
+    varied = [name for part in value.split(b",") if (name := part.strip())]
     present = {name.lower() for name in varied}
     if b"*" in present:
-        return [b"*"]
-    return [name for name in varied if name] + [name for name in _PRIVATE_VARY if name.lower() not in present]
+        return b"*"
+    return b", ".join(varied + [name for name in _VARIES_BY if name.lower() not in present])
+
+
+_PRIVATE_CACHE_CONTROL = Remembered(_private_cache_control)
+_PRIVATE_VARY = Remembered(_private_vary)
+_SAID_PRIVATE = _said_private((), ())

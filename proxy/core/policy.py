@@ -135,7 +135,7 @@ def _unmet(access: Conditions, identity: Identity) -> Forbid | None:
         roles.issuperset(access.all_roles)
         and (not access.any_role or not roles.isdisjoint(access.any_role))
         and (not access.any_group or not identity.groups.isdisjoint(access.any_group))
-        and all(_holds(condition, identity) for condition in access.claims)
+        and (not access.claims or all(_holds(condition, identity) for condition in access.claims))
     ):
         return None
     lacking = [

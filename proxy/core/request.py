@@ -50,24 +50,27 @@ class RequestHead:
     peer: str
     scheme: Scheme
     version: bytes = b"1.1"
-    _index: dict[bytes, tuple[bytes, ...]] | None = field(default=None, init=False, repr=False, compare=False)
+    _last: dict[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """Return every value of the field ``name`` (given in lower case), in order."""
-        return (self._index or self._indexed()).get(name, ())
+        last = self._last if self._last is not None else self._indexed()
+        value = last.get(name)
+        if value is None:
+            return ()
+        if len(last) == len(self.headers):
+            return (value,)
+        return tuple(value for key, value in self.headers if key.lower() == name)
 
     def value(self, name: bytes) -> bytes | None:
         """Return the first value of the field ``name`` (given in lower case), or None."""
-        values = (self._index or self._indexed()).get(name)
+        values = self.values(name)
         return values[0] if values else None
 
-    def _indexed(self) -> dict[bytes, tuple[bytes, ...]]:
+    def _indexed(self) -> dict[bytes, bytes]:
         """Index the fields by name, once: a dozen rules ask, and each would walk through all of them."""
-        index: dict[bytes, tuple[bytes, ...]] = {}
-        for name, value in self.headers:
-            lower = _LOWER_CASE[name]
-            index[lower] = (*index[lower], value) if lower in index else (value,)
-        object.__setattr__(self, "_index", index)
+        index = {_LOWER_CASE[name]: value for name, value in self.headers}
+        object.__setattr__(self, "_last", index)
         return index
 
 
