@@ -75,7 +75,10 @@ _BAD_ADDRESS = "The address of this page is not one that can be answered safely.
 ROWS: Mapping[type[errors.SidegateError], Row] = {
     errors.SidegateError: Row(status=500, code="error", title="Something went wrong", sentence=_ASK_AGAIN),
     errors.RequestRefused: Row(
-        status=400, code="request_refused", title="Bad request", sentence="This request cannot be answered as it was sent."
+        status=400,
+        code="request_refused",
+        title="Bad request",
+        sentence="This request cannot be answered as it was sent.",
     ),
     errors.TargetRefused: Row(status=400, code="target_refused", title="Bad address", sentence=_BAD_ADDRESS),
     errors.TargetTooLong: Row(
@@ -88,10 +91,16 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence="The browser sent more header data than we take. Deleting this site's cookies usually helps.",
     ),
     errors.FramingRefused: Row(
-        status=400, code="framing_refused", title="Bad request", sentence="This request can be read in more than one way."
+        status=400,
+        code="framing_refused",
+        title="Bad request",
+        sentence="This request can be read in more than one way.",
     ),
     errors.HostRefused: Row(
-        status=421, code="host_refused", title="Wrong address", sentence="This server does not answer for that host name."
+        status=421,
+        code="host_refused",
+        title="Wrong address",
+        sentence="This server does not answer for that host name.",
     ),
     errors.BodyTooLarge: Row(
         status=413, code="body_too_large", title="Too large", sentence="What was sent is larger than this site takes."
@@ -134,7 +143,11 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         retry_after_s=60,
     ),
     errors.ProviderFault: Row(
-        status=503, code="provider_fault", title="Signing in is not possible right now", sentence=_ASK_AGAIN, retry_after_s=5
+        status=503,
+        code="provider_fault",
+        title="Signing in is not possible right now",
+        sentence=_ASK_AGAIN,
+        retry_after_s=5,
     ),
     errors.ProviderUnavailable: Row(
         status=503,
@@ -157,7 +170,10 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence="The sign-in service gave an answer that cannot be trusted. Please sign in again.",
     ),
     errors.SessionEnded: Row(
-        status=401, code="session_ended", title="You were signed out", sentence="This sign-in has ended. Please sign in again."
+        status=401,
+        code="session_ended",
+        title="You were signed out",
+        sentence="This sign-in has ended. Please sign in again.",
     ),
     errors.LoginFault: Row(
         status=400, code="login_fault", title="Signing in did not work", sentence="Please sign in again."
@@ -172,10 +188,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         status=400,
         code="callback_rejected",
         title="Signing in did not work",
-        sentence="The answer of the sign-in service does not belong to a sign-in begun in this browser. Please begin again.",
+        sentence="The answer of the sign-in service does not fit a sign-in begun in this browser. Please begin again.",
     ),
     errors.FormRejected: Row(
-        status=400, code="form_rejected", title="Bad request", sentence="The form cannot be read. Please fill it in again."
+        status=400,
+        code="form_rejected",
+        title="Bad request",
+        sentence="The form cannot be read. Please fill it in again.",
     ),
     errors.TooManyLogins: Row(
         status=429,
@@ -193,7 +212,10 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
 
 _NO_ROUTE = Row(status=404, code="not_found", title="Not found", sentence="There is no page at this address.")
 _METHOD = Row(
-    status=405, code="method_not_allowed", title="Method not allowed", sentence="This address does not take this method."
+    status=405,
+    code="method_not_allowed",
+    title="Method not allowed",
+    sentence="This address does not take this method.",
 )
 _AUTH_REQUIRED = Row(
     status=401, code="auth_required", title="Please sign in", sentence="This page is for people who are signed in."
@@ -203,7 +225,7 @@ _FORBIDDEN = {
         status=403,
         code="cross_site_refused",
         title="Refused",
-        sentence="This request came from another site and would have acted in your name. Go to the page itself and repeat it.",
+        sentence="This request came from another site and would have acted in your name. Repeat it on the page itself.",
     ),
     Reason.SERVICE_WORKER: Row(
         status=403,

@@ -7,6 +7,7 @@ is :meth:`Secret.reveal`, which is easy to search for.
 from __future__ import annotations
 
 import hmac
+from typing import Never
 
 
 class Secret:
@@ -46,7 +47,7 @@ class Secret:
         """Say whether there is any text."""
         return bool(self._text)
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Never:
         """Refuse to be pickled: a pickle is a copy that nobody redacts."""
         msg = "a Secret is not pickled"
         raise TypeError(msg)

@@ -1,6 +1,7 @@
-"""The pipeline: accept, match, authenticate, authorize, mutate; from a ``RequestHead`` to a decision.
+"""The pipeline of a request, readable top to bottom in ``handler.py``: accept, match, authenticate, authorize, mutate.
 
-What lives here: the way of a request, readable top to bottom in ``handler.py``. What must not: aiohttp, a socket, a
-parser of bytes, a concrete store or provider. Whoever parses the bytes can be exchanged, and every rule can be tested
-without a socket.
+What lives here: the order of the rules. What must not be known here: sockets, aiohttp, how a session is stored or a
+token refreshed; the gate sees a ``RequestHead`` and answers with an admission (``ports.Admission``), so that whoever
+parses the bytes can be exchanged, and every rule can be tested without a socket. Rules themselves are pure and live in
+``core``.
 """

@@ -1,0 +1,288 @@
+"""The composition root: settings become a wired process, and nobody else knows concrete classes.
+
+:class:`Sidegate` is one process: made, started, closed. :func:`serve_forever` is ``sidegate run``, :func:`demo` is
+``sidegate demo``. Settings are cut into the rooms' own options by ``slices.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from proxy import slices
+from proxy.clock import SystemClock
+from proxy.errors import SidegateError
+from proxy.forward.own_pages import OwnPages
+from proxy.forward.server import DataPath
+from proxy.gate.accept import Acceptor
+from proxy.gate.authenticate import Authenticator
+from proxy.gate.handler import Gate, GateParts
+from proxy.observe.log import LogFormat, LogLevel, StandardHandler
+from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
+from proxy.observe.observer import ProductionObserver
+from proxy.oidc.provider import OpenIdProvider
+from proxy.pages.render import JinjaPages
+from proxy.ports import Readiness
+from proxy.respond import Responder
+from proxy.sessions.live import LiveStreamRegistry
+from proxy.sessions.memory import MemorySessionStore
+from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from proxy.sessions.refresher import SessionRefresher
+from proxy.settings.load import load_settings
+from proxy.settings.model import Settings
+from proxy.settings.values import UnixAddress
+from proxy.web.application import WebServices, own_application
+from proxy.web.health import HealthServices, health_application
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
+
+    from proxy.ports import Clock
+
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+OWN_PAGES_KEEPALIVE_S = 75.0
+"""Longer than the data path keeps an idle pair, so that aiohttp never closes one that is about to be used."""
+
+
+class Sidegate:
+    """One wired process: every part made once, started in order, closed in the opposite order."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, observer: ProductionObserver) -> None:
+        """Wire the parts; nothing is opened or asked before :meth:`start`.
+
+        Raises:
+            SettingsError: a certificate, CA file or key cannot be used.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._observer = observer
+        self._is_draining = False
+        self._pages = JinjaPages(slices.look(settings))
+        self._provider = OpenIdProvider(slices.provider_options(settings), clock=clock, observer=observer)
+        self._live = LiveStreamRegistry(observer)
+        self._store = MemorySessionStore(
+            clock, live=self._live, observer=observer, limits=slices.memory_limits(settings)
+        )
+        self._refresher = SessionRefresher(
+            self._provider, self._store, policy=slices.refresh_policy(settings), clock=clock, observer=observer
+        )
+        self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
+        self._management = web.AppRunner(self._health_application(), access_log=None)
+        self._gate = self._make_gate()
+        self._data_path: DataPath | None = None
+        observer.metrics.watch_sessions(self._store.active_sessions)
+
+    async def start(self) -> None:
+        """Open the listeners and begin to look for the provider; returns when requests are answered.
+
+        Raises:
+            SidegateError: a port is in use or may not be opened.
+        """
+        await self._provider.start()
+        self._store.start()
+        await self._own.setup()
+        await self._open_management()
+        self._data_path = DataPath(
+            gatekeeper=self._gate,
+            upstreams=slices.upstream_options(self._settings),
+            own_pages=OwnPages(_server_of(self._own)),
+            live=self._live,
+            options=slices.forward_options(self._settings),
+            clock=self._clock,
+        )
+        listen = self._settings.server.listen
+        try:
+            await self._data_path.start(str(listen))
+        except OSError as error:
+            raise _cannot_listen("server.listen", listen, error) from error
+
+    async def close(self) -> None:
+        """Drain: not ready, no new connection, what runs may end within ``shutdown_grace``; then let go of all."""
+        self._is_draining = True
+        if self._data_path is not None:
+            await self._data_path.drain(self._settings.server.shutdown_grace)
+        await self._own.cleanup()
+        await self._management.cleanup()
+        await self._refresher.close()
+        await self._store.close()
+        await self._provider.close()
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _make_gate(self) -> Gate:
+        settings, clock, observer = self._settings, self._clock, self._observer
+        return Gate(
+            slices.gate_rules(settings),
+            GateParts(
+                acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
+                authenticator=Authenticator(
+                    self._store,
+                    self._refresher,
+                    client_id=settings.keycloak.client_id,
+                    clock=clock,
+                    observer=observer,
+                ),
+                responder=Responder(self._pages),
+                observer=observer,
+                clock=clock,
+            ),
+        )
+
+    def _own_application(self) -> web.Application:
+        return own_application(
+            WebServices(
+                options=slices.web_options(self._settings),
+                sessions=self._store,
+                authentications=MemoryAuthenticationStore(self._clock),
+                provider=self._provider,
+                observer=self._observer,
+                pages=self._pages,
+                assets=self._pages.assets,
+                clock=self._clock,
+            )
+        )
+
+    def _health_application(self) -> web.Application:
+        return health_application(
+            HealthServices(
+                keycloak=self._provider.readiness,
+                store=lambda: Readiness(is_ready=True),
+                is_draining=lambda: self._is_draining,
+                exposition=lambda: (self._observer.exposition(), EXPOSITION_CONTENT_TYPE),
+            )
+        )
+
+    async def _open_management(self) -> None:
+        await self._management.setup()
+        listen = self._settings.management.listen
+        site: web.BaseSite
+        if isinstance(listen, UnixAddress):
+            site = web.UnixSite(self._management, listen.path)
+        else:
+            site = web.TCPSite(self._management, listen.host, listen.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise _cannot_listen("management.listen", listen, error) from error
+
+
+def _server_of(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
+    if runner.server is None:
+        raise SidegateError("the own pages were not set up")
+    return runner.server
+
+
+def _cannot_listen(key: str, address: object, error: OSError) -> SidegateError:
+    reason = (error.strerror or str(error)).lower()
+    return SidegateError(f"cannot listen on {address}: {reason}; free the address or change {key}")
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def serve_forever(path: Path) -> int:
+    """Serve by the file at ``path`` until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        SettingsError: the file or something it names cannot be used.
+        SidegateError: an address cannot be listened on.
+    """
+    settings = load_settings(path)
+    return _run(_serve_until_signalled(settings))
+
+
+async def _serve_until_signalled(settings: Settings) -> int:
+    observer = make_observer(settings)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in END_SIGNALS:
+        loop.add_signal_handler(number, ended.set)
+    # The default action of SIGHUP is to die; an operator who sends it wants the file read again, not an outage.
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: observer.warning("SIGHUP: the file is read at start only; restart to apply changes")
+    )
+    try:
+        return await _serve(settings, observer, ended)
+    finally:
+        observer.close()
+
+
+async def _serve(settings: Settings, observer: ProductionObserver, ended: asyncio.Event) -> int:
+    sidegate = Sidegate(settings, clock=SystemClock(), observer=observer)
+    try:
+        await sidegate.start()
+        sys.stderr.write(f"sidegate: serving {settings.server.public_url} on {settings.server.listen}\n")
+        sys.stderr.flush()
+        await ended.wait()
+    finally:
+        await sidegate.close()
+    return 0
+
+
+def make_observer(settings: Settings) -> ProductionObserver:
+    """Return the observer that writes to stdout, with the warnings of the libraries in the same form."""
+    observer = ProductionObserver(
+        _write_out,
+        clock=SystemClock(),
+        level=LogLevel(settings.log.level),
+        line_format=LogFormat(settings.log.format),
+    )
+    logging.basicConfig(handlers=[StandardHandler(observer.log)], level=logging.WARNING, force=True)
+    return observer
+
+
+def _write_out(lines: bytes) -> None:
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
+
+
+def demo(port: int) -> int:
+    """Run the demo on loopback until Ctrl-C; returns the exit code.
+
+    Raises:
+        SidegateError: the port is in use.
+    """
+    from proxy.demo.run import run_demo  # noqa: PLC0415 - the provider of the demo is no part of ``run``
+
+    async def run() -> int:
+        await run_demo(port, _serve_configuration)
+        return 0
+
+    return _run(run())
+
+
+async def _serve_configuration(configuration: Mapping[str, object]) -> Sidegate:
+    settings = Settings.model_validate(configuration)
+    sidegate = Sidegate(settings, clock=SystemClock(), observer=_quiet_observer())
+    try:
+        await sidegate.start()
+    except BaseException:
+        await sidegate.close()
+        raise
+    return sidegate
+
+
+def _quiet_observer() -> ProductionObserver:
+    """Return an observer whose lines would bury what the demo says; warnings go to stderr."""
+    return ProductionObserver(
+        sys.stderr.buffer.write, clock=SystemClock(), level=LogLevel.WARNING, line_format=LogFormat.CONSOLE
+    )
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop where it installs, else on plain asyncio."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        with asyncio.Runner() as runner:
+            return runner.run(work)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)

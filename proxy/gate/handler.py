@@ -1,0 +1,367 @@
+"""The gate: one request head in, one admission out; the way of a request stands in :meth:`Gate._judge`.
+
+Every rule is asked in one order: accept, own pages, match, service worker, public, cross-site, session, decide. Only a
+``core.policy.Allow`` becomes a ``Forward``; whatever goes wrong on the way becomes an answer here, and nothing is
+forwarded after a refusal (laws 1, 6, 9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from proxy.core.cookies import session_cookie_value
+from proxy.core.cross_site import (
+    AllowedOrigins,
+    cross_site_verdict,
+    is_framed,
+    is_navigation,
+    is_websocket,
+    preflight_method,
+    service_worker_verdict,
+    wants_html,
+)
+from proxy.core.headers import (
+    NOBODY,
+    AnswerPlan,
+    AnswerRules,
+    HeaderRules,
+    RenderedIdentity,
+    Sharing,
+    UpstreamHeaders,
+)
+from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
+from proxy.core.return_to import safe_return_to
+from proxy.core.routing import (
+    Activity,
+    Ambiguous,
+    Cache,
+    Matched,
+    MethodNotAllowed,
+    NoRoute,
+    OnUnauthenticated,
+    Preflight,
+    Public,
+    Route,
+    RouteTable,
+    UnderPrefix,
+    forward_target,
+    lies_under,
+)
+from proxy.errors import SidegateError, TargetRefused
+from proxy.gate.own import own_headers
+from proxy.ports import Admission, Forward, NotCached, OwnPage, Reply, RequestEvent
+from proxy.respond import Asker, Manner, Responder, last_resort
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from proxy.core.answer import Answer
+    from proxy.core.cookies import OwnCookies
+    from proxy.core.identity import Identity
+    from proxy.core.request import Accepted, RequestHead
+    from proxy.core.secret import Secret
+    from proxy.core.session import Session, SessionKey
+    from proxy.gate.accept import Acceptor
+    from proxy.gate.authenticate import Authenticator
+    from proxy.ports import Clock, Observer
+
+MAX_RENDERED_IDENTITIES = 10_000
+"""Identity headers kept ready, about 1 KiB each; above, the oldest goes and is rendered again when asked for."""
+
+_REASON_BY_KIND = {Challenge: "challenge", Forbid: "forbid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """What the gate holds of the settings, compiled.
+
+    Attributes:
+        own_prefix: path of the public URL and ``server.prefix``.
+        upstreams: what each upstream gets, by name; every route's upstream is among them.
+        https_origin: ``https://host`` to which plain http is redirected; None when it is not.
+    """
+
+    routes: RouteTable
+    own_prefix: bytes
+    headers: HeaderRules
+    upstreams: Mapping[str, UpstreamHeaders]
+    answers: AnswerRules
+    cookies: OwnCookies
+    allowed_origins: AllowedOrigins
+    https_origin: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateParts:
+    """Whom the gate asks."""
+
+    acceptor: Acceptor
+    authenticator: Authenticator
+    responder: Responder
+    observer: Observer
+    clock: Clock
+
+
+class Gate:
+    """Decide about requests; implements ``ports.Gatekeeper``."""
+
+    def __init__(self, rules: GateRules, parts: GateParts) -> None:
+        """Keep both; nothing else changes but the cache of rendered identities."""
+        self._rules = rules
+        self._parts = parts
+        self._rendered: dict[SessionKey, tuple[Identity, RenderedIdentity]] = {}
+
+    # --- ports.Gatekeeper ---------------------------------------------------------------------------------------------
+
+    def admit(self, head: RequestHead) -> Admission | Awaitable[Admission]:
+        """Decide; an awaitable only when the store or the provider must be asked."""
+        event = self._event(head)
+        try:
+            return self._judge(head, event)
+        except SidegateError as error:
+            return self.fault(error, head, event)
+        except Exception as error:  # noqa: BLE001 - the outermost frame: a defect of ours is closed, never a pass
+            return self._defect(error, event)
+
+    def fault(self, error: SidegateError, head: RequestHead | None, event: RequestEvent | None) -> Reply:
+        """Turn a fault into an answer; its message goes to the log only."""
+        if event is None:
+            event = self._event(head)
+        event.decision = event.decision or "refused"
+        event.reason = error.reason
+        event.fault = str(error)
+        try:
+            answer = self._parts.responder.error(error, self._asker(head, event))
+        except Exception as defect:  # noqa: BLE001 - the outermost frame
+            return self._defect(defect, event)
+        event.status = answer.status
+        return Reply(answer=answer, event=event)
+
+    def finished(self, event: RequestEvent) -> None:
+        """Say the one line of this request."""
+        event.duration_s = self._parts.clock.monotonic() - event.started_at
+        self._parts.observer.request(event)
+
+    # --- the way of a request -----------------------------------------------------------------------------------------
+
+    def _judge(self, head: RequestHead, event: RequestEvent) -> Admission | Awaitable[Admission]:
+        accepted = self._accept(head, event)
+        if self._rules.https_origin is not None and accepted.scheme == "http":
+            return self._reply(308, self._rules.https_origin + accepted.target.forward, event)
+        if (own := self._own_page(accepted, event)) is not None:
+            return own
+        route = self._match(accepted, event)
+        if not isinstance(route, Route):
+            return route
+        if refused := service_worker_verdict(head, route):
+            return self._refuse(refused, accepted, route, event)
+        if isinstance(route.access, Public) or (preflight_method(head) and route.preflight is Preflight.PASS):
+            return self._conclude(decide_preflight(route, None, self._parts.clock.now()), accepted, route, event)
+        return self._protected(accepted, route, event)
+
+    def _protected(self, accepted: Accepted, route: Route, event: RequestEvent) -> Admission | Awaitable[Admission]:
+        cookie_value = session_cookie_value(accepted.head, self._rules.cookies)
+        if cookie_value is None:
+            return self._authorized(None, accepted, route, event)
+        if refused := cross_site_verdict(accepted, route, allowed=self._rules.allowed_origins):
+            return self._refuse(refused, accepted, route, event)
+        session = self._parts.authenticator.at_once(cookie_value)
+        if isinstance(session, NotCached):
+            return self._awaited(cookie_value, accepted, route, event)
+        return self._authorized(session, accepted, route, event)
+
+    async def _awaited(self, cookie_value: Secret, accepted: Accepted, route: Route, event: RequestEvent) -> Admission:
+        try:
+            session = await self._parts.authenticator.eventually(cookie_value)
+            return self._authorized(session, accepted, route, event)
+        except SidegateError as error:
+            return self.fault(error, accepted.head, event)
+        except Exception as error:  # noqa: BLE001 - the outermost frame: closed, never a pass
+            return self._defect(error, event)
+
+    def _authorized(self, session: Session | None, accepted: Accepted, route: Route, event: RequestEvent) -> Admission:
+        if session is not None:
+            event.subject = session.identity.subject
+            event.username = session.identity.username
+        return self._conclude(decide(route.access, session, self._parts.clock.now()), accepted, route, event)
+
+    def _conclude(self, decision: Decision, accepted: Accepted, route: Route, event: RequestEvent) -> Admission:
+        if isinstance(decision, Allow):
+            return self._forward(decision, accepted, route, event)
+        return self._refuse(decision, accepted, route, event)
+
+    def _forward(self, allow: Allow, accepted: Accepted, route: Route, event: RequestEvent) -> Forward:
+        session = allow.session
+        target = forward_target(accepted.target, route.strip_prefix)
+        headers = self._rules.upstreams[route.upstream].for_request(
+            accepted,
+            identity=NOBODY if session is None else self._identity(session),
+            route=route,
+            access_token=None if session is None else session.tokens.access_token,
+        )
+        if session is not None and route.activity is Activity.COUNTS:
+            self._parts.authenticator.touch(session)
+        event.decision, event.reason = "allow", allow.reason
+        return Forward(
+            allow=allow,
+            upstream=route.upstream,
+            method=accepted.head.method,
+            target=target,
+            headers=headers,
+            answer=AnswerPlan(self._rules.answers, accepted.request_id, _sharing(session, route)),
+            event=event,
+            upgrade=b"websocket" if is_websocket(accepted.head) else None,
+            session_key=None if session is None else session.key,
+        )
+
+    def _identity(self, session: Session) -> RenderedIdentity:
+        """Return the identity fields, rendered once for each state of a session."""
+        found = self._rendered.get(session.key)
+        if found is not None and found[0] is session.identity:
+            return found[1]
+        rendered = self._rules.headers.identity_headers(session.identity)
+        for sentence in rendered.left_out:
+            self._parts.observer.warning("an identity header is incomplete", detail=sentence)
+        while len(self._rendered) >= MAX_RENDERED_IDENTITIES:
+            del self._rendered[next(iter(self._rendered))]
+        self._rendered[session.key] = (session.identity, rendered)
+        return rendered
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _accept(self, head: RequestHead, event: RequestEvent) -> Accepted:
+        accepted = self._parts.acceptor.accept(head, event.request_id)
+        event.path = accepted.target.path.decode("ascii", "backslashreplace")
+        event.host = accepted.host
+        event.address = accepted.client_address
+        return accepted
+
+    def _own_page(self, accepted: Accepted, event: RequestEvent) -> Admission | None:
+        under = lies_under(self._rules.own_prefix, accepted.target)
+        if under is UnderPrefix.NONE:
+            return None
+        if under is UnderPrefix.SOME:
+            raise TargetRefused("a reading of the path lies under server.prefix, which never reaches the app")
+        event.route = self._rules.own_prefix.decode() + "/**"
+        event.decision, event.reason = "allow", "own"
+        headers = own_headers(accepted, self._rules.cookies)
+        return OwnPage(method=accepted.head.method, target=accepted.target.forward, headers=headers, event=event)
+
+    def _match(self, accepted: Accepted, event: RequestEvent) -> Route | Reply:
+        head = accepted.head
+        if (route := self._preflight_route(accepted)) is not None:
+            event.route = route.pattern
+            return route
+        found = self._rules.routes.match(accepted.target, head.method)
+        if isinstance(found, Ambiguous):
+            raise TargetRefused(str(found))
+        if isinstance(found, NoRoute):
+            event.decision, event.reason = "not_found", Reason.NO_ROUTE
+            return self._done(self._parts.responder.not_found(self._asker(head, event)), event)
+        event.route = found.route.pattern
+        if isinstance(found, MethodNotAllowed):
+            event.decision, event.reason = "refused", Reason.METHOD_NOT_ALLOWED
+            return self._done(self._parts.responder.method_not_allowed(found.allow, self._asker(head, event)), event)
+        return found.route
+
+    def _preflight_route(self, accepted: Accepted) -> Route | None:
+        """Return the route of the method that a preflight asks for, when it lets preflights pass."""
+        method = preflight_method(accepted.head)
+        if method is None:
+            return None
+        found = self._rules.routes.match(accepted.target, method)
+        return found.route if isinstance(found, Matched) and found.route.preflight is Preflight.PASS else None
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _refuse(self, decision: Challenge | Forbid, accepted: Accepted, route: Route, event: RequestEvent) -> Reply:
+        event.decision, event.reason = _REASON_BY_KIND[type(decision)], decision.reason
+        responder, head = self._parts.responder, accepted.head
+        if isinstance(decision, Forbid):
+            return self._done(responder.forbid(decision, self._asker(head, event)), event)
+        asker = self._asker(head, event, target=accepted.target.forward, manner=_manner_of_stranger(head))
+        if route.on_unauthenticated is OnUnauthenticated.UNAUTHORIZED or not is_navigation(head):
+            return self._done(responder.unauthorized(asker), event)
+        return self._done(responder.challenge(decision, asker), event)
+
+    def _reply(self, status: int, location: bytes, event: RequestEvent) -> Reply:
+        event.decision, event.reason = "redirect", "https"
+        return self._done(self._parts.responder.redirect(status, location, self._asker(None, event)), event)
+
+    def _done(self, answer: Answer, event: RequestEvent) -> Reply:
+        event.status = answer.status
+        return Reply(answer=answer, event=event)
+
+    def _defect(self, error: Exception, event: RequestEvent) -> Reply:
+        self._parts.observer.error("a defect while deciding about a request", fault=repr(error))
+        event.decision, event.reason, event.fault = "refused", "defect", type(error).__name__
+        return self._done(last_resort(event.request_id), event)
+
+    def _asker(
+        self, head: RequestHead | None, event: RequestEvent, *, target: bytes = b"/", manner: Manner | None = None
+    ) -> Asker:
+        return Asker(
+            request_id=event.request_id,
+            manner=manner or (Manner.PROBLEM if head is None else _manner(head)),
+            login_url=self._login_url(target),
+            languages=() if head is None else _languages(head),
+            username=event.username or event.subject,
+        )
+
+    def _login_url(self, target: bytes) -> str:
+        prefix = self._rules.own_prefix
+        return_to = safe_return_to(target.decode("latin-1"), "/", prefix=prefix)
+        login = prefix.decode() + "/login"
+        return login if return_to == "/" else f"{login}?return_to={quote(return_to, safe='/')}"
+
+    def _event(self, head: RequestHead | None) -> RequestEvent:
+        started_at = self._parts.clock.monotonic()
+        if head is None:
+            return RequestEvent(request_id=self._parts.acceptor.fresh_id(), started_at=started_at)
+        agent = head.value(b"user-agent") or b""
+        return RequestEvent(
+            request_id=self._parts.acceptor.request_id(head),
+            started_at=started_at,
+            method=head.method.decode("latin-1"),
+            address=head.peer,
+            user_agent=agent[:256].decode("latin-1"),
+        )
+
+
+def _sharing(session: Session | None, route: Route) -> Sharing:
+    return Sharing.AS_SENT if session is None or route.cache is Cache.AS_SENT else Sharing.PRIVATE
+
+
+def _manner(head: RequestHead) -> Manner:
+    if not wants_html(head):
+        return Manner.PROBLEM
+    return Manner.FRAME if is_framed(head) else Manner.PAGE
+
+
+def _manner_of_stranger(head: RequestHead) -> Manner:
+    """Say how somebody without a session is answered (contract §4): programs get 401 whatever they accept.
+
+    A form that a browser posts by navigating waits for a page too, and a person cannot read problem+json.
+    """
+    if not (is_navigation(head) or head.value(b"sec-fetch-mode") == b"navigate") or is_websocket(head):
+        return Manner.PROBLEM
+    return Manner.FRAME if is_framed(head) else Manner.PAGE
+
+
+def _languages(head: RequestHead) -> tuple[str, ...]:
+    """Return the tags of Accept-Language by their weight (RFC 9110 §12.5.4); at most 10 are looked at."""
+    tags: list[tuple[float, str]] = []
+    for item in b",".join(head.values(b"accept-language")).decode("latin-1").split(",")[:10]:
+        tag, _, parameter = item.strip().partition(";")
+        weight = parameter.strip().removeprefix("q=")
+        tags.append((-_number(weight), tag.strip()))
+    return tuple(tag for _, tag in sorted(tags, key=lambda pair: pair[0]) if tag and tag != "*")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text) if text else 1.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,53 @@
+"""The fresh head that Sidegate's own pages get: an allowlist, so that nothing of the app or of a forger comes along.
+
+Own pages run on another HTTP server with smaller limits than ours; an app's big cookies must not break the login.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.ports import OWN_ADDRESS, OWN_REQUEST_ID, OWN_SCHEME
+
+if TYPE_CHECKING:
+    from proxy.core.cookies import OwnCookies
+    from proxy.core.request import Accepted, Headers
+
+_PASSED = frozenset(
+    {
+        b"accept",
+        b"accept-language",
+        b"content-type",
+        b"origin",
+        b"referer",
+        b"user-agent",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"sec-purpose",
+    }
+)
+MAX_OWN_FIELD = 4096
+"""Bytes of a field that own pages get; longer ones (no browser sends them) are left out, never cut."""
+
+
+def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
+    """Return the whole end-to-end head for the own pages."""
+    fields: list[tuple[bytes, bytes]] = [(b"Host", accepted.host.encode())]
+    fields += [(n, v) for n, v in accepted.head.headers if n.lower() in _PASSED and len(v) <= MAX_OWN_FIELD]
+    if own := _own_cookies(accepted, cookies):
+        fields.append((b"Cookie", own))
+    fields += [
+        (OWN_REQUEST_ID, accepted.request_id.encode()),
+        (OWN_ADDRESS, accepted.client_address.encode()),
+        (OWN_SCHEME, accepted.scheme.encode()),
+    ]
+    return tuple(fields)
+
+
+def _own_cookies(accepted: Accepted, cookies: OwnCookies) -> bytes:
+    """Return our own cookies, repeated ones too: two of one name count for none, and the pages must see that."""
+    names = {cookies.session, cookies.login, cookies.known}
+    pairs = (pair.strip(b" \t") for value in accepted.head.values(b"cookie") for pair in value.split(b";"))
+    return b"; ".join(pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") in names)[:MAX_OWN_FIELD]

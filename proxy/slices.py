@@ -1,0 +1,343 @@
+"""From the settings to what each room takes: one function a room, nothing else.
+
+Settings end here and in ``app.py``; no room sees them. A boolean of the file becomes an enum of the room that uses it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy.core.cookies import OwnCookies, SameSite
+from proxy.core.cross_site import AllowedOrigins
+from proxy.core.headers import (
+    AccessTokenField,
+    AnswerRules,
+    HeaderRules,
+    HeaderTemplate,
+    HostField,
+    Preset,
+    SecurityHeaders,
+    UnverifiedEmail,
+    UpstreamHeaders,
+)
+from proxy.core.refresh import RefreshPolicy
+from proxy.core.routing import (
+    Activity,
+    Cache,
+    Csrf,
+    OnUnauthenticated,
+    PathCase,
+    Preflight,
+    Route,
+    RouteTable,
+    ServiceWorker,
+    compile_access,
+)
+from proxy.core.target import Extensions, TargetRules
+from proxy.errors import ClientMisconfigured, SettingsError
+from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
+from proxy.gate.accept import AcceptRules
+from proxy.gate.handler import GateRules
+from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
+from proxy.oidc.grants import ClaimsSource
+from proxy.oidc.metadata import Endpoints
+from proxy.oidc.provider import ProviderOptions
+from proxy.pages.render import Look
+from proxy.pages.security import origin_of
+from proxy.sessions.memory import MemoryLimits
+from proxy.settings import values
+from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.core.secret import Secret
+    from proxy.settings.model import AccessConditions, RouteSettings, Settings, TlsSettings, UpstreamSettings
+    from proxy.settings.secret_source import SecretSource
+
+MINIMUM_SERVER_KEY_BYTES = 32
+
+
+def own_cookies(settings: Settings) -> OwnCookies:
+    """Return names and attributes of our cookies."""
+    cookie = settings.sessions.cookie
+    return OwnCookies(
+        name=cookie.name,
+        scheme=settings.server.public_url.scheme,
+        same_site=SameSite(cookie.same_site),
+        domain=cookie.domain,
+    )
+
+
+# --- gate ------------------------------------------------------------------------------------------------------------
+
+
+def accept_rules(settings: Settings) -> AcceptRules:
+    """Return what is believed about the outside."""
+    server = settings.server
+    return AcceptRules(
+        hosts=server.host_values,
+        trusted_proxies=server.trusted_proxies,
+        target=TargetRules(
+            extensions=Extensions.REMOVED if server.app_reads.extensions else Extensions.KEPT,
+            front_controllers=server.app_reads.front_controllers,
+        ),
+    )
+
+
+def gate_rules(settings: Settings) -> GateRules:
+    """Return the compiled rules of the gate."""
+    server, cookies = settings.server, own_cookies(settings)
+    headers = _header_rules(settings, cookies)
+    added = SecurityHeaders.ADDED if settings.security_headers else SecurityHeaders.AS_SENT
+    return GateRules(
+        routes=route_table(settings),
+        own_prefix=server.own_prefix.encode(),
+        headers=headers,
+        upstreams={name: _upstream_headers(headers, one) for name, one in settings.upstreams.items()},
+        answers=AnswerRules(cookies=cookies, security_headers=added),
+        cookies=cookies,
+        allowed_origins=AllowedOrigins(
+            frozenset(origin.encode() for origin in (server.public_url.origin, *server.allowed_origins))
+        ),
+        https_origin=f"https://{server.public_url.authority}".encode() if server.https_redirect else None,
+    )
+
+
+def route_table(settings: Settings) -> RouteTable:
+    """Return the compiled routes."""
+    routes = tuple(_route(settings, index, route) for index, route in enumerate(settings.routes))
+    return RouteTable(routes, PathCase(settings.server.path_case))
+
+
+def _route(settings: Settings, index: int, route: RouteSettings) -> Route:
+    refuses = route.on_unauthenticated != "login"
+    return Route(
+        pattern=route.path,
+        access=compile_access(route.access if isinstance(route.access, str) else _stated(route.access)),
+        index=index,
+        methods=route.methods,
+        on_unauthenticated=OnUnauthenticated.UNAUTHORIZED if refuses else OnUnauthenticated.BY_REQUEST,
+        preflight=Preflight(route.preflight),
+        activity=Activity.PASSIVE if route.passive else Activity.COUNTS,
+        upstream=settings.upstream_of(route),
+        strip_prefix=route.strip_prefix.encode(),
+        header_set=tuple((name.encode(), text.encode()) for name, text in route.headers.set.items()),
+        header_remove=frozenset(name.lower().replace("_", "-").encode() for name in route.headers.remove),
+        csrf=Csrf(route.csrf),
+        cache=Cache(route.cache),
+        service_worker=ServiceWorker.ALLOWED if route.service_worker else ServiceWorker.REFUSED,
+    )
+
+
+def _stated(access: AccessConditions) -> dict[str, object]:
+    return access.model_dump(exclude_unset=True)
+
+
+def _header_rules(settings: Settings, cookies: OwnCookies) -> HeaderRules:
+    identity = settings.identity_headers
+    return HeaderRules(
+        client_id=settings.keycloak.client_id,
+        cookies=cookies,
+        preset=Preset(identity.preset),
+        templates=tuple(HeaderTemplate(name, text) for name, text in identity.set.items()),
+        unverified_email=UnverifiedEmail(identity.unverified_email),
+        role_clients=identity.role_clients,
+        cookie_strip=settings.sessions.cookie.strip,
+    )
+
+
+def _upstream_headers(rules: HeaderRules, upstream: UpstreamSettings) -> UpstreamHeaders:
+    return UpstreamHeaders(
+        rules=rules,
+        host=_host_of(upstream),
+        host_field=HostField.PRESERVED if upstream.preserve_host else HostField.OF_UPSTREAM,
+        access_token_field=AccessTokenField.SENT if upstream.access_token else AccessTokenField.WITHHELD,
+        allow_request_headers=upstream.allow_request_headers,
+    )
+
+
+def _host_of(upstream: UpstreamSettings) -> bytes:
+    address = upstream.url.address
+    if isinstance(address, values.UnixAddress):
+        return b"localhost"
+    default = 443 if upstream.url.scheme == "https" else 80
+    name = f"[{address.host}]" if ":" in address.host else address.host
+    return (name if address.port == default else f"{name}:{address.port}").encode()
+
+
+# --- forward ---------------------------------------------------------------------------------------------------------
+
+
+def forward_options(settings: Settings) -> ForwardOptions:
+    """Return the listener's limits; loads the certificate when TLS ends here."""
+    server = settings.server
+    line = min(server.max_header_size, HeadLimits().line_bytes)
+    return ForwardOptions(
+        tls=None if server.tls is None else _server_tls(server.tls),
+        limits=HeadLimits(head_bytes=server.max_header_size, line_bytes=line),
+        max_body_size=server.max_body_size,
+        head_timeout_s=server.timeouts.head,
+        idle_timeout_s=server.timeouts.idle,
+        body_idle_timeout_s=server.timeouts.body_idle,
+    )
+
+
+def _server_tls(tls: TlsSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        if tls.client_ca_file is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(tls.client_ca_file)
+    except OSError as error:  # ssl.SSLError is one too
+        raise SettingsError(
+            f"server.tls: the certificate, its key or the client CA cannot be used ({error}); "
+            "give PEM files that belong together and that this process may read"
+        ) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def upstream_options(settings: Settings) -> dict[str, UpstreamOptions]:
+    """Return how each upstream is reached."""
+    return {name: _upstream(one) for name, one in settings.upstreams.items()}
+
+
+def _upstream(upstream: UpstreamSettings) -> UpstreamOptions:
+    return UpstreamOptions(
+        address=listen_address(upstream.url.address),
+        tls=ssl.create_default_context() if upstream.url.scheme == "https" else None,
+        connect_timeout_s=upstream.connect_timeout,
+        response_timeout_s=upstream.response_timeout,
+    )
+
+
+def listen_address(address: values.Address) -> TcpAddress | UnixAddress:
+    """Return an address of the file as the data path takes it."""
+    if isinstance(address, values.UnixAddress):
+        return UnixAddress(address.path)
+    return TcpAddress(address.host, address.port)
+
+
+# --- provider and sessions -------------------------------------------------------------------------------------------
+
+
+def provider_options(settings: Settings) -> ProviderOptions:
+    """Return the client and the identity provider."""
+    keycloak = settings.keycloak
+    by_hand = keycloak.endpoints
+    return ProviderOptions(
+        issuer=keycloak.issuer,
+        client_id=keycloak.client_id,
+        authentication=_client_authentication(settings),
+        internal_url=keycloak.internal_url,
+        endpoints=Endpoints(
+            authorization=by_hand.authorization,
+            token=by_hand.token,
+            jwks=by_hand.jwks,
+            userinfo=by_hand.userinfo,
+            end_session=by_hand.end_session,
+        ),
+        scopes=keycloak.scopes,
+        claims_from=tuple(ClaimsSource(word) for word in keycloak.claims_from),
+        signing_algorithms=frozenset(keycloak.signing_algorithms),
+        username_claim=settings.identity_headers.username_claim,
+        ca_file=None if keycloak.ca_file is None else Path(keycloak.ca_file),
+        timeout_s=keycloak.timeout,
+    )
+
+
+def _client_authentication(settings: Settings) -> ClientAuthentication:
+    keycloak = settings.keycloak
+    given = keycloak.client_auth
+    if given.secret is None:
+        return NoClientSecret(keycloak.client_id)
+    secret = _read_each_time(given.secret)
+    if given.method == "client_secret_post":
+        return ClientSecretPost(keycloak.client_id, secret)
+    return ClientSecretBasic(keycloak.client_id, secret)
+
+
+def _read_each_time(source: SecretSource) -> Callable[[], Secret]:
+    """Read the secret anew at each call, so that a changed file counts at once."""
+
+    def read() -> Secret:
+        try:
+            return source.read()
+        except SettingsError as error:
+            raise ClientMisconfigured(f"keycloak.client_auth.secret: {error}") from error
+
+    return read
+
+
+def memory_limits(settings: Settings) -> MemoryLimits:
+    """Return the caps of the store."""
+    sessions = settings.sessions
+    return MemoryLimits(max_sessions=sessions.memory.max_sessions, max_per_user=sessions.max_per_user)
+
+
+def refresh_policy(settings: Settings) -> RefreshPolicy:
+    """Return how early tokens are refreshed."""
+    return RefreshPolicy(lead_s=settings.sessions.refresh_before_expiry)
+
+
+# --- own pages -------------------------------------------------------------------------------------------------------
+
+
+def look(settings: Settings) -> Look:
+    """Return what all pages share."""
+    server, login = settings.server, settings.login
+    return Look(
+        title=login.title or server.public_url.host_name,
+        description=login.description or "",
+        own_path=server.own_prefix,
+        home=server.public_url.path or "/",
+        form_origins=(origin_of(settings.keycloak.issuer),),
+    )
+
+
+def web_options(settings: Settings) -> WebOptions:
+    """Return what Sidegate's own endpoints take."""
+    keycloak, sessions = settings.keycloak, settings.sessions
+    return WebOptions(
+        public_url=str(settings.server.public_url),
+        issuer=keycloak.issuer,
+        client_id=keycloak.client_id,
+        cookies=own_cookies(settings),
+        server_key=_server_key(settings),
+        login=_login_options(settings),
+        sessions=SessionOptions(lifetime_s=sessions.lifetime, idle_timeout_s=sessions.idle_timeout),
+        prefix=settings.server.prefix,
+        scopes=keycloak.scopes,
+        auth_params=keycloak.auth_params,
+        backchannel=_feature(settings.backchannel.enabled),
+    )
+
+
+def _login_options(settings: Settings) -> LoginOptions:
+    login = settings.login
+    return LoginOptions(
+        mode=LoginMode(login.mode),
+        landing=login.landing,
+        otp=OtpField(login.otp),
+        providers=tuple(ProviderButton(one.alias, one.label) for one in login.providers),
+        registration=_feature(login.registration),
+        forgot_password=_feature(login.forgot_password),
+        csrf_lifetime_s=login.csrf_lifetime,
+        max_concurrent=login.max_concurrent,
+        max_wait_s=settings.keycloak.timeout,
+    )
+
+
+def _server_key(settings: Settings) -> bytes:
+    """Return the first of ``encryption_keys``, or a key that lives as long as this process."""
+    keys = settings.sessions.encryption_keys
+    return keys[0].read_key() if keys else secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES)
+
+
+def _feature(switch: bool) -> Feature:  # noqa: FBT001 - where booleans of the file end
+    return Feature.ON if switch else Feature.OFF
