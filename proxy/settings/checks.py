@@ -161,13 +161,14 @@ def _client_secret(draft: Draft) -> Iterator[Finding]:
         )
     if auth.method != "none" and auth.secret is None:
         remedy = "add secret: {file: PATH}, or write method: none for a public client"
-        yield Finding(path, f"is missing, and {auth.method} needs it", remedy, depends_on=(method,))
+        yield Finding(path, f"is missing, and {auth.method} needs it", remedy, depends_on=(method, path))
 
 
 def _scopes(draft: Draft) -> Iterator[Finding]:
     """Without openid there is no ID token, and nobody is known (OIDC Core 1.0 §3.1.2.1)."""
+    path = ("keycloak", "scopes")
     if "openid" not in draft.settings.keycloak.scopes:
-        yield Finding(("keycloak", "scopes"), "lack openid, without which there is no ID token", "add openid")
+        yield Finding(path, "lack openid, without which there is no ID token", "add openid", depends_on=(path,))
 
 
 def _authorization_parameters(draft: Draft) -> Iterator[Finding]:

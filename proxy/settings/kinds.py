@@ -44,6 +44,7 @@ Method = Annotated[str, BeforeValidator(values.parse_method)]
 HeaderName = Annotated[str, BeforeValidator(values.parse_header_name)]
 OwnHeaderName = Annotated[str, BeforeValidator(values.parse_own_header_name)]
 Template = Annotated[str, BeforeValidator(values.parse_template)]
+FixedValue = Annotated[str, BeforeValidator(values.parse_fixed_value)]
 CookieName = Annotated[str, BeforeValidator(values.parse_cookie_name)]
 AnyCookieName = Annotated[str, BeforeValidator(values.parse_token)]
 Domain = Annotated[str, BeforeValidator(values.parse_domain)]
@@ -89,9 +90,9 @@ AtLeastOne: Final = AfterValidator(_at_least_one)
 WithoutDoubles: Final = AfterValidator(_without_doubles)
 
 ClaimValue = Annotated[
-    str | int | bool,
+    str | int | float | bool,
     PlainValidator(values.parse_claim_value),
-    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
 ClaimValues = Annotated[
     tuple[ClaimValue, ...],
@@ -100,8 +101,8 @@ ClaimValues = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": ["string", "integer", "boolean"]},
-                {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "boolean"]}},
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}},
             ]
         }
     ),

@@ -25,6 +25,7 @@ from proxy.settings.kinds import (
     Duration,
     DurationOrZero,
     EndpointUrl,
+    FixedValue,
     Given,
     HeaderName,
     Host,
@@ -440,12 +441,12 @@ def _challenge_word(value: object) -> object:
 class RouteHeaderSettings(Section):
     """Request headers of one route."""
 
-    set: dict[OwnHeaderName, Template] = Field(
+    set: dict[OwnHeaderName, FixedValue] = Field(
         default={},
-        description="Headers to set on the way to the app; {claims.NAME} stands for a claim.",
+        description="Headers to set on the way to the app, after all others.",
         examples=[{"X-Area": "reports"}],
     )
-    remove: tuple[OwnHeaderName, ...] = Field(
+    remove: tuple[HeaderName, ...] = Field(
         default=(), description="Headers of the client that the app must not see.", examples=[["X-Debug"]]
     )
 
@@ -498,9 +499,9 @@ class RouteSettings(Section):
     )
 
     @property
-    def conditions(self) -> AccessConditions | None:
-        """Return the conditions when access is a mapping."""
-        return self.access if isinstance(self.access, AccessConditions) else None
+    def stated_access(self) -> str | dict[str, object]:
+        """Return access as ``core.routing.compile_access`` takes it: a word, or the conditions that are given."""
+        return self.access if isinstance(self.access, str) else self.access.model_dump(exclude_none=True)
 
 
 def _default_routes(routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, ...]:

@@ -45,6 +45,8 @@ def _generated() -> Fragment:
         for key, fragment in definitions[model.__name__]["properties"].items():
             if "default" in fragment:
                 fragment["default"] = defaults[key]
+            if "examples" in fragment:
+                fragment["examples"] = model.model_fields[key].examples  # pydantic sorts the keys of its copy
     generated["properties"]["routes"]["default"] = [{"path": "/**", "access": "authenticated"}]
     return generated
 

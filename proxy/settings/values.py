@@ -12,6 +12,8 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from proxy.core.headers import checked_field_name
+from proxy.core.return_to import safe_return_to
 from proxy.core.routing import normalised_pattern
 from proxy.settings.problems import ValueRefused
 
@@ -27,7 +29,7 @@ BYTES_PER_UNIT: Final = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?"
 )
@@ -36,13 +38,6 @@ _PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 ASYMMETRIC_ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
-
-# Names that decide how a message is read, not what it says: a claim of a user must not get there.
-# RFC 9110 §7.6.1 (hop-by-hop), RFC 9112 §6 (framing); Host and Cookie belong to the browser and to the routing.
-RESERVED_HEADERS: Final = frozenset({
-    "connection", "content-length", "cookie", "expect", "host", "http2-settings", "keep-alive", "proxy-authenticate",
-    "proxy-authorization", "proxy-connection", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade",
-})  # fmt: skip
 
 
 class Substituted(str):
@@ -136,7 +131,8 @@ class UpstreamUrl:
 def parse_text(value: object) -> str:
     """Return text that is not empty and holds no control character."""
     if not isinstance(value, str):
-        raise ValueRefused(f"must be text, not {kind_of(value)}", "put it in quotes")
+        remedy = "put it in quotes" if isinstance(value, bool | int | float) else "write one line of text"
+        raise ValueRefused(f"must be text, not {kind_of(value)}", remedy)
     if not value.strip():
         raise ValueRefused("is empty", "write something or leave the key out")
     if _CONTROL.search(value):
@@ -169,7 +165,7 @@ def parse_word(value: object) -> object:
 
 def kind_of(value: object) -> str:
     """Return what a YAML value is, in plain words; never the value itself."""
-    kinds = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    kinds = {bool: "true or false", int: "a number", float: "a number with a point", list: "a list", dict: "a mapping"}
     if value is None:
         return "nothing"
     return kinds.get(type(value), "text")
@@ -401,10 +397,11 @@ def parse_header_name(value: object) -> str:
 def parse_own_header_name(value: object) -> str:
     """Return the name of a header field that Sidegate may set: nothing that changes how the message is read."""
     name = parse_token(value)
-    if name.lower().replace("_", "-") in RESERVED_HEADERS:
-        raise ValueRefused(
-            f"{name} decides how a request is read and cannot be set", "choose a name such as X-Department"
-        )
+    try:
+        checked_field_name(name)
+    except ValueError as error:
+        remedy = "choose a name such as X-Department"
+        raise ValueRefused(f"{name} decides how a request is read and cannot be set", remedy) from error
     return name
 
 
@@ -416,10 +413,18 @@ def parse_template(value: object) -> str:
     return text
 
 
+def parse_fixed_value(value: object) -> str:
+    """Return the value of a header field in which nothing is replaced."""
+    text = parse_text(value)
+    if "{claims." in text:
+        raise ValueRefused("stands for no claim here", "set it in identity_headers.set")
+    return text
+
+
 def parse_local_path(value: object) -> str:
     """Return a path of our own origin, query allowed, that no browser takes for another origin."""
     text = parse_text(value)
-    if not text.startswith("/") or text.startswith("//") or re.search(r"[\\#\s]", text) or not text.isascii():
+    if not safe_return_to(text, ""):
         raise ValueRefused("is no path of this site", "write a path such as / or /start")
     return text
 
@@ -481,8 +486,8 @@ def parse_role(value: object) -> str:
     return text
 
 
-def parse_claim_value(value: object) -> str | int | bool:
+def parse_claim_value(value: object) -> str | float | bool:
     """Return a value that a claim is compared with; ``*`` in text stands for any text."""
-    if isinstance(value, bool | int):
+    if isinstance(value, bool | int | float):
         return value
     return parse_text(value)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from proxy.core.routing import compile_access
 from proxy.settings.model import AccessConditions, RouteSettings, Settings
 from proxy.settings.values import Substituted
 
@@ -143,10 +144,23 @@ def test_an_access_rule_whose_conditions_are_gone_is_an_error_and_no_open_door(a
 def test_conditions_are_kept_as_written() -> None:
     stated = route(access={"any_role": ["viewer", "legacy-app:editor"], "claims": {"department": "it-*"}})
 
-    assert stated.conditions == AccessConditions(
-        any_role=("viewer", "legacy-app:editor"), claims={"department": ("it-*",)}
-    )
-    assert route(access="public").conditions is None
+    assert stated.access == AccessConditions(any_role=("viewer", "legacy-app:editor"), claims={"department": ("it-*",)})
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        "public",
+        "optional",
+        "authenticated",
+        {"any_role": ["viewer"]},
+        {"all_roles": ["realm:a:b"], "any_group": ["staff"], "claims": {"level": [1, 1.5, True, "it-*"]}},
+    ],
+)
+def test_the_route_table_takes_access_as_it_is_stated(access: object) -> None:
+    compiled = compile_access(route(access=access).stated_access)
+
+    assert compiled == compile_access(access)
 
 
 def test_methods_without_a_value_are_an_error_and_not_all_methods() -> None:

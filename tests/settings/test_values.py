@@ -120,7 +120,7 @@ def test_a_role_is_kept_as_written(text: str) -> None:
     assert values.parse_role(text) == text
 
 
-@pytest.mark.parametrize("value", ["finance", "it-*", 3, True])
+@pytest.mark.parametrize("value", ["finance", "it-*", 3, 1.5, True])
 def test_a_claim_is_compared_with_text_a_number_or_a_truth_value(value: object) -> None:
     assert values.parse_claim_value(value) is value
 
@@ -215,6 +215,9 @@ REFUSED: list[tuple[Callable[[object], object], object, str]] = [
     (values.parse_own_header_name, "Transfer_Encoding", RESERVED.format("Transfer_Encoding")),
     (values.parse_header_name, "X Y", NO_TOKEN),
     (values.parse_template, "{department}", NO_TEMPLATE),
+    (values.parse_own_header_name, "Proxy-X", RESERVED.format("Proxy-X")),
+    (values.parse_text, "a\u2028b", "holds a control character or a line break; write it on one line"),
+    (values.parse_fixed_value, "{claims.x}", "stands for no claim here; set it in identity_headers.set"),
     (values.parse_local_path, "https://x", NO_LOCAL),
     (values.parse_local_path, "//evil", NO_LOCAL),
     (values.parse_local_path, "/\\evil", NO_LOCAL),
@@ -227,7 +230,7 @@ REFUSED: list[tuple[Callable[[object], object], object, str]] = [
     (values.parse_algorithm, "none", "none would accept unsigned tokens; write RS256 or what the realm signs with"),
     (values.parse_role, ":editor", "has nothing on one side of its colon; write role, client:role or realm:role"),
     (values.parse_role, "client:", "has nothing on one side of its colon; write role, client:role or realm:role"),
-    (values.parse_claim_value, None, "must be text, not nothing; put it in quotes"),
+    (values.parse_claim_value, None, "must be text, not nothing; write one line of text"),
 ]  # fmt: skip
 
 
