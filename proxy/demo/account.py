@@ -27,7 +27,7 @@ async def end_sessions(request: web.Request) -> web.Response:
     for session in _own_sessions(request.app[REALM], caller):
         if request.query.get("current") == "true" or session is not caller.session:
             await request.app[BACKCHANNEL].end(session)
-    return web.Response(status=204)
+    return web.Response(status=204, headers={"Cache-Control": "no-cache"})
 
 
 async def end_one_session(request: web.Request) -> web.Response:
@@ -36,7 +36,7 @@ async def end_one_session(request: web.Request) -> web.Response:
     for session in _own_sessions(request.app[REALM], caller):
         if session.sid == request.match_info["sid"]:
             await request.app[BACKCHANNEL].end(session)
-    return web.Response(status=204)
+    return web.Response(status=204, headers={"Cache-Control": "no-cache"})
 
 
 def _caller(request: web.Request, role: str) -> VerifiedToken:
@@ -60,15 +60,16 @@ def _own_sessions(realm: Realm, caller: VerifiedToken) -> list[UserSession]:
 
 
 def _item(realm: Realm, session: UserSession, caller: VerifiedToken) -> dict[str, Any]:
-    item = {
+    item: dict[str, Any] = {
         "id": session.sid,
         "ipAddress": session.address,
         "started": int(session.started_at),
         "lastAccess": int(session.refreshed_at),
         "expires": int(session.ends_at(realm.lifetimes)),
         "clients": [_client_item(client_id) for client_id in session.clients],
-        "browser": session.user_agent or "Unknown/Unknown",
     }
+    if session.user_agent:
+        item["browser"] = session.user_agent
     return {**item, "current": True} if session is caller.session else item
 
 
@@ -77,6 +78,6 @@ def _client_item(client_id: str) -> dict[str, Any]:
         "clientId": client_id,
         "clientName": client_id,
         "userConsentRequired": False,
-        "inUse": True,
+        "inUse": False,
         "offlineAccess": False,
     }

@@ -95,7 +95,7 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except OAuthError as refused:
-        return json_answer(refused.body(), refused.status, NO_STORE)
+        return json_answer(refused.body(), refused.status, NO_STORE if _is_token_endpoint(request) else None)
     except BearerError as refused:
         challenge = refused.challenge(request.app[REALM].name)
         return web.Response(status=refused.status, headers={"WWW-Authenticate": challenge})
@@ -105,6 +105,10 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
         return json_answer({"error": "HTTP 405 Method Not Allowed"}, 405, {"Allow": refused.headers["Allow"]})
     except web.HTTPNotFound:
         return json_answer(_not_found(request), 404)
+
+
+def _is_token_endpoint(request: web.Request) -> bool:
+    return request.path == request.app[REALM].shape.endpoint("token")
 
 
 def _not_found(request: web.Request) -> dict[str, str]:

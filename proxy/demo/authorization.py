@@ -36,11 +36,19 @@ async def authorize(request: web.Request) -> web.Response:
     parameters = first_values(request.query) if request.method == "GET" else dict(await read_form(request))
     client = client_of_request(realm, parameters)
     try:
+        await _refuse_repetition(request)
         asked = checked_request(realm, client, parameters)
     except RedirectError as refused:
         answer = refused.parameters(parameters.get("state"), realm.issuer)
         return carried(parameters["redirect_uri"], parameters.get("response_mode", "query"), answer)
     return _answer(request, asked, browser_session(request))
+
+
+async def _refuse_repetition(request: web.Request) -> None:
+    """RFC 6749 §3.1: no parameter more than once."""
+    form = await read_form(request)
+    if form.repeated or len(set(request.query)) < len(request.query):
+        raise RedirectError("invalid_request", "duplicated parameter")
 
 
 def _answer(request: web.Request, asked: AuthorizationRequest, session: UserSession | None) -> web.Response:

@@ -110,4 +110,4 @@ def _max_age(parameters: Mapping[str, str]) -> int | None:
     try:
         return int(text)
     except ValueError as failure:
-        raise PageError("Invalid parameter: max_age") from failure
+        raise PageError("Invalid Request") from failure

@@ -53,7 +53,7 @@ def verified_access_token(realm: Realm, token: str) -> VerifiedToken:
 def _unexpired(realm: Realm, token: str) -> dict[str, Any]:
     claims = realm.read(token)
     failed = BearerError(401, "invalid_token", "Token verification failed")
-    if claims is None or claims.get("typ") != "Bearer" or realm.now() >= claims["exp"]:
+    if claims is None or claims.get("typ") != "Bearer" or realm.now() > claims["exp"]:
         raise failed
     if claims["jti"] in realm.revoked_jti or claims["iat"] < realm.not_before:
         raise failed
@@ -62,8 +62,9 @@ def _unexpired(realm: Realm, token: str) -> dict[str, Any]:
 
 def session_of(realm: Realm, claims: dict[str, Any]) -> UserSession | None:
     """The live session that the claims name, when the token's client still takes part in it."""
+    client = realm.clients.get(claims.get("azp", ""))
     for persistence in Persistence:
         session = realm.live_session(claims.get("sid", ""), persistence)
-        if session is not None and claims.get("azp") in session.clients:
+        if session is not None and client is not None and realm.live_part(session, client) is not None:
             return session
     return None

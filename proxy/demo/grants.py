@@ -105,24 +105,31 @@ def attach_client(realm: Realm, session: UserSession, client: Client, scope: tup
     """The client's part of the session; a second login of the same client takes up the part that is there."""
     part = session.clients.get(client.client_id)
     if part is None:
-        part = ClientSession(client_id=client.client_id, scope=scope, started_at=realm.clock())
+        now = realm.clock()
+        part = ClientSession(client_id=client.client_id, scope=scope, started_at=now, refreshed_at=now)
         session.clients[client.client_id] = part
-    part.scope = scope
+    part.scope, part.refreshed_at = scope, realm.clock()
     return part
 
 
 def refresh_grant(realm: Realm, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
-    """RFC 6749 §6. The scope asked for changes nothing: Keycloak answers with what was granted."""
+    """RFC 6749 §6. The scope asked for changes little: all default scopes and an ID token come again.
+
+    But without ``openid`` in it the access token does not name ``openid``, and userinfo will refuse it.
+    """
     token = form.get("refresh_token")
     if token is None:
         raise invalid_request("No refresh token")
     found = session_of_refresh_token(realm, client, token)
     spend_refresh_token(realm, found)
-    found.session.refreshed_at = realm.clock()
-    return token_answer(realm, _refreshed_grant(client, found))
+    found.session.refreshed_at = found.part.refreshed_at = realm.clock()
+    return token_answer(realm, _refreshed_grant(client, found, form.get("scope")))
 
 
-def _refreshed_grant(client: Client, found: RefreshedSession) -> Grant:
+def _refreshed_grant(client: Client, found: RefreshedSession, asked: str | None) -> Grant:
+    shown = found.part.scope
+    if asked is not None and "openid" not in asked.split():
+        shown = tuple(name for name in shown if name != "openid")
     return Grant(
         client=client,
         user=found.user,
@@ -130,6 +137,7 @@ def _refreshed_grant(client: Client, found: RefreshedSession) -> Grant:
         part=found.part,
         jti_prefix=JTI_REFRESH,
         family=found.claims.get("reuse_id"),
+        shown_scope=shown,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from proxy.demo import pages
-from proxy.demo.app_keys import BACKCHANNEL, NO_STORE, REALM, first_values, read_form
+from proxy.demo.app_keys import BACKCHANNEL, REALM, first_values, read_form
 from proxy.demo.authorization_request import PendingLogout
 from proxy.demo.client_authentication import authenticate_client
 from proxy.demo.clients import Client, Feature
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from proxy.demo.realm import Realm
     from proxy.demo.sessions import UserSession
+
+_NO_CACHE: Final = {"Cache-Control": "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ async def _by_client(request: web.Request, form: Mapping[str, str]) -> web.Respo
     session = realm.live_session(claims["sid"], PERSISTENCES[claims["typ"]])
     if session is not None:
         await request.app[BACKCHANNEL].end(session)
-    return web.Response(status=204, headers=NO_STORE)
+    return web.Response(status=204, headers=_NO_CACHE)
 
 
 async def _by_browser(request: web.Request, parameters: Mapping[str, str]) -> web.Response:
@@ -133,7 +135,7 @@ def _leave(frames: list[str], onward: str) -> web.Response:
     if frames:
         return pages.frontchannel_page(frames, onward)
     if onward:
-        return web.Response(status=302, headers={"Location": onward})
+        return web.Response(status=302, headers={"Location": onward, **_NO_CACHE})
     return pages.logged_out_page()
 
 

@@ -107,7 +107,8 @@ def registration_page(action: str, values: Mapping[str, str], message: str = "")
 
 def form_post_page(target: str, parameters: Mapping[str, str]) -> web.Response:
     """OAuth 2.0 Form Post Response Mode: an answer that posts itself; with a button for who has no script."""
-    inputs = [hidden(name, parameters[name]) for name in sorted(parameters)]
+    leading = [name for name in ("code", "iss", "state", "session_state") if name in parameters]
+    inputs = [hidden(name, parameters[name]) for name in dict.fromkeys([*leading, *parameters])]
     script = "<script>document.forms[0].submit()</script>"
     return page("Signing in", form(target, inputs, "Continue") + script)
 

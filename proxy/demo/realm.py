@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxy.demo.clients import Client, Lifetimes
 from proxy.demo.key_ring import Key, KeyRing
 from proxy.demo.misbehaviour import Draft, Misbehaviour, OpaqueDraft, TokenKind
-from proxy.demo.sessions import Persistence, Sessions, UserSession
+from proxy.demo.sessions import ClientSession, Persistence, Sessions, UserSession
 from proxy.demo.shape import Shape
 from proxy.demo.users import Users
 
@@ -106,6 +106,13 @@ class Realm:
             self.sessions.remove(session)
             return None
         return session
+
+    def live_part(self, session: UserSession, client: Client) -> ClientSession | None:
+        """The client's part of a live session, when there is one and it is not over by the client's own lifetimes."""
+        part = session.clients.get(client.client_id)
+        if part is None or session.persistence is Persistence.OFFLINE:
+            return part
+        return part if self.clock() < part.ends_at(self.lifetimes_of(client)) else None
 
     def live_sessions(self) -> list[UserSession]:
         return [each for each in self.sessions if self.live_session(each.sid, each.persistence) is not None]

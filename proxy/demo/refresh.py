@@ -37,7 +37,7 @@ def refresh_token_claims(realm: Realm, client: Client, token: str) -> dict[str, 
         OAuthError: 400 ``invalid_grant`` for anything else.
     """
     claims = readable_refresh_token(realm, client, token)
-    if "exp" in claims and realm.now() >= claims["exp"]:
+    if "exp" in claims and realm.now() > claims["exp"]:
         raise invalid_grant("Token is not active")
     if claims["iat"] < realm.not_before:
         raise invalid_grant("Stale token")
@@ -69,7 +69,7 @@ def session_of_refresh_token(realm: Realm, client: Client, token: str) -> Refres
         raise invalid_grant("Session not active")
     if user.state is UserState.DISABLED:
         raise invalid_grant("User disabled")
-    part = session.clients.get(client.client_id)
+    part = realm.live_part(session, client)
     if part is None:
         raise invalid_grant("Session doesn't have required client")
     if claims["iat"] < max(client.not_before, user.not_before):

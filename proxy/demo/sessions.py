@@ -45,9 +45,14 @@ class ClientSession:
     client_id: str
     scope: tuple[str, ...]
     started_at: float
+    refreshed_at: float
     acr: str = "1"
     auth_time: int | None = None
     families: dict[str, Family] = field(default_factory=dict)
+
+    def ends_at(self, lifetimes: Lifetimes) -> float:
+        """When it is over by age or idleness, by the client's own lifetimes; they may be shorter than the session's."""
+        return min(self.started_at + lifetimes.session_max_s, self.refreshed_at + lifetimes.session_idle_s)
 
 
 @dataclass(slots=True, kw_only=True)

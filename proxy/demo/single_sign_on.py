@@ -107,18 +107,20 @@ def _new_session(request: web.Request, subject: str) -> UserSession:
 def _answer_with_code(
     realm: Realm, asked: AuthorizationRequest, session: UserSession, acr: str, further: dict[str, str] | None = None
 ) -> web.Response:
-    """The parameters in Keycloak's order: state, session_state, iss, code, then those of an action."""
+    """The parameters in Keycloak's order: state, session_state, iss, those of an action, code."""
     part = attach_client(realm, session, asked.client, asked.scope)
     part.acr, part.auth_time = acr, session.auth_time
     session.refreshed_at = realm.clock()
     code = f"{uuid.uuid4()}.{session.sid}.{asked.client.uuid}"
     realm.codes[code] = Code(asked=asked, sid=session.sid, issued_at=realm.clock())
     parameters = {} if asked.state is None else {"state": asked.state}
-    parameters |= {"session_state": session.sid, "iss": realm.issuer, "code": code, **(further or {})}
+    parameters |= {"session_state": session.sid, "iss": realm.issuer, **(further or {}), "code": code}
     return carried(asked.redirect_uri, asked.response_mode, parameters)
 
 
 def _action_parameters(tab: Tab) -> dict[str, str]:
+    """Outcome of an action that the application asked for; one that is unknown is not named."""
     if tab.asked.action is None or tab.action_status is None:
         return {}
-    return {"kc_action": tab.asked.action, "kc_action_status": tab.action_status}
+    named = {} if tab.action_status == "error" else {"kc_action": tab.asked.action}
+    return {**named, "kc_action_status": tab.action_status}

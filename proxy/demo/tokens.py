@@ -28,7 +28,12 @@ LOGOUT_TOKEN_LIFETIME_S: Final = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """All that a set of tokens is made from."""
+    """All that a set of tokens is made from.
+
+    Attributes:
+        shown_scope: what ``scope`` will say, where it is not simply what was granted.
+        family: the family that a refresh token goes on with under rotation.
+    """
 
     client: Client
     user: User
@@ -37,6 +42,11 @@ class Grant:
     jti_prefix: str
     nonce: str | None = None
     family: str | None = None
+    shown_scope: tuple[str, ...] | None = None
+
+    @property
+    def scope_text(self) -> str:
+        return " ".join(self.part.scope if self.shown_scope is None else self.shown_scope)
 
 
 def token_answer(realm: Realm, grant: Grant) -> dict[str, Any]:
@@ -53,7 +63,7 @@ def token_answer(realm: Realm, grant: Grant) -> dict[str, Any]:
         body["id_token"] = realm.sign(TokenKind.ID, id_claims(realm, grant, expires_at, access_token))
     body["not-before-policy"] = max(realm.not_before, grant.client.not_before, grant.user.not_before)
     body["session_state"] = grant.session.sid
-    body["scope"] = " ".join(grant.part.scope)
+    body["scope"] = grant.scope_text
     return body
 
 
@@ -75,7 +85,7 @@ def access_claims(realm: Realm, grant: Grant, expires_at: int) -> dict[str, Any]
     claims["acr"] = grant.part.acr
     if origins := grant.client.allowed_origins():
         claims["allowed-origins"] = origins
-    return claims | _role_claims(grant.user) | {"scope": " ".join(grant.part.scope)} | profile_claims(grant)
+    return claims | _role_claims(grant.user) | {"scope": grant.scope_text} | profile_claims(grant)
 
 
 def id_claims(realm: Realm, grant: Grant, expires_at: int, access_token: str) -> dict[str, Any]:
