@@ -1,0 +1,500 @@
+"""One request and its answer: holds the client's side and the upstream's together, and lets go of both.
+
+An exchange is made of what the gate admitted and nothing else: :class:`Forwarded` wants a ``Forward`` with its
+``Allow`` (law 1), :class:`OwnPageShown` an ``OwnPage``. All that a callback may touch belongs to this one exchange;
+once it is over, every callback finds it so and does nothing (law 4). The end of each is told once.
+
+::
+
+    held --connection--> sent --final head--> answering --whole--> over
+      |                   |                       |
+      +---- fault --------+--> answered by us     +--> the client's connection is cut, never completed
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.core.policy import Allow
+from proxy.errors import (
+    FramingRefused,
+    SessionEnded,
+    SidegateError,
+    UpstreamFault,
+    UpstreamGarbled,
+    UpstreamUnreachable,
+)
+from proxy.forward.framing import (
+    CHUNKED,
+    LAST_CHUNK,
+    UNTIL_CLOSE,
+    AnswerFrame,
+    Body,
+    Delimiter,
+    RequestFrame,
+    answer_framing,
+    encode_chunk,
+    has_field,
+    serialise_answer,
+    serialise_request,
+)
+from proxy.forward.websocket import Tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.core.request import Headers, RequestHead
+    from proxy.core.session import EndCause, SessionKey
+    from proxy.forward.origin import Origin
+    from proxy.forward.surroundings import Surroundings
+    from proxy.forward.upstream import UpstreamConnection
+    from proxy.ports import Forward, OwnPage, Reply
+
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+"""RFC 9110 §9.2.2, without TRACE, which is never forwarded."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+CLIENT_GONE = "client_gone"
+STATUS_CLIENT_GONE = 499
+"""nginx's number in logs for a client that did not wait; nobody is sent it."""
+
+
+class Plan(Protocol):
+    """What is done to an answer's head."""
+
+    def apply(self, status: int, headers: Headers) -> Headers:
+        """Return the fields to send."""
+
+
+class _OwnPagePlan:
+    """Our own pages name no server (contract §4: no server version)."""
+
+    def apply(self, status: int, headers: Headers) -> Headers:  # noqa: ARG002  the signature of all plans
+        return tuple(field for field in headers if field[0].lower() != b"server")
+
+
+_OWN_PAGE_PLAN = _OwnPagePlan()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was read: how it is framed, what the gate saw, and the monotonic instant of its head."""
+
+    frame: RequestFrame
+    head: RequestHead
+    at: float
+
+
+class ClientSide(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether too much waits to be written."""
+
+    def write(self, parts: list[bytes]) -> None:
+        """Send bytes of the answer."""
+
+    def hold_upload(self) -> None:
+        """Read no more of the client for now."""
+
+    def release_upload(self) -> None:
+        """Read on."""
+
+    def exchange_over(self, *, keep: bool) -> None:
+        """The answer is written whole; ``keep`` says whether another request may come."""
+
+    def exchange_failed(self, reply: Reply) -> None:
+        """Answer with ``reply``, and tell its end; nothing of an answer was sent."""
+
+    def cut(self) -> None:
+        """End the connection so that nobody takes the answer for whole."""
+
+    def switch(self, tunnel: Tunnel) -> None:
+        """Give all further bytes to the tunnel."""
+
+    def tunnel_over(self) -> None:
+        """End the connection after what is written."""
+
+    def pinned(self, origin: Origin) -> UpstreamConnection | None:
+        """Return the idle upstream connection that belongs to this client alone; it is lent until :meth:`pin`."""
+
+    def pin(self, origin: Origin, connection: UpstreamConnection) -> None:
+        """Keep an upstream connection for this client alone."""
+
+
+class Exchange:
+    """See the module."""
+
+    def __init__(self, admission: Forward | OwnPage, asked: Asked, *, client: ClientSide, around: Surroundings) -> None:
+        """Prepare what both kinds have in common; sends nothing."""
+        self.event = admission.event
+        self._admission = admission
+        self._asked = asked
+        self._client = client
+        self._around = around
+        self._origin = around.own_pages
+        self._plan: Plan = _OWN_PAGE_PLAN
+        self._session_key: SessionKey | None = None
+        self._upgrade: bytes | None = None
+        self._head = b""
+        self._sent_at = 0.0
+        self._connection: UpstreamConnection | None = None
+        self._dialing: asyncio.Task[None] | None = None
+        self._continue_timer: asyncio.TimerHandle | None = None
+        self._unregister: Callable[[], None] | None = None
+        self._held: list[bytes] = []
+        self._upload_is_complete = False
+        self._body_was_sent = self._was_written = False
+        self._is_reused = self._was_retried = self._is_pinned = False
+        self._answer: AnswerFrame | None = None
+        self._out: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._answer_was_sent = self._is_chunked = self._is_kept = False
+        self._is_over = False
+
+    # --- for the client's connection
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Say whether more of the request's body must come."""
+        return not self._upload_is_complete
+
+    def start(self, pieces: list[bytes], *, is_complete: bool) -> None:
+        """Send the request on, with what has come of its body; ``is_complete`` says whether that is all."""
+        self._take(pieces, is_complete=is_complete)
+        self._held = pieces
+        try:
+            self._head = self._serialised()
+        except FramingRefused as refused:
+            self._fault(refused)
+            return
+        if self._session_key is not None:
+            self._unregister = self._around.live.opened(self._session_key, self.session_ended)
+        if self._asked.frame.expects_continue and not pieces and not is_complete:
+            self._arrange_continue()
+        self._use_idle_or_dial()
+
+    def upload(self, pieces: list[bytes], *, is_complete: bool) -> None:
+        """Pass on more of the request's body."""
+        if self._is_over:
+            return
+        self._take(pieces, is_complete=is_complete)
+        if self._connection is None:
+            self._held += pieces
+            return
+        self._body_was_sent = self._body_was_sent or bool(pieces)
+        self._connection.write(self._encoded(pieces))
+
+    def upload_failed(self, error: SidegateError) -> None:
+        """The client's body is refused: answer so when nothing was answered, else cut."""
+        if not self._is_over:
+            self._fault(error)
+
+    def client_full(self) -> None:
+        """The client reads too slowly: read less of the upstream."""
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def client_writable(self) -> None:
+        """The client has caught up."""
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    def client_gone(self, fault: str = CLIENT_GONE) -> None:
+        """The client is away: end the upstream's request at once."""
+        if self._is_over:
+            return
+        self.event.fault = fault
+        if not self._answer_was_sent:
+            self.event.status = STATUS_CLIENT_GONE
+        self._release()
+        self._tell_end()
+
+    def session_ended(self, cause: EndCause) -> None:
+        """The session of this answer is over, and so is the answer."""
+        if not self._is_over:
+            self._fault(SessionEnded(f"the session ended while the app answered: {cause}"))
+
+    # --- sending
+
+    def _serialised(self) -> bytes:
+        asked, admission = self._asked.frame, self._admission
+        return serialise_request(
+            admission.method, admission.target, admission.headers, body=asked.body, upgrade=self._upgrade
+        )
+
+    def _take(self, pieces: list[bytes], *, is_complete: bool) -> None:
+        if pieces:
+            self.event.bytes_in += sum(map(len, pieces))
+        self._upload_is_complete = is_complete
+
+    def _encoded(self, pieces: list[bytes]) -> list[bytes]:
+        if self._asked.frame.body.delimiter is not Delimiter.CHUNKED:
+            return pieces
+        parts = encode_chunk(pieces) if pieces else []
+        if self._upload_is_complete:
+            parts.append(LAST_CHUNK)
+        return parts
+
+    def _use_idle_or_dial(self) -> None:
+        connection = self._client.pinned(self._origin)
+        self._is_pinned = connection is not None
+        connection = connection or self._origin.take()
+        if connection is None:
+            self._dial()
+        else:
+            self._is_reused = True
+            self._use(connection)
+
+    def _dial(self) -> None:
+        self._client.hold_upload()
+        self._is_reused = False
+        self._dialing = self._around.tasks.start(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._origin.open()
+        except UpstreamFault as fault:
+            self._dialing = None
+            self._fault(fault)
+            return
+        self._dialing = None
+        if self._is_over:
+            connection.close()
+        elif not connection.is_usable:
+            self._fault(UpstreamUnreachable("the upstream closed the connection at once"))
+        else:
+            self._use(connection)
+
+    def _use(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        connection.begin(self, asked=self._admission.method, response_timeout_s=self._origin.options.response_timeout_s)
+        pieces, self._held = self._held, []
+        self._body_was_sent = bool(pieces)
+        self._was_written = True
+        self._sent_at = self._around.clock.monotonic()
+        connection.write([self._head, *self._encoded(pieces)])
+        if self._client.is_full:
+            connection.pause_reading()
+        if not connection.is_full:
+            self._client.release_upload()
+
+    def _arrange_continue(self) -> None:
+        """Let the app say 100 when the field goes on to it; say it ourselves when it does not or is silent.
+
+        Source: RFC 9110 §10.1.1; old servers ignore the expectation, and some clients wait for ever.
+        """
+        if has_field(self._admission.headers, b"expect"):
+            delay_s = self._around.options.continue_after_s
+            self._continue_timer = asyncio.get_running_loop().call_later(delay_s, self._say_continue)
+        else:
+            self._say_continue()
+
+    def _say_continue(self) -> None:
+        self._stop_continue_timer()
+        if (
+            not self._is_over
+            and self._answer is None
+            and self._asked.frame.expects_continue
+            and not self.event.bytes_in
+        ):
+            self._client.write([CONTINUE])
+
+    def _stop_continue_timer(self) -> None:
+        if self._continue_timer is not None:
+            self._continue_timer.cancel()
+            self._continue_timer = None
+
+    # --- the answer, as the upstream's connection tells it
+
+    def answer_interim(self, frame: AnswerFrame) -> None:
+        if frame.status == 100:
+            if self._continue_timer is not None:
+                self._say_continue()
+        elif self._asked.frame.version == b"1.1":
+            headers = self._plan.apply(frame.status, frame.headers)
+            self._client.write([serialise_answer(frame.status, headers, framing=b"", reason=frame.reason)])
+
+    def answer_head(self, frame: AnswerFrame) -> None:
+        self._stop_continue_timer()
+        self.event.upstream_s = self._around.clock.monotonic() - self._sent_at
+        if frame.status == 101:
+            self._switch(frame)
+            return
+        body = self._body_for_client(frame.body)
+        self._is_kept = self._may_be_kept(frame) and body is not UNTIL_CLOSE
+        framing = answer_framing(body, declared_length=frame.declared_length, connection=self._connection_option())
+        headers = self._plan.apply(frame.status, frame.headers)
+        if not has_field(frame.headers, b"date"):
+            headers = (*headers, (b"Date", self._around.date()))
+        self._out.append(serialise_answer(frame.status, headers, framing=framing, reason=frame.reason))
+        self._answer = frame
+        self._is_chunked = body is CHUNKED
+        self.event.status = frame.status
+
+    def answer_body(self, pieces: list[bytes]) -> None:
+        self.event.bytes_out += sum(map(len, pieces))
+        self._pieces += pieces
+
+    def answer_flush(self) -> None:
+        if self._pieces:
+            self._out += encode_chunk(self._pieces) if self._is_chunked else self._pieces
+            self._pieces = []
+        if self._out:
+            self._answer_was_sent = True
+            out, self._out = self._out, []
+            self._client.write(out)
+
+    def answer_complete(self) -> None:
+        self.answer_flush_last()
+        self._settle_connection()
+        self._release()
+        self._tell_end()
+        self._client.exchange_over(keep=self._is_kept)
+
+    def answer_flush_last(self) -> None:
+        """Write what is left, and the end of the body."""
+        if self._is_chunked:
+            if self._pieces:
+                self._out += encode_chunk(self._pieces)
+                self._pieces = []
+            self._out.append(LAST_CHUNK)
+        self.answer_flush()
+
+    def answer_failed(self, fault: UpstreamFault) -> None:
+        self._connection = None
+        if self._is_over:
+            return
+        if isinstance(fault, UpstreamUnreachable) and self._may_retry():
+            self._was_retried = True
+            self._dial()
+        else:
+            self._fault(fault)
+
+    def upstream_full(self) -> None:
+        self._client.hold_upload()
+
+    def upstream_writable(self) -> None:
+        self._client.release_upload()
+
+    def _may_retry(self) -> bool:
+        """Once, for a connection that died idle: nothing of a body is gone, and doing it twice is doing it once."""
+        if self._was_retried or not self._is_reused or self._body_was_sent:
+            return False
+        return not self._was_written or self._admission.method in _IDEMPOTENT
+
+    def _body_for_client(self, body: Body) -> Body:
+        if body.delimiter is Delimiter.CHUNKED or body.delimiter is Delimiter.CLOSE:
+            return CHUNKED if self._asked.frame.version == b"1.1" else UNTIL_CLOSE
+        return body
+
+    def _may_be_kept(self, frame: AnswerFrame) -> bool:  # noqa: ARG002  own pages look at it
+        return self._asked.frame.is_persistent and self._upload_is_complete and not self._around.is_draining
+
+    def _connection_option(self) -> bytes:
+        if not self._is_kept:
+            return b"close"
+        return b"keep-alive" if self._asked.frame.version == b"1.0" else b""
+
+    def _switch(self, frame: AnswerFrame) -> None:
+        """Turn into a tunnel (RFC 9110 §7.8, RFC 6455 §4.1): only to what was asked for.
+
+        Raises:
+            UpstreamGarbled: nobody asked for this.
+        """
+        connection = self._connection
+        if self._upgrade is None or frame.upgrade != self._upgrade or connection is None:
+            raise UpstreamGarbled("the upstream switched to a protocol that nobody asked for")
+        headers = self._plan.apply(101, frame.headers)
+        framing = b"Connection: Upgrade\r\nUpgrade: " + self._upgrade + b"\r\n"
+        head = serialise_answer(101, headers, framing=framing, reason=frame.reason)
+        self.event.status = 101
+        tunnel = Tunnel(self._client, connection, event=self.event, told_end=self._tell_end)
+        self._connection = None
+        self._release()
+        self._client.write([head])
+        connection.hand_over(tunnel)
+        if self._session_key is not None:
+            tunnel.ends_with(self._around.live, self._session_key)
+        self._client.switch(tunnel)
+
+    # --- ends
+
+    def _settle_connection(self) -> None:
+        """Give the connection to whoever may use it next, or end it."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if not connection.is_persistent or not self._upload_is_complete:
+            connection.abort()
+        elif self._is_pinned or self._pins():
+            self._client.pin(self._origin, connection)
+        else:
+            self._origin.give_back(connection)
+
+    def _pins(self) -> bool:
+        """NTLM and Negotiate sign in the connection, not the request (RFC 4559 §6): nobody else may have it."""
+        return self._asked.frame.pins_connection or (self._answer is not None and self._answer.pins_connection)
+
+    def _fault(self, error: SidegateError) -> None:
+        """Answer an error when nothing was answered yet; else cut the client off within the answer."""
+        if self._is_over:
+            return
+        self._release()
+        if self._answer_was_sent:
+            self.event.fault = error.reason
+            self._tell_end()
+            self._client.cut()
+        else:
+            self._client.exchange_failed(self._around.gatekeeper.fault(error, self._asked.head, self.event))
+
+    def _release(self) -> None:
+        """Be over: nothing that comes later finds anything to touch."""
+        self._is_over = True
+        self._out = []
+        self._pieces = []
+        self._stop_continue_timer()
+        if self._unregister is not None:
+            self._unregister()
+            self._unregister = None
+        if self._dialing is not None:
+            self._dialing.cancel()
+            self._dialing = None
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+    def _tell_end(self) -> None:
+        self.event.duration_s = self._around.clock.monotonic() - self._asked.at
+        self._around.gatekeeper.finished(self.event)
+
+
+class Forwarded(Exchange):
+    """A request that the policy allowed, at its upstream."""
+
+    def __init__(self, forward: Forward, asked: Asked, *, client: ClientSide, around: Surroundings) -> None:
+        """Prepare it.
+
+        Raises:
+            TypeError: without an ``Allow`` nothing is forwarded (law 1).
+        """
+        if not isinstance(forward.allow, Allow):
+            raise TypeError("nothing is forwarded without an Allow")
+        super().__init__(forward, asked, client=client, around=around)
+        self._origin = around.origins[forward.upstream]
+        self._plan = forward.answer
+        self._session_key = forward.session_key
+        if asked.frame.version == b"1.1" and asked.frame.body.delimiter is Delimiter.NONE:
+            self._upgrade = forward.upgrade
+
+
+class OwnPageShown(Exchange):
+    """A request to Sidegate itself, at its own application."""
+
+    def _may_be_kept(self, frame: AnswerFrame) -> bool:
+        """Their ``Connection: close`` is meant for the client (OIDC Back-Channel Logout answers)."""
+        return frame.is_persistent and super()._may_be_kept(frame)

@@ -1,0 +1,552 @@
+"""Heads as bytes: parsed, judged, serialised. Pure: bytes in, values out; no socket, no clock, no state.
+
+A head is judged twice. Our own scan refuses what parsers disagree about (bare CR or LF, control bytes, folded lines,
+spaces around names) and keeps the limits that llhttp lacks; then llhttp (httptools) parses it. Framing fields are read
+here into a :class:`Body` and written anew; they are never copied (RFC 9112 §6.3, §11.2).
+
+Two things llhttp refuses are lawful: a method it has not heard of (RFC 9110 §9.1) and bytes above 127 in a target,
+which the law of the target judges. It is shown a stand-in for these, and the true bytes are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NoReturn
+
+import httptools
+
+from proxy.errors import (
+    FramingRefused,
+    HeadTooLarge,
+    MethodRefused,
+    RequestRefused,
+    TargetRefused,
+    TargetTooLong,
+    UpstreamGarbled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proxy.core.request import Headers
+    from proxy.forward.options import HeadLimits
+
+CRLF = b"\r\n"
+HEAD_END = b"\r\n\r\n"
+
+# Everything that may stand in a head besides CRLF: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5).
+_TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_DIGITS = re.compile(rb"[0-9]{1,15}")
+_ABOVE_ASCII_TO_LETTER = bytes([*range(0x80), *([ord("x")] * 0x80)])
+
+FRAMING_FIELDS = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields of one connection only (RFC 9110 §7.6.1, RFC 9112 §6): read here, never passed on as they came."""
+
+_MAX_LEARNT_NAMES = 4096
+_VERSIONS = {b"HTTP/1.1": b"1.1", b"HTTP/1.0": b"1.0"}
+_NEVER_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
+_KNOWN_TO_LLHTTP = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
+_CONNECTION_AUTHENTICATION = (b"ntlm", b"nego")
+
+
+class Delimiter(IntEnum):
+    """How the end of a body is found (RFC 9112 §6.3)."""
+
+    NONE = 0
+    LENGTH = 1
+    CHUNKED = 2
+    CLOSE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The framing of one body; ``length`` in bytes, of LENGTH only."""
+
+    delimiter: Delimiter
+    length: int = 0
+
+
+NO_BODY = Body(Delimiter.NONE)
+CHUNKED = Body(Delimiter.CHUNKED)
+UNTIL_CLOSE = Body(Delimiter.CLOSE)
+
+
+@dataclass(slots=True)
+class RequestFrame:
+    """A request head that can be read in one way only.
+
+    Attributes:
+        headers: as on the wire, surrounding space taken away.
+        is_persistent: the client wants to go on after the answer (RFC 9112 §9.3).
+        expects_continue: it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
+        pins_connection: NTLM or Negotiate was sent: the upstream connection carries a login from now on.
+    """
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    version: bytes
+    body: Body
+    is_persistent: bool
+    expects_continue: bool
+    pins_connection: bool
+
+
+@dataclass(slots=True)
+class AnswerFrame:
+    """An answer's head, hop-by-hop fields taken away.
+
+    Attributes:
+        declared_length: Content-Length of an answer that has no body because of HEAD or 304; else None.
+        is_persistent: the upstream keeps the connection.
+        keep_alive_s: for how long, when it said so (``Keep-Alive: timeout=5``); else None.
+        upgrade: value of Upgrade in lower case when Connection names it; else None.
+    """
+
+    status: int
+    reason: bytes
+    headers: Headers
+    body: Body
+    declared_length: int | None
+    is_persistent: bool
+    keep_alive_s: float | None
+    upgrade: bytes | None
+    pins_connection: bool
+
+
+class _LowerCase(dict[bytes, bytes]):
+    """Field name as spelled -> lower case, for names that are tokens (RFC 9110 §5.1); learns a bounded number."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} is no field name")
+        lower = name.lower()
+        if len(self) < _MAX_LEARNT_NAMES:
+            self[name] = lower
+        return lower
+
+
+_LOWER = _LowerCase()
+
+
+# --- the scan --------------------------------------------------------------------------------------------------------
+
+
+def scan_head(head: bytes) -> str | None:
+    """Name what two parsers could read differently in a head that ends with an empty line; None when nothing."""
+    breaks = head.translate(None, _TEXT)
+    lines = head.count(CRLF)
+    if breaks != CRLF * lines:
+        return "a control byte, a bare CR or a bare LF"
+    if b"\r\n " in head or b"\r\n\t" in head:
+        return "a folded line or a line that begins with space"
+    return None
+
+
+def scan_part(part: bytes) -> str | None:
+    """Do the same for a head that is not complete: no need to wait for the rest of what is wrong already."""
+    whole = part.removesuffix(b"\r")
+    if whole.translate(None, _TEXT) != CRLF * whole.count(CRLF):
+        return "a control byte, a bare CR or a bare LF"
+    return None
+
+
+def _check_size(head: bytes, limits: HeadLimits) -> None:
+    """Raise TargetTooLong or HeadTooLarge; ``head`` may be incomplete."""
+    if len(head) > limits.line_bytes:
+        lines = head.split(CRLF)
+        if len(lines[0]) > limits.line_bytes:
+            raise TargetTooLong(f"the request line is longer than {limits.line_bytes} bytes")
+        if max(map(len, lines)) > limits.line_bytes:
+            raise HeadTooLarge(f"a header field is longer than {limits.line_bytes} bytes")
+    if len(head) > limits.head_bytes:
+        raise HeadTooLarge(f"the head is longer than {limits.head_bytes} bytes")
+    if head.count(CRLF) - 2 > limits.fields:
+        raise HeadTooLarge(f"there are more than {limits.fields} header fields")
+
+
+def cut_request_head(received: bytes, limits: HeadLimits, *, scanned: int = 0) -> int:
+    """Return where the first head in ``received`` ends, or 0 when it is not complete.
+
+    Args:
+        scanned: bytes that an earlier call has looked at.
+
+    Raises:
+        TargetTooLong, HeadTooLarge: it is or will be over a limit.
+        FramingRefused: it cannot become a head any more.
+    """
+    end = received.find(HEAD_END, max(0, scanned - len(HEAD_END)))
+    if end >= 0:
+        return end + len(HEAD_END)
+    _check_size(received, limits)
+    if wrong := scan_part(received):
+        raise FramingRefused(f"the request head has {wrong}")
+    return 0
+
+
+def cut_answer_head(received: bytes, limits: HeadLimits, *, scanned: int = 0) -> int:
+    """Do as :func:`cut_request_head` for an answer.
+
+    Raises:
+        UpstreamGarbled
+    """
+    try:
+        return cut_request_head(received, limits, scanned=scanned)
+    except RequestRefused as refused:
+        raise UpstreamGarbled(f"the upstream's answer is no head: {refused}") from refused
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+class _Fields:
+    """What llhttp found: a fresh one for each head, so that no head can leave anything to the next."""
+
+    __slots__ = ("found", "reason")
+
+    def __init__(self) -> None:
+        self.found: list[tuple[bytes, bytes]] = []
+        self.reason = b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.found.append((name, value))
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+
+def parse_request(head: bytes, limits: HeadLimits) -> RequestFrame:
+    """Read one request head, empty line included (RFC 9112 §2, §3, §5).
+
+    Raises:
+        TargetTooLong, HeadTooLarge: over a limit.
+        MethodRefused: CONNECT, TRACE, or no token.
+        TargetRefused: llhttp can read no target there.
+        FramingRefused: everything that two parsers could read in two ways.
+    """
+    _check_size(head, limits)
+    if wrong := scan_head(head):
+        raise FramingRefused(f"the request head has {wrong}")
+    line, _, rest = head.partition(CRLF)
+    method, target, version = _split_request_line(line)
+    headers = _request_fields(method, target, line, rest)
+    try:
+        return _framed_request(method, target, headers, version)
+    except ValueError as wrong_field:
+        raise FramingRefused(f"the request head is ambiguous: {wrong_field}") from wrong_field
+
+
+def _split_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    words = line.split(b" ")
+    if len(words) != 3 or b"\t" in line:
+        raise FramingRefused("the request line is not method, target and version with one space between")
+    method, target, version = words
+    if method in _NEVER_FORWARDED:
+        raise MethodRefused(f"{method.decode()} is not served")
+    if not _TOKEN.fullmatch(method):
+        raise MethodRefused("the method is no token")
+    if version not in _VERSIONS or not target:
+        raise FramingRefused("the request is neither HTTP/1.1 nor HTTP/1.0")
+    return method, target, _VERSIONS[version]
+
+
+def _request_fields(method: bytes, target: bytes, line: bytes, rest: bytes) -> Headers:
+    fields = _Fields()
+    shown = line
+    if method not in _KNOWN_TO_LLHTTP or not target.isascii():
+        shown = line.replace(method, b"POST", 1).translate(_ABOVE_ASCII_TO_LETTER)
+    try:
+        httptools.HttpRequestParser(fields).feed_data(shown + CRLF + rest)
+    except httptools.HttpParserUpgrade:
+        pass  # an Upgrade was asked for; all of the head has been read
+    except httptools.HttpParserInvalidURLError as wrong:
+        raise TargetRefused(f"the request target cannot be read: {wrong}") from wrong
+    except httptools.HttpParserError as wrong:
+        raise FramingRefused(f"the request head cannot be read: {wrong}") from wrong
+    return _trimmed(fields.found, rest)
+
+
+def _trimmed(found: list[tuple[bytes, bytes]], raw: bytes) -> Headers:
+    """Take away the space that llhttp leaves at the end of a value (RFC 9112 §5.1 excludes it)."""
+    if b" \r\n" in raw or b"\t\r\n" in raw:
+        return tuple((name, value.strip(b" \t")) for name, value in found)
+    return tuple(found)
+
+
+def _framed_request(method: bytes, target: bytes, headers: Headers, version: bytes) -> RequestFrame:
+    """Raises ValueError for whatever is ambiguous."""
+    hosts = 0
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    connection = expect = authorization = b""
+    for name, value in headers:
+        match _LOWER[name]:
+            case b"host":
+                hosts += 1
+            case b"content-length":
+                lengths.append(value)
+            case b"transfer-encoding":
+                codings.append(value)
+            case b"connection":
+                connection += b"," + value
+            case b"expect":
+                expect = value
+            case b"authorization":
+                authorization = value
+    if hosts != 1:
+        raise ValueError("there must be one Host")
+    body = _declared_body(lengths, codings, version)
+    return RequestFrame(
+        method=method,
+        target=target,
+        headers=headers,
+        version=version,
+        body=NO_BODY if body is None else body,
+        is_persistent=_is_persistent(connection, version),
+        expects_continue=version == b"1.1" and expect.lower() == b"100-continue",
+        pins_connection=authorization[:4].lower() in _CONNECTION_AUTHENTICATION,
+    )
+
+
+def _declared_body(lengths: list[bytes], codings: list[bytes], version: bytes) -> Body | None:
+    """Return the framing that the fields declare, None when they declare none (RFC 9112 §6.1 to 6.3).
+
+    Raises:
+        ValueError: more than one way to read them.
+    """
+    if not lengths and not codings:
+        return None
+    if len(lengths) + len(codings) > 1:
+        raise ValueError("more than one length or transfer coding")
+    if lengths:
+        if not _DIGITS.fullmatch(lengths[0]):
+            raise ValueError("Content-Length is no plain number")
+        return Body(Delimiter.LENGTH, int(lengths[0]))
+    if codings[0].lower() != b"chunked" or version == b"1.0":
+        raise ValueError("the transfer coding is not exactly chunked, or HTTP/1.0 has one")
+    return CHUNKED
+
+
+def _is_persistent(connection: bytes, version: bytes) -> bool:
+    if not connection:
+        return version == b"1.1"
+    options = _tokens(connection)
+    if version == b"1.1":
+        return b"close" not in options
+    return b"keep-alive" in options and b"close" not in options
+
+
+def _tokens(value: bytes) -> frozenset[bytes]:
+    return frozenset(token.strip(b" \t").lower() for token in value.split(b",")) - {b""}
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+def parse_answer(head: bytes, limits: HeadLimits, *, asked: bytes) -> AnswerFrame:
+    """Read one answer's head, empty line included.
+
+    Args:
+        asked: the method of the request; HEAD has no body (RFC 9112 §6.3 rule 1).
+
+    Raises:
+        UpstreamGarbled: it cannot be read in one way only, or is over a limit.
+    """
+    try:
+        _check_size(head, limits)
+    except RequestRefused as refused:
+        raise UpstreamGarbled(f"the upstream's answer has too large a head: {refused}") from refused
+    if wrong := scan_head(head):
+        raise UpstreamGarbled(f"the upstream's answer has {wrong}")
+    version = _VERSIONS.get(head[:8])
+    if version is None:
+        raise UpstreamGarbled("the upstream's answer is neither HTTP/1.1 nor HTTP/1.0")
+    status, reason, headers = _answer_fields(head)
+    try:
+        return _framed_answer(status, reason, headers, version=version, asked=asked)
+    except ValueError as wrong_field:
+        raise UpstreamGarbled(f"the upstream's answer is ambiguous: {wrong_field}") from wrong_field
+
+
+def _answer_fields(head: bytes) -> tuple[int, bytes, Headers]:
+    fields = _Fields()
+    parser = httptools.HttpResponseParser(fields)
+    try:
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass  # a 101; all of the head has been read
+    except httptools.HttpParserError as wrong:
+        raise UpstreamGarbled(f"the upstream's answer cannot be read: {wrong}") from wrong
+    status = parser.get_status_code()
+    if not 100 <= status <= 599:
+        raise UpstreamGarbled(f"the upstream's answer has the status {status}")
+    return status, fields.reason, _trimmed(fields.found, head)
+
+
+def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: bytes, asked: bytes) -> AnswerFrame:
+    """Raises ValueError for whatever is ambiguous."""
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    kept: list[tuple[bytes, bytes]] = []
+    connection = keep_alive = upgrade = b""
+    pins = False
+    for field in headers:
+        match _LOWER[field[0]]:
+            case b"content-length":
+                lengths.append(field[1])
+            case b"transfer-encoding":
+                codings.append(field[1])
+            case b"connection":
+                connection += b"," + field[1]
+            case b"keep-alive":
+                keep_alive = field[1]
+            case b"upgrade":
+                upgrade += b"," + field[1]
+            case b"proxy-connection" | b"te" | b"trailer":
+                pass
+            case b"www-authenticate":
+                pins = pins or field[1][:4].lower() in _CONNECTION_AUTHENTICATION
+                kept.append(field)
+            case _:
+                kept.append(field)
+    declared = _declared_body(lengths, codings, version)
+    options = _tokens(connection)
+    is_bodiless = asked == b"HEAD" or status < 200 or status in {204, 304}
+    return AnswerFrame(
+        status=status,
+        reason=reason,
+        headers=tuple(kept) if options <= _PLAIN_OPTIONS else _without(kept, options),
+        body=NO_BODY if is_bodiless else _answer_body(declared),
+        declared_length=_declared_length(declared) if asked == b"HEAD" or status == 304 else None,
+        is_persistent=_is_persistent(connection, version),
+        keep_alive_s=_keep_alive_s(keep_alive),
+        upgrade=upgrade.strip(b", ").lower() if b"upgrade" in options else None,
+        pins_connection=pins,
+    )
+
+
+_PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade"})
+
+
+def _answer_body(declared: Body | None) -> Body:
+    return UNTIL_CLOSE if declared is None else declared
+
+
+def _declared_length(declared: Body | None) -> int | None:
+    return declared.length if declared is not None and declared.delimiter is Delimiter.LENGTH else None
+
+
+def _without(headers: list[tuple[bytes, bytes]], named: frozenset[bytes]) -> Headers:
+    """Take away the fields that Connection names (RFC 9110 §7.6.1)."""
+    return tuple(field for field in headers if _LOWER[field[0]] not in named)
+
+
+def _keep_alive_s(value: bytes) -> float | None:
+    found = re.search(rb"timeout=([0-9]{1,9})(?![0-9])", value) if value else None
+    return float(found[1]) if found else None
+
+
+# --- serialising -----------------------------------------------------------------------------------------------------
+
+
+def serialise_request(method: bytes, target: bytes, headers: Headers, *, body: Body, upgrade: bytes | None) -> bytes:
+    """Return a request head with framing of our own.
+
+    Raises:
+        FramingRefused: a method, target, name or value that would not be read as exactly this.
+    """
+    if b" " in method or b" " in target or not method or not target:
+        _refuse("a space in method or target")
+    fields = _field_lines(headers)
+    own = _framing_line(body)
+    if upgrade is not None:
+        own += b"Connection: Upgrade\r\nUpgrade: " + upgrade + CRLF
+    head = b"".join((method, b" ", target, b" HTTP/1.1\r\n", *fields, own, CRLF))
+    if head.count(CRLF) != len(fields) + own.count(CRLF) + 2 or scan_head(head) is not None:
+        _refuse("a line break or control byte in a field")
+    return head
+
+
+def serialise_answer(status: int, headers: Headers, *, framing: bytes, reason: bytes | None = None) -> bytes:
+    """Return an answer's head; ``framing`` is the lines that :func:`answer_framing` made.
+
+    Raises:
+        UpstreamGarbled: a name or value that would not be read as exactly this.
+    """
+    try:
+        fields = _field_lines(headers)
+    except FramingRefused as refused:
+        raise UpstreamGarbled(f"the answer has {refused}") from refused
+    line = b"HTTP/1.1 %d %b\r\n" % (status, reason_phrase(status) if reason is None else reason)
+    head = b"".join((line, *fields, framing, CRLF))
+    if head.count(CRLF) != len(fields) + 2 + framing.count(CRLF) or scan_head(head) is not None:
+        raise UpstreamGarbled("the answer has a line break or control byte in a field")
+    return head
+
+
+def answer_framing(body: Body, *, declared_length: int | None, connection: bytes) -> bytes:
+    """Return the framing lines of an answer; ``connection`` is ``close``, ``keep-alive`` or empty.
+
+    A body until close has no line: the connection's end is the framing.
+    """
+    line = _framing_line(body)
+    if declared_length is not None:
+        line = b"Content-Length: %d\r\n" % declared_length
+    return line + b"Connection: " + connection + CRLF if connection else line
+
+
+def has_field(headers: Iterable[tuple[bytes, bytes]], lower_name: bytes) -> bool:
+    """Say whether a field of this name is there.
+
+    Raises:
+        ValueError: a name that is no token.
+    """
+    return any(_LOWER[name] == lower_name for name, _ in headers)
+
+
+def _field_lines(headers: Headers) -> list[bytes]:
+    try:
+        return [name + b": " + value + CRLF for name, value in headers if _LOWER[name] not in FRAMING_FIELDS]
+    except ValueError as wrong:
+        raise FramingRefused(f"a field that cannot be sent: {wrong}") from wrong
+
+
+def _framing_line(body: Body) -> bytes:
+    if body.delimiter is Delimiter.LENGTH:
+        return b"Content-Length: %d\r\n" % body.length
+    return b"Transfer-Encoding: chunked\r\n" if body.delimiter is Delimiter.CHUNKED else b""
+
+
+def _refuse(what: str) -> NoReturn:
+    raise FramingRefused(f"the request would be forwarded with {what}")
+
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def reason_phrase(status: int) -> bytes:
+    """Return the standard's phrase, empty for an unknown status (RFC 9112 §4 allows that)."""
+    return _REASONS.get(status, b"")
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def encode_chunk(parts: list[bytes]) -> list[bytes]:
+    """Return one chunk around all of ``parts``, which hold at least one byte (RFC 9112 §7.1)."""
+    return [b"%x\r\n" % sum(map(len, parts)), *parts, CRLF]

@@ -1,0 +1,138 @@
+"""The listener: takes clients in, and sees them out.
+
+:class:`DataPath` is what the composition root holds; it knows no settings, only the values of ``options``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from proxy.forward.client import ClientConnection
+from proxy.forward.options import UnixAddress, parse_listen
+from proxy.forward.origin import Origin
+from proxy.forward.surroundings import Surroundings
+from proxy.tasks import TaskOwner
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping, Sequence
+
+    from proxy.forward.options import ForwardOptions, UpstreamOptions
+    from proxy.ports import Clock, Gatekeeper, LiveStreams
+
+BACKLOG = 1024
+"""Connections that the kernel holds for us; it caps this at ``net.core.somaxconn`` itself."""
+
+SWEEP_S = 1.0
+"""How often idle upstream connections are looked through."""
+
+
+class DataPath:
+    """Serves clients: admitted requests go to upstreams and to our own pages."""
+
+    def __init__(
+        self,
+        *,
+        gatekeeper: Gatekeeper,
+        upstreams: Mapping[str, UpstreamOptions],
+        own_pages: Origin,
+        live: LiveStreams,
+        options: ForwardOptions,
+        clock: Clock,
+    ) -> None:
+        """Wire it; nothing is opened before :meth:`start`."""
+        self._origins = {name: Origin(upstream) for name, upstream in upstreams.items()}
+        self._tasks = TaskOwner(_report)
+        self._around = Surroundings(
+            gatekeeper=gatekeeper,
+            live=live,
+            origins=self._origins,
+            own_pages=own_pages,
+            options=options,
+            clock=clock,
+            tasks=self._tasks,
+        )
+        self._servers: list[asyncio.Server] = []
+        self._sweep_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """Listening sockets."""
+        return [sock for server in self._servers for sock in server.sockets]
+
+    @property
+    def port(self) -> int:
+        """TCP port of the first listening socket."""
+        return int(self.sockets[0].getsockname()[1])
+
+    @property
+    def open_connections(self) -> int:
+        """Count the clients."""
+        return len(self._around.connections)
+
+    async def start(self, listen: str) -> None:
+        """Listen at ``host:port`` or ``unix:/path``; may be called for several.
+
+        Raises:
+            OSError: the address is taken or not ours.
+            ValueError: no such form.
+        """
+        loop = asyncio.get_running_loop()
+        address, options = parse_listen(listen), self._around.options
+        handshake_s = options.head_timeout_s if options.tls is not None else None
+        if isinstance(address, UnixAddress):
+            server = await loop.create_unix_server(
+                self._accept, address.path, ssl=options.tls, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
+            )
+        else:
+            server = await loop.create_server(
+                self._accept,
+                address.host or None,
+                address.port,
+                ssl=options.tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=handshake_s,
+            )
+        self._servers.append(server)
+        if self._sweep_timer is None:
+            self._sweep()
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new connection, let what runs finish, and end what is left after ``grace_s`` seconds."""
+        for server in self._servers:
+            server.close()
+        self._around.is_draining = True
+        for connection in list(self._around.connections):
+            connection.drain()
+        await self._wait_for_clients(grace_s)
+        for connection in list(self._around.connections):
+            connection.abort()
+        await self._wait_for_clients(1.0)
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        for origin in self._all_origins():
+            origin.close()
+        await self._tasks.close()
+
+    async def _wait_for_clients(self, at_most_s: float) -> None:
+        if self._around.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._around.is_empty.wait(), at_most_s)
+
+    def _accept(self) -> ClientConnection:
+        return ClientConnection(self._around)
+
+    def _sweep(self) -> None:
+        for origin in self._all_origins():
+            origin.sweep()
+        self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    def _all_origins(self) -> list[Origin]:
+        return [*self._origins.values(), self._around.own_pages]
+
+
+def _report(fault: BaseException) -> None:
+    """A fault in a task of ours is a defect: the loop's handler says it, with the traceback."""
+    asyncio.get_running_loop().call_exception_handler({"message": "a task of the data path failed", "exception": fault})

@@ -1,0 +1,313 @@
+"""The connection to an upstream: writes what it is given, reads answers, and serves one consumer at a time.
+
+It knows no client and no gate. Whoever consumes the answer is let go of before anybody else can be served; a callback
+that comes late finds no consumer, and bytes that nobody asked for end the connection (law 4).
+
+::
+
+    idle  --begin-->  head  --final head-->  body  --complete-->  idle (or over)
+                       |  ^
+                       +--+ interim head
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
+from proxy.forward.bodies import BodyDecoder, BodyMalformed, CloseBody, decoder_for
+from proxy.forward.deadlines import Deadline
+from proxy.forward.framing import AnswerFrame, cut_answer_head, parse_answer
+from proxy.forward.options import ANSWER_LIMITS
+from proxy.forward.surroundings import WRITE_HIGH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.forward.surroundings import ReadBuffer
+
+MAX_INTERIM = 32
+"""Interim answers before the final one; more is an upstream gone wild."""
+
+
+class AnswerConsumer(Protocol):
+    """Who asked."""
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Say whether the request is not complete yet, so that silence is not the upstream's fault."""
+
+    def answer_interim(self, frame: AnswerFrame) -> None:
+        """Hear a 1xx other than 101."""
+
+    def answer_head(self, frame: AnswerFrame) -> None:
+        """Hear the final head, or a 101, after which bytes come as a body until close."""
+
+    def answer_body(self, pieces: list[bytes]) -> None:
+        """Take content; the list is the consumer's."""
+
+    def answer_flush(self) -> None:
+        """All that was read at once has been told."""
+
+    def answer_complete(self) -> None:
+        """The answer is whole; the connection has let go of the consumer."""
+
+    def answer_failed(self, fault: UpstreamFault) -> None:
+        """The answer will not be whole; the connection is over and has let go of the consumer."""
+
+    def upstream_full(self) -> None:
+        """Write no more for now."""
+
+    def upstream_writable(self) -> None:
+        """Write on."""
+
+
+class UpstreamConnection(asyncio.BufferedProtocol):
+    """See the module."""
+
+    __slots__ = (
+        "_asked",
+        "_buffer",
+        "_consumer",
+        "_deadline",
+        "_decoder",
+        "_frame",
+        "_interim",
+        "_is_full",
+        "_is_over",
+        "_is_paused",
+        "_is_persistent",
+        "_on_lost",
+        "_response_timeout_s",
+        "_scanned",
+        "_transport",
+        "_unread",
+    )
+
+    def __init__(self, buffer: ReadBuffer, on_lost: Callable[[UpstreamConnection], None]) -> None:
+        """``on_lost`` hears once that the connection has ended."""
+        self._buffer = buffer
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._consumer: AnswerConsumer | None = None
+        self._decoder: BodyDecoder | None = None
+        self._frame: AnswerFrame | None = None
+        self._deadline: Deadline | None = None
+        self._asked = b""
+        self._unread = b""
+        self._scanned = 0
+        self._interim = 0
+        self._response_timeout_s = 0.0
+        self._is_persistent = False
+        self._is_over = False
+        self._is_paused = False
+        self._is_full = False
+
+    # --- for the consumer
+
+    @property
+    def is_usable(self) -> bool:
+        """Say whether another request may be sent."""
+        return not self._is_over and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_persistent(self) -> bool:
+        """Say whether the upstream keeps the connection after the answer just completed."""
+        return self._is_persistent and self.is_usable
+
+    @property
+    def keep_alive_s(self) -> float | None:
+        """How long the upstream said it would keep it, one second less for the way; None when it did not say."""
+        stated = self._frame.keep_alive_s if self._frame is not None else None
+        return None if stated is None else stated - 1.0
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether too much waits to be written."""
+        return self._is_full
+
+    def begin(self, consumer: AnswerConsumer, *, asked: bytes, response_timeout_s: float) -> None:
+        """Serve ``consumer`` from now on; ``asked`` is the method of its request."""
+        self._consumer = consumer
+        self._asked = asked
+        self._response_timeout_s = response_timeout_s
+        self._frame = self._decoder = None
+        self._unread = b""
+        self._scanned = self._interim = 0
+        self._is_persistent = False
+
+    def hand_over(self, consumer: AnswerConsumer) -> None:
+        """Serve another consumer with the rest of the same answer (a tunnel after a 101)."""
+        self._consumer = consumer
+
+    def write(self, parts: list[bytes]) -> None:
+        """Send bytes; the silence of the upstream is measured from here."""
+        if self._transport is not None and not self._is_over:
+            self._transport.writelines(parts)
+            if self._frame is None and self._deadline is not None:
+                self._deadline.set(self._response_timeout_s)
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        if not self._is_paused and self.is_usable:
+            self._is_paused = True
+            cast("asyncio.Transport", self._transport).pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._is_paused:
+            self._is_paused = False
+            if self.is_usable:
+                cast("asyncio.Transport", self._transport).resume_reading()
+
+    def close(self) -> None:
+        """End the connection after what is written; serve nobody."""
+        self._let_go()
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once; serve nobody."""
+        self._let_go()
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- for the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._deadline = Deadline(asyncio.get_running_loop(), self._silent)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  one size for all
+        return self._buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.received(self._buffer.taken(nbytes))
+
+    def received(self, data: bytes) -> None:
+        """Take bytes of the upstream; those that nobody asked for end the connection."""
+        consumer = self._consumer
+        if consumer is None:
+            self.abort()
+            return
+        try:
+            self._read(consumer, data)
+        except BodyMalformed as malformed:
+            self._fail(UpstreamGarbled(f"the upstream's answer has {malformed}"))
+        except UpstreamGarbled as garbled:
+            self._fail(garbled)
+        else:
+            if self._consumer is consumer:
+                consumer.answer_flush()
+
+    def eof_received(self) -> None:
+        self._ended(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended(exc)
+        self._is_over = True
+        if self._deadline is not None:
+            self._deadline.close()
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+        if self._consumer is not None:
+            self._consumer.upstream_full()
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._consumer is not None:
+            self._consumer.upstream_writable()
+
+    # --- reading
+
+    def _read(self, consumer: AnswerConsumer, data: bytes) -> None:
+        while self._decoder is None:
+            received = self._unread + data if self._unread else data
+            end = cut_answer_head(received, ANSWER_LIMITS, scanned=self._scanned)
+            if not end:
+                self._unread = received
+                self._scanned = len(received)
+                return
+            self._unread = b""
+            self._scanned = 0
+            data = received[end:]
+            self._head(consumer, parse_answer(received[:end], ANSWER_LIMITS, asked=self._asked))
+            if self._consumer is not consumer:
+                self._after_hand_over(data)
+                return
+        self._body(consumer, self._decoder, data)
+
+    def _head(self, consumer: AnswerConsumer, frame: AnswerFrame) -> None:
+        if frame.status < 200 and frame.status != 101:
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise UpstreamGarbled(f"the upstream sent more than {MAX_INTERIM} interim answers")
+            consumer.answer_interim(frame)
+            return
+        self._frame = frame
+        if self._deadline is not None:
+            self._deadline.clear()
+        self._decoder = CloseBody() if frame.status == 101 else decoder_for(frame.body)
+        consumer.answer_head(frame)
+
+    def _after_hand_over(self, data: bytes) -> None:
+        """Bytes that came with a 101 belong to the tunnel; to whoever let go of us, nothing."""
+        if self._consumer is not None and data:
+            self.received(data)
+
+    def _body(self, consumer: AnswerConsumer, decoder: BodyDecoder, data: bytes) -> None:
+        pieces: list[bytes] = []
+        rest = decoder.feed(data, pieces) if data else b""
+        if pieces:
+            consumer.answer_body(pieces)
+        if decoder.is_complete and self._consumer is consumer:
+            self._complete(consumer, rest)
+
+    # --- ends
+
+    def _complete(self, consumer: AnswerConsumer, rest: bytes) -> None:
+        """Tell that the answer is whole; bytes behind it were not asked for, so that nothing is asked again here."""
+        frame = self._frame
+        self._is_persistent = frame is not None and frame.is_persistent and not rest
+        self._let_go()
+        consumer.answer_complete()
+
+    def _ended(self, exc: Exception | None) -> None:
+        """The upstream ended its side: whole for a body until close, too soon for every other."""
+        consumer = self._consumer
+        if consumer is None:
+            return
+        if exc is None and isinstance(self._decoder, CloseBody):
+            self._decoder.is_complete = True
+            self._complete(consumer, b"")
+        elif self._decoder is None and not self._unread:
+            self._fail(UpstreamUnreachable("the upstream closed the connection without an answer"))
+        else:
+            self._fail(UpstreamGarbled("the upstream closed the connection within its answer"))
+
+    def _fail(self, fault: UpstreamFault) -> None:
+        consumer = self._consumer
+        self.abort()
+        if consumer is not None:
+            consumer.answer_failed(fault)
+
+    def _silent(self) -> None:
+        consumer = self._consumer
+        if consumer is None or self._frame is not None:
+            return
+        if consumer.waits_for_client and not self._is_full and self._deadline is not None:
+            self._deadline.set(self._response_timeout_s)
+        else:
+            self._fail(UpstreamTimeout(f"the upstream did not answer within {self._response_timeout_s:g} s"))
+
+    def _let_go(self) -> None:
+        self._consumer = None
+        if self._deadline is not None:
+            self._deadline.clear()
+        self.resume_reading()
