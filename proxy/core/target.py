@@ -46,8 +46,9 @@ MAX_READINGS = 128
 """Distinct readings of one path. An ordinary path has one, a file name with an escape two or three, a path made of
 every trick at once some dozens; whoever needs more wants to cost us time."""
 
-_MAX_STATES = 4 * MAX_READINGS
-"""Steps of the closure: the same path may be reached with more or fewer once-only steps left."""
+_MAX_BYTES_READ = 192 * 1024
+"""Bytes of all readings that are looked at together: 128 of 1.5 KiB, or two dozen of the longest path (8 KiB); what
+one hostile target can cost is a few milliseconds."""
 
 AS_SENT = "as sent"
 
@@ -80,7 +81,7 @@ class TargetRules:
             raise ValueError("a front controller is the name of one file, such as index.php")
         extra: tuple[_Step, ...] = ()
         if self.extensions is Extensions.REMOVED:
-            extra += (_Step("extension removed", _without_extension, once=_EXTENSION),)
+            extra += (_Step("extension removed", _replacing_in_last(_SUFFIX), once=_EXTENSION),)
         if names:
             extra += (_Step("front controller removed", _front_controller_remover(names)),)
         object.__setattr__(self, "steps", _STEPS + extra)
@@ -205,14 +206,12 @@ class _Step:
 
 _EMPTY_SEGMENTS = re.compile(rb"/{2,}")
 _PARAMETERS = re.compile(rb";[^/]*")
-_PARAMETERS_OF_LAST = re.compile(rb";[^/]*(?=/*\Z)")
-_TRAILING = re.compile(rb"[. ]+(?=/|\Z)")
-_TRAILING_OF_LAST = re.compile(rb"[. ]+(?=/*\Z)")
-_TRAILING_SPACES = re.compile(rb" +(?=/|\Z)")
+# Possessive, and begun only where a run begins: a path of dots alone would cost the square of its length otherwise.
+_TRAILING = re.compile(rb"(?<![. ])[. ]++(?=/|\Z)")
+_TRAILING_SPACES = re.compile(rb"(?<! ) ++(?=/|\Z)")
 _STREAM = re.compile(rb":[^/]*")
-_STREAM_OF_LAST = re.compile(rb":[^/]*(?=/*\Z)")
 _ESCAPE_BUT_SLASH = re.compile(rb"%(?!2[Ff])([0-9A-Fa-f]{2})")
-_SUFFIX = re.compile(rb"\.[^./]*(?=/*\Z)")
+_SUFFIX = re.compile(rb"\.[^.]*+\Z")
 _NETWORK_PATH = re.compile(rb"//[^/]*")
 _SPECIAL_NETWORK_PATH = re.compile(rb"/{2,}[^/]*")
 
@@ -229,10 +228,6 @@ def _without_authority(path: bytes) -> bytes:
 def _without_special_authority(path: bytes) -> bytes:
     """WHATWG URL, "special authority ignore slashes": any number of slashes may precede it."""
     return (path[found.end() :] or b"/") if (found := _SPECIAL_NETWORK_PATH.match(path)) else path
-
-
-def _without_extension(path: bytes) -> bytes:
-    return _SUFFIX.sub(b"", path, count=1)
 
 
 def _front_controller_remover(names: frozenset[bytes]) -> Callable[[bytes], bytes]:
@@ -253,22 +248,33 @@ def _replacing(expression: re.Pattern[bytes]) -> Callable[[bytes], bytes]:
     return remove
 
 
+def _replacing_in_last(expression: re.Pattern[bytes]) -> Callable[[bytes], bytes]:
+    """The same for the last segment alone, whatever slashes follow it: so do urllib and most file systems."""
+
+    def remove(path: bytes) -> bytes:
+        end = len(path.rstrip(b"/"))
+        start = path.rfind(b"/", 0, end) + 1
+        return path[:start] + expression.sub(b"", path[start:end]) + path[end:]
+
+    return remove
+
+
 _STEPS = (
     _Step("percent-decoded", unquote_to_bytes, once=_DECODE),
     _Step("percent-decoded but for %2F", _decoded_but_slashes, once=_DECODE),
     _Step("backslash as slash", lambda path: path.replace(b"\\", b"/")),
     _Step("path parameters removed", _replacing(_PARAMETERS)),
-    _Step("path parameters of the last segment removed", _replacing(_PARAMETERS_OF_LAST)),
+    _Step("path parameters of the last segment removed", _replacing_in_last(_PARAMETERS)),
     _Step("cut at ?", lambda path: path.partition(b"?")[0]),
     _Step("cut at #", lambda path: path.partition(b"#")[0]),
     _Step("//name taken for an authority", _without_authority, once=_AUTHORITY),
     _Step("//name taken for an authority, slashes ignored", _without_special_authority, once=_AUTHORITY),
     _Step("empty segments merged", lambda path: _EMPTY_SEGMENTS.sub(b"/", path)),
     _Step("trailing dots and spaces of segments removed", _replacing(_TRAILING)),
-    _Step("trailing dots and spaces of the last segment removed", _replacing(_TRAILING_OF_LAST)),
+    _Step("trailing dots and spaces of the last segment removed", _replacing_in_last(_TRAILING)),
     _Step("trailing spaces of segments removed", _replacing(_TRAILING_SPACES)),
     _Step(":… of segments removed", _replacing(_STREAM)),
-    _Step(":… of the last segment removed", _replacing(_STREAM_OF_LAST)),
+    _Step(":… of the last segment removed", _replacing_in_last(_STREAM)),
 )
 
 
@@ -281,12 +287,16 @@ def _readings(path: bytes, rules: TargetRules) -> Iterator[Reading]:
         raise TargetRefused("the path has a % that begins no escape")
     seen: dict[bytes, list[int]] = {}
     states = [(Reading(path), _FULL_BUDGET)]
-    for done, (reading, budget) in enumerate(states):
-        if done >= _MAX_STATES or len(seen) > MAX_READINGS:
-            raise TargetRefused(f"the path could be read in more than {MAX_READINGS} ways")
+    bytes_read = 0
+    for reading, budget in states:
         budgets = seen.setdefault(reading.path, [])
         if any(_covers(earlier, budget) for earlier in budgets):
             continue
+        bytes_read += len(reading.path)
+        if len(seen) > MAX_READINGS or bytes_read > _MAX_BYTES_READ:
+            raise TargetRefused(
+                f"the path could be read in too many ways (more than {MAX_READINGS}, or too long for so many)"
+            )
         if not budgets:
             _refuse_unreadable(reading)
             yield reading
