@@ -105,6 +105,7 @@ def _fetched(root: Path) -> Path:
         command = ["mvn", "-B", "-q", MAVEN_COPY, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={partial}"]
         _run(command, FETCH_TIMEOUT_S)
         (partial / archive.name).rename(archive)
+        partial.rmdir()
     return archive
 
 
@@ -149,5 +150,4 @@ def _run(command: list[str], timeout_s: float) -> None:
 
 
 def _say(what: str) -> None:
-    # stderr of the run itself, because pytest shows captured output only after a failure.
-    print(f"\n[keycloak] {what}", file=sys.__stderr__, flush=True)
+    print(f"\n[keycloak] {what}", file=sys.stderr, flush=True)
