@@ -1,0 +1,135 @@
+"""A gate with a real memory store and real pages; only time, the observer and the refresher are in the test's hand."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proxy import slices
+from proxy.core.request import RequestHead
+from proxy.core.secret import Secret
+from proxy.errors import ProviderUnavailable
+from proxy.gate.accept import Acceptor
+from proxy.gate.authenticate import Authenticator
+from proxy.gate.handler import Gate, GateParts
+from proxy.pages.render import JinjaPages
+from proxy.ports import Admission, Forward, Reply
+from proxy.respond import Responder
+from proxy.sessions.live import LiveStreamRegistry
+from proxy.sessions.memory import MemoryLimits, MemorySessionStore
+from proxy.settings.model import Settings
+from tests.support.clocks import FakeClock
+from tests.support.observers import RecordingObserver
+from tests.support.sessions import make_session
+from tests.support.stores import FailingSessionStore
+
+if TYPE_CHECKING:
+    from proxy.core.session import Session
+
+HOST = (b"Host", b"app.example.com")
+HTML = (b"Accept", b"text/html")
+
+
+@dataclass
+class RefresherInHand:
+    """A ``ports.Refresher`` (fake) that a test tells what is fresh and what a refresh brings."""
+
+    is_fresh: bool = True
+    outcome: Session | ProviderUnavailable | None = None
+    calls: list[str] = field(default_factory=list)
+
+    def ready(self, _session: Session) -> bool:
+        return self.is_fresh
+
+    async def fresh(self, _cookie_value: Secret, _session: Session) -> Session | None:
+        self.calls.append("fresh")
+        if isinstance(self.outcome, ProviderUnavailable):
+            raise self.outcome
+        return self.outcome
+
+
+class GateInHand:
+    """A gate and all that a test may look at or bend."""
+
+    def __init__(self, **file: Any) -> None:
+        self.clock = FakeClock()
+        self.observer = RecordingObserver()
+        self.refresher = RefresherInHand()
+        limits = MemoryLimits()
+        live = LiveStreamRegistry(self.observer)
+        self.store = FailingSessionStore(
+            MemorySessionStore(self.clock, live=live, observer=self.observer, limits=limits)
+        )
+        settings = Settings.model_validate(_file(file))
+        self.settings = settings
+        authenticator = Authenticator(
+            self.store,
+            self.refresher,
+            client_id=settings.keycloak.client_id,
+            clock=self.clock,
+            observer=self.observer,
+        )
+        self.gate = Gate(
+            slices.gate_rules(settings),
+            GateParts(
+                acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
+                authenticator=authenticator,
+                responder=Responder(JinjaPages(slices.look(settings))),
+                observer=self.observer,
+                clock=self.clock,
+            ),
+        )
+
+    async def signed_in(self, *roles: str, **changes: Any) -> tuple[bytes, bytes]:
+        """Make a session with these roles and return its Cookie field."""
+        value = Secret(secrets.token_urlsafe(32))
+        session = make_session(value, **changes)
+        session = replace(session, identity=replace(session.identity, roles=frozenset(roles)))
+        await self.store.create(value, session)
+        return (b"Cookie", b"__Host-sidegate=" + value.reveal().encode())
+
+    async def admit(
+        self, target: bytes = b"/", *headers: tuple[bytes, bytes], method: bytes = b"GET", peer: str = "203.0.113.7"
+    ) -> Admission:
+        """Ask the gate, awaiting when it must."""
+        fields = headers if any(name == b"Host" for name, _ in headers) else (HOST, *headers)
+        admission = self.gate.admit(
+            RequestHead(method=method, target=target, headers=fields, peer=peer, scheme="https")
+        )
+        return await admission if isinstance(admission, Awaitable) else admission
+
+    async def forwarded(self, *args: Any, **named: Any) -> Forward:
+        admission = await self.admit(*args, **named)
+        assert isinstance(admission, Forward), admission
+        return admission
+
+    async def refused(self, *args: Any, **named: Any) -> Reply:
+        admission = await self.admit(*args, **named)
+        assert isinstance(admission, Reply), admission
+        return admission
+
+
+def _file(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "server": {"public_url": "https://app.example.com", **given.pop("server", {})},
+        "keycloak": {
+            "issuer": "https://sso.example.com/realms/acme",
+            "client_id": "legacy-app",
+            "client_auth": {"secret": {"value": "s"}},
+        },
+        "upstreams": {"app": {"url": "http://127.0.0.1:8000"}},
+        **given,
+    }
+
+
+@pytest.fixture
+def make_gate() -> type[GateInHand]:
+    return GateInHand
+
+
+def header(reply: Reply, name: bytes) -> bytes | None:
+    return next((value for key, value in reply.answer.headers if key.lower() == name), None)

@@ -1,0 +1,78 @@
+"""From a cookie to a session with a usable token: laws of ``gate.authenticate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.core.secret import Secret
+from proxy.errors import StoreUnavailable
+from proxy.gate.authenticate import NOT_CACHED, Authenticator
+from tests.gate.conftest import GateInHand
+
+if TYPE_CHECKING:
+    from proxy.core.session import Session
+
+
+@pytest.fixture
+def gate() -> GateInHand:
+    return GateInHand()
+
+
+def authenticator(gate: GateInHand, *, client_id: str = "legacy-app") -> Authenticator:
+    return Authenticator(gate.store, gate.refresher, client_id=client_id, clock=gate.clock, observer=gate.observer)
+
+
+async def cookie_value(gate: GateInHand) -> Secret:
+    _, field = await gate.signed_in()
+    return Secret(field.partition(b"=")[2].decode())
+
+
+async def test_a_fresh_session_is_found_at_once(gate: GateInHand) -> None:
+    value = await cookie_value(gate)
+
+    session = authenticator(gate).at_once(value)
+
+    assert session is not None
+    assert session is not NOT_CACHED
+
+
+async def test_an_unknown_cookie_is_nobody(gate: GateInHand) -> None:
+    assert authenticator(gate).at_once(Secret("x" * 43)) is None
+    assert await authenticator(gate).eventually(Secret("x" * 43)) is None
+
+
+async def test_a_session_of_another_client_is_nobody_either_way(gate: GateInHand) -> None:
+    value = await cookie_value(gate)
+    other = authenticator(gate, client_id="other")
+
+    assert other.at_once(value) is None
+    assert await other.eventually(value) is None
+
+
+async def test_a_token_that_is_not_fresh_must_be_awaited(gate: GateInHand) -> None:
+    value = await cookie_value(gate)
+    gate.refresher.is_fresh = False
+
+    assert authenticator(gate).at_once(value) is NOT_CACHED
+
+
+async def test_what_the_refresh_brings_is_what_counts(gate: GateInHand) -> None:
+    value = await cookie_value(gate)
+    stored: Session | None = await gate.store.load(value)
+    gate.refresher.is_fresh = False
+    gate.refresher.outcome = stored
+
+    assert await authenticator(gate).eventually(value) is stored
+    assert gate.refresher.calls == ["fresh"]
+    assert len(gate.observer.refresh_waits) == 1
+
+
+async def test_a_store_that_is_away_is_an_error_never_nobody(gate: GateInHand) -> None:
+    value = await cookie_value(gate)
+    gate.store.go_away()
+
+    assert authenticator(gate).at_once(value) is NOT_CACHED
+    with pytest.raises(StoreUnavailable):
+        await authenticator(gate).eventually(value)

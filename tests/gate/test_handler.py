@@ -1,0 +1,378 @@
+"""The way of a request through the gate, without a socket."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.core.policy import Allow
+from proxy.core.request import RequestHead
+from proxy.errors import ProviderUnavailable, UpstreamTimeout
+from proxy.ports import OwnPage, RequestEvent
+from proxy.sessions.memory import MemorySessionStore
+from tests.gate.conftest import HOST, HTML, GateInHand, header
+
+if TYPE_CHECKING:
+    from proxy.ports import Reply
+
+ROUTES = [
+    {"path": "/static/**", "access": "public"},
+    {"path": "/maybe/**", "access": "optional"},
+    {"path": "/admin/**", "access": {"any_role": ["admin"]}},
+    {"path": "/api/**", "methods": ["GET"], "access": "authenticated", "on_unauthenticated": 401},
+    {"path": "/cors/**", "access": "authenticated", "preflight": "pass"},
+    {"path": "/poll", "access": "authenticated", "passive": True},
+    {"path": "/app/**", "access": "authenticated"},
+]
+
+
+@pytest.fixture
+def gate() -> GateInHand:
+    return GateInHand(routes=ROUTES)
+
+
+def problem(reply: Reply) -> dict[str, object]:
+    assert header(reply, b"content-type") == b"application/problem+json"
+    document = json.loads(reply.answer.body)
+    assert isinstance(document, dict)
+    return document
+
+
+async def test_a_stranger_who_navigates_is_led_to_the_login_page_and_back(gate: GateInHand) -> None:
+    reply = await gate.refused(b"/app/a?b=c&d", HTML)
+
+    assert reply.answer.status == 302
+    assert header(reply, b"location") == b"/_sidegate/login?return_to=/app/a%3Fb%3Dc%26d"
+    assert header(reply, b"cache-control") == b"no-store"
+
+
+async def test_a_stranger_who_is_a_program_gets_401_with_a_login_url(gate: GateInHand) -> None:
+    reply = await gate.refused(b"/app/a", (b"Accept", b"application/json"))
+
+    assert reply.answer.status == 401
+    assert header(reply, b"www-authenticate")
+    document = problem(reply)
+    assert document["code"] == "auth_required"
+    assert document["login_url"] == "/_sidegate/login?return_to=/app/a"
+    assert document["request_id"] == reply.event.request_id
+
+
+async def test_sec_fetch_mode_decides_before_accept(gate: GateInHand) -> None:
+    fetch = await gate.refused(b"/app/a", HTML, (b"Sec-Fetch-Mode", b"cors"))
+    navigation = await gate.refused(b"/app/a", (b"Sec-Fetch-Mode", b"navigate"))
+
+    assert fetch.answer.status == 401
+    assert navigation.answer.status == 302
+
+
+async def test_a_websocket_handshake_and_a_prefetch_get_401(gate: GateInHand) -> None:
+    handshake = await gate.refused(
+        b"/app/ws", HTML, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")
+    )
+    prefetch = await gate.refused(b"/app/a", HTML, (b"Sec-Purpose", b"prefetch"), (b"Sec-Fetch-Mode", b"navigate"))
+
+    assert handshake.answer.status == 401
+    assert prefetch.answer.status == 401
+
+
+async def test_a_login_page_does_not_open_in_a_frame(gate: GateInHand) -> None:
+    reply = await gate.refused(b"/app/a", HTML, (b"Sec-Fetch-Mode", b"navigate"), (b"Sec-Fetch-Dest", b"iframe"))
+
+    assert reply.answer.status == 401
+    assert b'target="_top"' in reply.answer.body
+    assert b"frame-ancestors 'self'" in (header(reply, b"content-security-policy") or b"")
+
+
+async def test_a_route_may_answer_401_to_everybody_without_a_session(gate: GateInHand) -> None:
+    assert (await gate.refused(b"/api/x", HTML)).answer.status == 401
+
+
+async def test_a_live_session_passes_with_its_identity(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+
+    forward = await gate.forwarded(b"/app/a?x=1", cookie, (b"Accept", b"*/*"))
+
+    assert isinstance(forward.allow, Allow)
+    assert forward.target == b"/app/a?x=1"
+    assert (b"X-Auth-Subject", b"alice-id") in forward.headers
+    assert (b"X-Auth-Roles", b"viewer") in forward.headers
+    assert not any(name.lower() == b"cookie" for name, _ in forward.headers)
+    assert forward.session_key is not None
+
+
+async def test_a_cached_session_is_decided_without_an_await(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+
+    admission = gate.gate.admit(
+        RequestHead(method=b"GET", target=b"/app/a", headers=(HOST, cookie), peer="", scheme="https")
+    )
+
+    assert not hasattr(admission, "__await__")
+
+
+@pytest.mark.parametrize("name", [b"X-Auth-Roles", b"x_auth_roles", b"X-AUTH_Subject", b"Remote-User", b"remote_user"])
+@pytest.mark.parametrize("target", [b"/static/x", b"/maybe/x", b"/app/x"])
+async def test_no_spelling_of_an_identity_header_passes_on_any_route(
+    gate: GateInHand, target: bytes, name: bytes
+) -> None:
+    cookie = await gate.signed_in("viewer")
+
+    forward = await gate.forwarded(target, cookie, (name, b"forged"), (b"Connection", b"X-Auth-Roles"))
+
+    assert b"forged" not in dict(forward.headers).values()
+    if target == b"/app/x":
+        assert (b"X-Auth-Roles", b"viewer") in forward.headers
+
+
+async def test_a_public_route_looks_no_session_up_and_sends_no_identity(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+    gate.store.go_away()
+
+    forward = await gate.forwarded(b"/static/app.css", cookie)
+
+    assert gate.store.calls == ["create"]
+    assert forward.session_key is None
+    assert not any(name.startswith(b"X-Auth") for name, _ in forward.headers)
+
+
+async def test_an_optional_route_sends_the_identity_when_there_is_one(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+
+    known, stranger = await gate.forwarded(b"/maybe/x", cookie), await gate.forwarded(b"/maybe/x")
+
+    assert (b"X-Auth-Roles", b"viewer") in known.headers
+    assert not any(name.startswith(b"X-Auth") for name, _ in stranger.headers)
+
+
+async def test_wrong_rights_are_told_with_what_is_missing(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+
+    page = await gate.refused(b"/admin/x", cookie, HTML)
+    document = problem(await gate.refused(b"/admin/x", cookie))
+
+    assert page.answer.status == 403
+    assert b"admin" in page.answer.body
+    assert document["code"] == "insufficient_permissions"
+    assert document["required_roles"] == ["admin"]
+    assert document["user_roles"] == ["viewer"]
+
+
+async def test_a_path_without_a_route_is_404_and_a_method_without_one_405(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+
+    missing = await gate.refused(b"/nowhere", cookie)
+    method = await gate.refused(b"/api/x", cookie, method=b"DELETE")
+
+    assert missing.answer.status == 404
+    assert method.answer.status == 405
+    assert header(method, b"allow") == b"GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/static/..;/admin/x",
+        b"/static/%2e%2e/admin",
+        b"/%61dmin/x%00",
+        b"/static/x#y",
+        b"/static\x00",
+        b"//admin/x/..",
+        b"*",
+    ],
+)
+async def test_a_target_that_an_app_could_read_in_two_ways_is_400_for_everybody(
+    gate: GateInHand, target: bytes
+) -> None:
+    cookie = await gate.signed_in("admin")
+
+    assert (await gate.refused(target)).answer.status == 400
+    assert (await gate.refused(target, cookie)).answer.status == 400
+
+
+async def test_a_reading_that_meets_another_rule_is_400_and_the_log_names_both(gate: GateInHand) -> None:
+    reply = await gate.refused(b"/static/..%5cadmin")
+
+    assert reply.answer.status == 400
+    assert b"admin" not in reply.answer.body
+
+
+@pytest.mark.parametrize(
+    "target", [b"/%5fsidegate/login", b"/x/..;/_sidegate", b"//_sidegate/login", b"/_SIDEGATE/login"]
+)
+async def test_no_reading_of_our_own_paths_reaches_the_app(gate: GateInHand, target: bytes) -> None:
+    cookie = await gate.signed_in()
+
+    assert (await gate.refused(target, cookie)).answer.status == 400
+
+
+async def test_own_pages_get_a_fresh_head(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+
+    admission = await gate.admit(
+        b"/_sidegate/status",
+        (b"Cookie", cookie[1] + b"; theirs=1"),
+        (b"X-Custom", b"x"),
+        (b"Sidegate-Address", b"10.0.0.1"),
+        (b"Authorization", b"Basic x"),
+    )
+
+    assert isinstance(admission, OwnPage)
+    fields = dict(admission.headers)
+    assert fields[b"Cookie"] == cookie[1]
+    assert fields[b"sidegate-address"] == b"203.0.113.7"
+    assert {b"X-Custom", b"Authorization", b"Sidegate-Address"}.isdisjoint(fields)
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
+async def test_an_unsafe_method_from_another_site_is_refused(gate: GateInHand, site: bytes) -> None:
+    cookie = await gate.signed_in()
+
+    by_site = await gate.refused(b"/app/x", cookie, (b"Sec-Fetch-Site", site), method=b"POST")
+    by_origin = await gate.refused(b"/app/x", cookie, (b"Origin", b"https://evil.example"), method=b"POST")
+    own = await gate.forwarded(
+        b"/app/x", cookie, (b"Origin", b"https://app.example.com"), (b"Sec-Fetch-Site", b"same-origin"), method=b"POST"
+    )
+
+    assert by_site.answer.status == by_origin.answer.status == 403
+    assert own.method == b"POST"
+
+
+async def test_a_service_worker_cannot_be_installed_beside_the_login_page(gate: GateInHand) -> None:
+    assert (await gate.refused(b"/static/sw.js", (b"Service-Worker", b"script"))).answer.status == 403
+
+
+async def test_a_preflight_passes_without_identity_where_the_route_says_so(gate: GateInHand) -> None:
+    asks = ((b"Origin", b"https://other.example"), (b"Access-Control-Request-Method", b"PUT"))
+    cookie = await gate.signed_in("viewer")
+
+    passed = await gate.forwarded(b"/cors/x", cookie, *asks, method=b"OPTIONS")
+    refused = await gate.refused(b"/app/x", *asks, method=b"OPTIONS")
+
+    assert not any(name.startswith(b"X-Auth") for name, _ in passed.headers)
+    assert refused.answer.status == 401
+
+
+async def test_a_session_of_another_client_is_no_session(gate: GateInHand) -> None:
+    cookie = await gate.signed_in(client_id="other-app")
+
+    assert (await gate.refused(b"/app/x", cookie, HTML)).answer.status == 302
+
+
+async def test_two_session_cookies_count_for_none(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+
+    assert (await gate.refused(b"/app/x", (b"Cookie", cookie[1] + b"; " + cookie[1]))).answer.status == 401
+
+
+async def test_a_store_that_is_away_is_503_and_never_a_pass(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("admin")
+    gate.store.go_away()
+
+    for target in (b"/app/x", b"/maybe/x"):
+        reply = await gate.refused(target, cookie)
+        assert reply.answer.status == 503
+        assert header(reply, b"retry-after")
+
+    gate.store.come_back()
+    assert (await gate.forwarded(b"/app/x", cookie)).session_key
+
+
+async def test_a_token_that_is_over_while_the_provider_is_away_is_503_and_the_session_lives(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+    gate.refresher.is_fresh = False
+    gate.refresher.outcome = ProviderUnavailable("away")
+
+    assert (await gate.refused(b"/app/x", cookie)).answer.status == 503
+
+    gate.refresher.is_fresh = True
+    assert (await gate.forwarded(b"/app/x", cookie)).session_key
+
+
+async def test_a_session_that_the_provider_ended_is_none(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+    gate.refresher.is_fresh = False
+
+    assert (await gate.refused(b"/app/x", cookie)).answer.status == 401
+    assert gate.observer.refresh_waits
+
+
+async def test_a_defect_of_ours_is_500_and_never_a_pass(gate: GateInHand, monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie = await gate.signed_in()
+    monkeypatch.setattr(gate.store, "cached", lambda _value: 1 / 0)
+
+    reply = await gate.refused(b"/app/x", cookie)
+
+    assert reply.answer.status == 500
+    assert b"ZeroDivision" not in reply.answer.body
+    assert gate.observer.errors
+
+
+async def test_activity_counts_but_not_on_passive_routes(gate: GateInHand) -> None:
+    cookie = await gate.signed_in()
+    store = gate.store.inner
+    assert isinstance(store, MemorySessionStore)
+
+    gate.clock.advance(3600)
+    await gate.forwarded(b"/poll", cookie)
+    await gate.forwarded(b"/static/x", cookie)
+    passive = (await store.find())[0].last_seen_at
+    await gate.forwarded(b"/app/x", cookie)
+    active = (await store.find())[0].last_seen_at
+
+    assert active - passive == 3600
+
+
+async def test_a_foreign_host_is_421_and_names_no_internal() -> None:
+    gate = GateInHand()
+
+    reply = await gate.refused(b"/", (b"Host", b"evil.example"), HTML)
+
+    assert reply.answer.status == 421
+    assert b"public_url" not in reply.answer.body
+
+
+async def test_plain_http_is_redirected_when_the_file_says_so() -> None:
+    gate = GateInHand(server={"https_redirect": True})
+
+    admission = gate.gate.admit(
+        RequestHead(method=b"GET", target=b"/a?b", headers=(HOST,), peer="203.0.113.7", scheme="http")
+    )
+
+    assert not hasattr(admission, "__await__")
+    assert admission.answer.status == 308
+    assert header(admission, b"location") == b"https://app.example.com/a?b"
+
+
+async def test_a_fault_of_the_upstream_is_answered_by_accept(gate: GateInHand) -> None:
+    forward = await gate.forwarded(b"/app/x", await gate.signed_in())
+    head = RequestHead(method=b"GET", target=b"/app/x", headers=(HOST, HTML), peer="", scheme="https")
+
+    reply = gate.gate.fault(UpstreamTimeout("127.0.0.1:8000 took 60 s"), head, forward.event)
+
+    assert reply.answer.status == 504
+    assert b"127.0.0.1" not in reply.answer.body
+    assert reply.event.request_id.encode() in reply.answer.body
+    assert reply.event.fault == "127.0.0.1:8000 took 60 s"
+
+
+async def test_bytes_that_are_no_request_are_answered_too(gate: GateInHand) -> None:
+    reply = gate.gate.fault(UpstreamTimeout("x"), None, None)
+
+    assert reply.answer.status == 504
+    assert header(reply, b"x-request-id")
+
+
+async def test_the_event_of_a_request_holds_no_query(gate: GateInHand) -> None:
+    event: RequestEvent = (await gate.forwarded(b"/app/x?code=secret", await gate.signed_in())).event
+
+    gate.clock.advance(0.25)
+    gate.gate.finished(event)
+
+    assert gate.observer.requests == [event]
+    assert event.path == "/app/x"
+    assert event.route == "/app/**"
+    assert event.subject == "alice-id"
+    assert event.decision == "allow"
+    assert event.duration_s == pytest.approx(0.25)

@@ -1,0 +1,60 @@
+"""The head that our own pages get: laws of ``gate.own``."""
+
+from __future__ import annotations
+
+from proxy.core.cookies import OwnCookies
+from proxy.core.request import Accepted, Headers, RequestHead
+from proxy.core.target import TargetRules, parse_target
+from proxy.gate.own import MAX_OWN_FIELD, own_headers
+
+
+def made(*headers: tuple[bytes, bytes]) -> dict[bytes, bytes]:
+    fields: Headers = ((b"Host", b"forged.example"), *headers)
+    target = b"/_sidegate/login"
+    head = RequestHead(method=b"GET", target=target, headers=fields, peer="203.0.113.7", scheme="https")
+    accepted = Accepted(
+        head=head,
+        target=parse_target(target, rules=TargetRules()),
+        request_id="r1",
+        traceparent="",
+        client_address="203.0.113.7",
+        scheme="https",
+        host="app.example.com",
+        forwarded_for=(),
+    )
+    result = own_headers(accepted, OwnCookies())
+    assert len({name.lower() for name, _ in result}) == len(result)
+    return dict(result)
+
+
+def test_only_what_is_listed_comes_along() -> None:
+    fields = made((b"Accept", b"text/html"), (b"X-Forwarded-For", b"1.2.3.4"), (b"Content-Encoding", b"gzip"))
+
+    assert fields == {
+        b"Host": b"app.example.com",
+        b"Accept": b"text/html",
+        b"sidegate-request-id": b"r1",
+        b"sidegate-address": b"203.0.113.7",
+        b"sidegate-scheme": b"https",
+    }
+
+
+def test_the_caller_cannot_be_forged() -> None:
+    fields = made((b"sidegate-address", b"10.0.0.1"), (b"Sidegate-Scheme", b"http"))
+
+    assert fields[b"sidegate-address"] == b"203.0.113.7"
+    assert fields[b"sidegate-scheme"] == b"https"
+
+
+def test_only_our_cookies_come_along_and_two_of_a_name_stay_two() -> None:
+    fields = made((b"Cookie", b"app=1; __Host-sidegate=a"), (b"Cookie", b"__Host-sidegate=b; __Host-sidegate-login=c"))
+
+    assert fields[b"Cookie"] == b"__Host-sidegate=a; __Host-sidegate=b; __Host-sidegate-login=c"
+
+
+def test_a_big_cookie_of_the_app_does_not_break_the_login() -> None:
+    assert b"Cookie" not in made((b"Cookie", b"app=" + b"x" * 20_000))
+
+
+def test_an_oversized_field_is_left_out_whole() -> None:
+    assert b"User-Agent" not in made((b"User-Agent", b"x" * (MAX_OWN_FIELD + 1)))

@@ -1,0 +1,95 @@
+"""The one table of answers: laws of ``respond``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from proxy import errors
+from proxy.core.policy import Challenge, Forbid, Reason
+from proxy.pages.render import JinjaPages, Look
+from proxy.respond import ROWS, Asker, Manner, Responder, last_resort, row_of
+
+LOOK = Look(title="Acme", description="", own_path="/_sidegate", home="/", form_origins=("https://sso.example.com",))
+
+
+@pytest.fixture
+def responder() -> Responder:
+    return Responder(JinjaPages(LOOK))
+
+
+def asker(manner: Manner) -> Asker:
+    return Asker(request_id="r-1", manner=manner, login_url="/_sidegate/login?return_to=/a", username="<b>alice</b>")
+
+
+@pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("manner", Manner)
+def test_no_answer_shows_the_operators_sentence(
+    responder: Responder, kind: type[errors.SidegateError], manner: Manner
+) -> None:
+    answer = responder.error(kind("10.0.0.7:6379 refused the password"), asker(manner))
+
+    fields = {name.lower(): value for name, value in answer.headers}
+    assert answer.status >= 400
+    assert b"10.0.0.7" not in answer.body
+    assert b"r-1" in answer.body
+    assert fields[b"x-request-id"] == b"r-1"
+    assert fields[b"cache-control"] == b"no-store"
+    assert b"server" not in fields
+
+
+def test_a_problem_is_one_of_rfc_9457(responder: Responder) -> None:
+    answer = responder.error(errors.UpstreamTimeout("x"), asker(Manner.PROBLEM))
+
+    document = json.loads(answer.body)
+    assert dict(answer.headers)[b"Content-Type"] == b"application/problem+json"
+    assert document["status"] == answer.status == 504
+    assert document["code"] == "upstream_timeout"
+    assert document["request_id"] == "r-1"
+
+
+def test_an_error_without_a_row_of_its_own_has_that_of_its_parent() -> None:
+    class Newer(errors.StoreUnavailable):
+        pass
+
+    assert row_of(Newer("x")) is ROWS[errors.StoreUnavailable]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in ROWS.items() if row.status == 503], ids=lambda k: k.__name__)
+def test_every_503_says_when_to_come_again(responder: Responder, kind: type[errors.SidegateError]) -> None:
+    answer = responder.error(kind("x"), asker(Manner.PROBLEM))
+
+    assert int(dict(answer.headers)[b"Retry-After"]) > 0
+
+
+def test_who_must_sign_in_is_redirected_or_told(responder: Responder) -> None:
+    challenge = Challenge(Reason.NO_SESSION)
+
+    page = responder.challenge(challenge, asker(Manner.PAGE))
+    program = responder.challenge(challenge, asker(Manner.PROBLEM))
+
+    assert (page.status, dict(page.headers)[b"Location"]) == (302, b"/_sidegate/login?return_to=/a")
+    assert program.status == 401
+    assert b"WWW-Authenticate" in dict(program.headers)
+
+
+def test_names_of_people_are_shown_as_text(responder: Responder) -> None:
+    answer = responder.forbid(Forbid(Reason.ROLE_MISSING, ("the role <admin>",), ("admin",)), asker(Manner.PAGE))
+
+    assert answer.status == 403
+    assert b"<b>alice" not in answer.body
+    assert b"&lt;admin&gt;" in answer.body
+
+
+def test_405_has_allow(responder: Responder) -> None:
+    answer = responder.method_not_allowed(("GET", "HEAD"), asker(Manner.PROBLEM))
+
+    assert dict(answer.headers)[b"Allow"] == b"GET, HEAD"
+
+
+def test_the_last_resort_needs_no_template_and_shows_no_markup() -> None:
+    answer = last_resort("<script>")
+
+    assert answer.status == 500
+    assert b"<script>" not in answer.body

@@ -1,0 +1,251 @@
+"""From the file to the rooms' options: no key may be lost on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proxy import slices
+from proxy.core.headers import AccessTokenField, HostField, Preset
+from proxy.core.routing import Activity, Cache, Conditions, Csrf, OnUnauthenticated, PathCase, Preflight, ServiceWorker
+from proxy.core.secret import Secret
+from proxy.core.target import Extensions
+from proxy.errors import ClientMisconfigured, SettingsError
+from proxy.forward.options import TcpAddress, UnixAddress
+from proxy.oidc.client_auth import ClientSecretPost, NoClientSecret
+from proxy.settings.model import Settings
+from proxy.web.options import Feature, LoginMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def settings(**file: Any) -> Settings:
+    keycloak = {
+        "issuer": "https://sso.example.com/realms/acme",
+        "client_id": "legacy-app",
+        "client_auth": {"secret": {"value": "s"}},
+        **file.pop("keycloak", {}),
+    }
+    return Settings.model_validate(
+        {
+            "server": {"public_url": "https://app.example.com/sub", **file.pop("server", {})},
+            "keycloak": keycloak,
+            "upstreams": file.pop("upstreams", {"app": {"url": "http://127.0.0.1:8000"}}),
+            **file,
+        }
+    )
+
+
+def test_a_route_keeps_everything_that_the_file_says() -> None:
+    route = slices.route_table(
+        settings(
+            routes=[
+                {
+                    "path": "/old/**",
+                    "methods": ["GET"],
+                    "access": {"any_role": ["admin"]},
+                    "on_unauthenticated": 401,
+                    "preflight": "pass",
+                    "passive": True,
+                    "strip_prefix": "/old",
+                    "headers": {"set": {"X-Area": "old"}, "remove": ["X_Debug"]},
+                    "csrf": "off",
+                    "cache": "as_sent",
+                    "service_worker": True,
+                }
+            ]
+        )
+    ).routes[0]
+
+    assert (route.pattern, route.methods, route.upstream) == ("/old/**", ("GET",), "app")
+    assert isinstance(route.access, Conditions)
+    assert route.on_unauthenticated is OnUnauthenticated.UNAUTHORIZED
+    assert route.preflight is Preflight.PASS
+    assert route.activity is Activity.PASSIVE
+    assert route.strip_prefix == b"/old"
+    assert route.header_remove == {b"x-debug"}
+    assert (route.csrf, route.cache, route.service_worker) == (Csrf.OFF, Cache.AS_SENT, ServiceWorker.ALLOWED)
+
+
+def test_the_path_of_the_public_url_precedes_the_prefix() -> None:
+    rules = slices.gate_rules(settings())
+
+    assert rules.own_prefix == b"/sub/_sidegate"
+    assert slices.web_options(settings()).own_path == "/sub/_sidegate"
+    assert slices.look(settings()).own_path == "/sub/_sidegate"
+
+
+def test_what_is_believed_and_answered() -> None:
+    rules = slices.accept_rules(
+        settings(
+            server={
+                "hosts": ["other.example"],
+                "trusted_proxies": ["10.0.0.0/8"],
+                "app_reads": {"extensions": True, "front_controllers": ["index.php"]},
+            }
+        )
+    )
+
+    assert rules.hosts == {"app.example.com", "other.example"}
+    assert str(rules.trusted_proxies[0]) == "10.0.0.0/8"
+    assert rules.target.extensions is Extensions.REMOVED
+    assert rules.target.front_controllers == ("index.php",)
+
+
+def test_origins_and_redirect() -> None:
+    rules = slices.gate_rules(
+        settings(server={"allowed_origins": ["https://portal.example"], "https_redirect": True, "path_case": "ignore"})
+    )
+
+    assert rules.allowed_origins.origins == {b"https://app.example.com", b"https://portal.example"}
+    assert rules.https_origin == b"https://app.example.com"
+    assert rules.routes.path_case is PathCase.IGNORE
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://legacy:80", b"legacy"), ("http://[::1]:8000", b"[::1]:8000"), ("unix:/run/app.sock", b"localhost")],
+)
+def test_the_host_of_an_upstream(url: str, host: bytes) -> None:
+    upstream = slices.gate_rules(settings(upstreams={"app": {"url": url, "preserve_host": False}})).upstreams["app"]
+
+    assert upstream.host == host
+    assert upstream.host_field is HostField.OF_UPSTREAM
+    assert upstream.access_token_field is AccessTokenField.WITHHELD
+
+
+def test_addresses_and_time_limits_of_upstreams() -> None:
+    options = slices.upstream_options(
+        settings(
+            upstreams={
+                "app": {"url": "https://legacy:8443", "connect_timeout": "1s", "response_timeout": "2s"},
+                "two": {"url": "unix:/run/app.sock"},
+            },
+            routes=[{"path": "/**", "upstream": "app"}],
+        )
+    )
+
+    assert options["app"].address == TcpAddress("legacy", 8443)
+    assert options["app"].tls is not None
+    assert (options["app"].connect_timeout_s, options["app"].response_timeout_s) == (1.0, 2.0)
+    assert options["two"].address == UnixAddress("/run/app.sock")
+
+
+def test_limits_of_the_listener() -> None:
+    options = slices.forward_options(
+        settings(
+            server={
+                "max_header_size": "8KiB",
+                "max_body_size": "1MiB",
+                "timeouts": {"head": "1s", "idle": "2s", "body_idle": "3s"},
+            }
+        )
+    )
+
+    assert (options.limits.head_bytes, options.max_body_size) == (8192, 1 << 20)
+    assert (options.head_timeout_s, options.idle_timeout_s, options.body_idle_timeout_s) == (1.0, 2.0, 3.0)
+
+
+def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "x.pem"
+    file.write_text("no certificate")
+
+    with pytest.raises(SettingsError, match=r"server\.tls"):
+        slices.forward_options(settings(server={"tls": {"cert_file": str(file), "key_file": str(file)}}))
+
+
+def test_the_provider_gets_every_key() -> None:
+    options = slices.provider_options(
+        settings(
+            keycloak={
+                "internal_url": "http://keycloak:8080/realms/acme",
+                "endpoints": {"userinfo": "https://sso.example.com/me"},
+                "client_auth": {"method": "client_secret_post", "secret": {"value": "s"}},
+                "scopes": ["openid"],
+                "claims_from": ["userinfo"],
+                "signing_algorithms": ["ES256"],
+                "timeout": "3s",
+            },
+            identity_headers={"username_claim": "email"},
+        )
+    )
+
+    assert options.internal_url == "http://keycloak:8080/realms/acme"
+    assert options.endpoints.userinfo == "https://sso.example.com/me"
+    assert isinstance(options.authentication, ClientSecretPost)
+    assert (options.scopes, options.claims_from) == (("openid",), ("userinfo",))
+    assert options.signing_algorithms == {"ES256"}
+    assert (options.username_claim, options.timeout_s) == ("email", 3.0)
+
+
+def test_a_public_client_has_no_secret() -> None:
+    options = slices.provider_options(settings(keycloak={"client_auth": {"method": "none"}}))
+
+    assert isinstance(options.authentication, NoClientSecret)
+
+
+def test_a_secret_file_is_read_again_and_its_loss_is_our_fault_not_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("one\n")
+    options = slices.provider_options(settings(keycloak={"client_auth": {"secret": {"file": str(file)}}}))
+    read = options.authentication.secret  # type: ignore[attr-defined] # the protocol does not name it
+
+    assert read() == Secret("one")
+    file.write_text("two\n")
+    assert read() == Secret("two")
+    file.unlink()
+    with pytest.raises(ClientMisconfigured):
+        read()
+
+
+def test_the_own_pages_get_every_key() -> None:
+    options = slices.web_options(
+        settings(
+            login={
+                "mode": "redirect",
+                "landing": "/home",
+                "registration": True,
+                "csrf_lifetime": "5m",
+                "max_concurrent": 3,
+            },
+            sessions={"lifetime": "10d", "idle_timeout": "1d"},
+            backchannel={"enabled": False},
+        )
+    )
+
+    assert (options.login.mode, options.login.landing) == (LoginMode.REDIRECT, "/home")
+    assert options.login.registration is Feature.ON
+    assert (options.login.csrf_lifetime_s, options.login.max_concurrent) == (300.0, 3)
+    assert (options.sessions.lifetime_s, options.sessions.idle_timeout_s) == (864_000.0, 86_400.0)
+    assert options.backchannel is Feature.OFF
+    assert len(options.server_key) == 32
+
+
+def test_identity_headers_and_cookies() -> None:
+    rules = slices.gate_rules(
+        settings(
+            identity_headers={
+                "preset": "remote",
+                "set": {"X-Department": "{claims.department}"},
+                "role_clients": ["billing"],
+                "unverified_email": "send",
+            },
+            sessions={"cookie": {"name": "acme", "strip": ["KEYCLOAK_IDENTITY"]}},
+        )
+    )
+
+    assert rules.headers.preset is Preset.REMOTE
+    assert [template.field_name for template in rules.headers.templates] == [b"X-Department"]
+    assert rules.headers.role_clients == ("billing",)
+    assert rules.cookies.session == b"__Host-acme"
+    assert rules.headers.without_own_cookies(b"a=1; KEYCLOAK_IDENTITY=x; __Host-acme=y") == b"a=1"
+
+
+def test_limits_of_the_store_and_the_refresh() -> None:
+    given = settings(sessions={"memory": {"max_sessions": 5}, "max_per_user": 2, "refresh_before_expiry": "30s"})
+
+    limits = slices.memory_limits(given)
+    assert (limits.max_sessions, limits.max_per_user) == (5, 2)
+    assert slices.refresh_policy(given).lead_s == 30.0
