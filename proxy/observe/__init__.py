@@ -1,5 +1,8 @@
-"""What an operator sees: one event per request, as log line, metric and audit record.
+"""What happened, said: one line for each request, the audit trail, metrics.
 
-What lives here: the events, their formats and where they go. What must not: a token, a password, a cookie or a key in
-any of them; a label of a metric that holds user data; a decision.
+What lives here: the log and its redaction, the figures of ``/metrics``, the audit events, and ``ProductionObserver``,
+which is ``ports.Observer`` made of them. Nothing here fails, delays or changes a request: lines wait in a bounded
+buffer for a thread that writes them, and what is dropped is counted.
+
+What must not: decisions, HTTP, and any knowledge of the other rooms beyond the values of ``core`` and ``ports``.
 """

@@ -1,0 +1,132 @@
+"""``ports.Observer`` of production: log, metrics and audit trail together. Never raises, never waits."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from proxy.observe.audit import AuditTrail
+from proxy.observe.line_writer import LineWriter
+from proxy.observe.log import Log, LogFormat, LogLevel
+from proxy.observe.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.core.session import EndCause
+    from proxy.ports import AuditEvent, Clock, RequestEvent
+
+F = TypeVar("F", bound="Callable[..., None]")
+
+
+def _never_raises(say: F) -> F:
+    """Wrap a method: what cannot be said is counted, and who said it goes on."""
+
+    @wraps(say)
+    def guarded(self: ProductionObserver, *args: Any, **named: Any) -> None:
+        try:
+            say(self, *args, **named)
+        except Exception:  # noqa: BLE001 - the outermost frame of everything that is said
+            self.metrics.observer_faults.inc()
+
+    return cast("F", guarded)
+
+
+class ProductionObserver:
+    """The observer that ``app`` makes; its methods are those of ``ports.Observer``.
+
+    Attributes:
+        log: for a ``StandardHandler``.
+        metrics: for ``watch_sessions``.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[bytes], object],
+        *,
+        clock: Clock,
+        level: LogLevel = LogLevel.INFO,
+        line_format: LogFormat = LogFormat.JSON,
+    ) -> None:
+        """Begin; ``sink`` takes whole lines of bytes, in a thread, and may block or raise."""
+        self._writer = LineWriter(sink)
+        self.log = Log(self._writer.write, clock=clock, level=level, line_format=line_format)
+        self.metrics = Metrics()
+        self.metrics.watch_dropped_lines(lambda: self._writer.dropped)
+        self._audit = AuditTrail(self.log)
+
+    def close(self) -> None:
+        """Write the lines that are still held."""
+        self._writer.close()
+
+    def exposition(self) -> bytes:
+        """Return the body of ``/metrics``, of type ``metrics.EXPOSITION_CONTENT_TYPE``."""
+        return self.metrics.exposition()
+
+    @_never_raises
+    def request(self, event: RequestEvent) -> None:
+        """One request is over. Counted before it is written: a line that cannot be made still counts."""
+        figures = self.metrics.requests
+        figures.count(event.route, event.decision, event.status)
+        figures.took(event.duration_s, event.upstream_s)
+        self.log.request(event)
+
+    @_never_raises
+    def audit(self, event: AuditEvent) -> None:
+        """Something happened to a person's session."""
+        self._audit.record(event)
+
+    @_never_raises
+    def login(self, method: str, outcome: str) -> None:
+        """``logins_total{method,outcome}``."""
+        self.metrics.logins.of(method, outcome).inc()
+
+    @_never_raises
+    def refresh(self, outcome: str) -> None:
+        """``refreshes_total{outcome}``."""
+        self.metrics.refreshes.of(outcome).inc()
+
+    @_never_raises
+    def refresh_waited(self, seconds: float) -> None:
+        """``refresh_wait_seconds``."""
+        self.metrics.refresh_wait.observe(seconds)
+
+    @_never_raises
+    def logout(self, kind: str) -> None:
+        """``logouts_total{kind}``."""
+        self.metrics.logouts.of(kind).inc()
+
+    @_never_raises
+    def session_ended(self, cause: EndCause, count: int = 1) -> None:
+        """``sessions_ended_total{cause}``."""
+        self.metrics.sessions_ended.of(cause.value).inc(count)
+
+    @_never_raises
+    def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
+        """``keycloak_duration_seconds{op,outcome}``."""
+        self.metrics.provider.of(operation, outcome).observe(seconds)
+
+    @_never_raises
+    def store_call(self, operation: str, seconds: float) -> None:
+        """``store_duration_seconds{op}``."""
+        self.metrics.store.of(operation).observe(seconds)
+
+    @_never_raises
+    def store_error(self) -> None:
+        """``store_errors_total``."""
+        self.metrics.store_errors.inc()
+
+    @_never_raises
+    def streams(self, change: int) -> None:
+        """``open_streams``."""
+        self.metrics.open_streams.inc(change)
+
+    @_never_raises
+    def warning(self, message: str, **fields: str | float) -> None:
+        """Say something that the operator should know."""
+        self.log.say(LogLevel.WARNING, message, fields)
+
+    @_never_raises
+    def error(self, message: str, **fields: str | float) -> None:
+        """Say something that the operator must mend."""
+        self.log.say(LogLevel.ERROR, message, fields)
