@@ -203,8 +203,10 @@ def test_a_variable_may_hold_the_status() -> None:
 
 
 def test_values_do_not_change_after_reading() -> None:
+    server: Any = smallest_with().server
+
     with pytest.raises(ValidationError, match="frozen"):
-        smallest_with().server.prefix = "/other"
+        server.prefix = "/other"
 
 
 def test_no_error_shows_what_stood_in_the_file() -> None:

@@ -1,0 +1,176 @@
+"""The commands: argument parsing, and what is said on the terminal.
+
+Each command reads its arguments, calls one function of another room and turns the outcome into an exit code: 0 well,
+1 it could not be done, 2 the arguments or the file are wrong. Rooms that are slow to import are imported when their
+command runs, so that ``check`` and ``--help`` answer at once. No traceback reaches a person for bad input.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from proxy import __version__
+from proxy.errors import SettingsError, SidegateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from proxy.settings.load import Loaded
+    from proxy.settings.problems import Problem
+
+EXIT_FAILED: Final = 1
+EXIT_WRONG_INPUT: Final = 2
+
+_FILE: Final = click.option(
+    "-c",
+    "--config",
+    "path",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The settings (YAML).",
+)
+
+
+_BEGIN: Final = """\
+sidegate demo
+sidegate check -c sidegate.yaml
+sidegate run -c sidegate.yaml"""
+
+_SCHEMA: Final = """\
+sidegate schema > sidegate.schema.json
+# and in the first line of sidegate.yaml:
+# yaml-language-server: $schema=sidegate.schema.json"""
+
+_KEYGEN: Final = """\
+(umask 077; sidegate keygen > session.key)
+# and in sidegate.yaml:
+sessions: {encryption_keys: [{file: session.key}]}"""
+
+
+class _WithExample:
+    """Print the epilog as it stands, under "Example:": click would fill it like prose."""
+
+    epilog: str | None
+
+    def format_epilog(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the lines of the example."""
+        with formatter.section("Example"):
+            for line in (self.epilog or "").splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+class _Command(_WithExample, click.Command):
+    """A command whose help ends with an example."""
+
+
+class _Group(_WithExample, click.Group):
+    """The whole, with commands of that kind."""
+
+    command_class = _Command
+
+
+@click.group(
+    cls=_Group,
+    epilog=_BEGIN,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="sidegate", message="%(prog)s %(version)s")
+def main() -> None:
+    """A login gate in front of an app that knows nothing of login."""
+
+
+@main.command(epilog="sidegate run -c sidegate.yaml")
+@_FILE
+def run(path: Path) -> None:
+    """Serve: sit in front of the app and let in who may.
+
+    SIGTERM lets running requests end and exits with 0. Keycloak or the app may be away at the start.
+    """
+    loaded = _load(path)
+    if loaded.settings is None:
+        _to_stderr(loaded.errors)
+        sys.exit(EXIT_WRONG_INPUT)
+    from proxy.app import serve_forever  # noqa: PLC0415 - the whole house is slow to import
+
+    sys.exit(_outcome(lambda: serve_forever(path)))
+
+
+@main.command(epilog="sidegate demo --port 8080")
+@click.option("--port", default=4180, show_default=True, type=click.IntRange(0, 65535), help="Where the demo listens.")
+def demo(port: int) -> None:
+    """Show it: an identity provider, a sample app and Sidegate in one process, with nothing to set up."""
+    from proxy.app import demo as run_demo  # noqa: PLC0415 - the whole house is slow to import
+
+    sys.exit(_outcome(lambda: run_demo(port)))
+
+
+@main.command(epilog="sidegate check -c sidegate.yaml")
+@_FILE
+def check(path: Path) -> None:
+    """Read the file and print every problem in it.
+
+    Each problem is a line: FILE:LINE:COL  key.path: what is wrong; what to write instead.
+    Exits with 0 when the file can be used (warnings do not count), else with 2.
+    """
+    loaded = _load(path)
+    if any(problem.line == 0 for problem in loaded.problems):
+        _to_stderr(loaded.problems)
+        sys.exit(EXIT_WRONG_INPUT)
+    for problem in loaded.problems:
+        click.echo(problem)
+    click.echo(f"{path}: {_summary(len(loaded.errors), len(loaded.warnings))}")
+    sys.exit(EXIT_WRONG_INPUT if loaded.errors else 0)
+
+
+@main.command(epilog=_SCHEMA)
+def schema() -> None:
+    """Print the JSON Schema of the file, for editors that complete and check YAML."""
+    from proxy.settings.schema import schema_text  # noqa: PLC0415 - pydantic is slow to import
+
+    click.echo(schema_text(), nl=False)
+
+
+@main.command(epilog=_KEYGEN)
+def keygen() -> None:
+    """Print a fresh session key, as sessions.encryption_keys takes it."""
+    from proxy.settings.secret_source import make_key  # noqa: PLC0415 - pydantic is slow to import
+
+    click.echo(make_key(secrets.token_bytes))
+
+
+def _load(path: Path) -> Loaded:
+    """Return the settings of the file and its problems."""
+    from proxy.settings.load import load  # noqa: PLC0415 - pydantic is slow to import
+
+    return load(path)
+
+
+def _outcome(serve: Callable[[], int]) -> int:
+    """Return the exit code of something that serves; a fault is a sentence on stderr."""
+    try:
+        return serve()
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        return EXIT_WRONG_INPUT
+    except SidegateError as error:
+        click.echo(f"sidegate: {error}", err=True)
+        return EXIT_FAILED
+
+
+def _to_stderr(problems: Iterable[Problem]) -> None:
+    """Print problems that keep a command from doing its work."""
+    for problem in problems:
+        click.echo(problem, err=True)
+
+
+def _summary(errors: int, warnings: int) -> str:
+    """Return how many problems there are, in words."""
+    counts = [f"{count} {word}{'' if count == 1 else 's'}"
+              for count, word in ((errors, "error"), (warnings, "warning")) if count]  # fmt: skip
+    return ", ".join(counts if errors else ["ok", *counts])

@@ -1,0 +1,351 @@
+"""What no single key can know."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from proxy.settings.secret_source import make_key
+from tests.settings.conftest import file_with
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.settings.conftest import LoadText
+
+KEY = make_key(bytes)
+
+
+def said(load_text: LoadText, text: str) -> list[str]:
+    return [str(problem).removeprefix("s.yaml:") for problem in load_text(text).problems]
+
+
+def routes(*lines: str) -> str:
+    return file_with("", "routes:\n" + "\n".join(f"- {line}" for line in lines))
+
+
+WRONG = [
+    (
+        "management",
+        "listen: 0.0.0.0:4180",
+        "2:3  management.listen: is the address of server.listen too; choose another port",
+    ),
+    (
+        "server",
+        "listen: 0.0.0.0:4190",
+        "2:3  server.listen: is the address of management.listen too; choose another port",
+    ),
+    (
+        "server",
+        "https_redirect: true",
+        (
+            "2:3  server.https_redirect: warning: sends every request round in a circle, for nobody ends TLS "
+            "or says so; name the proxy that ends TLS in trusted_proxies, or set tls"
+        ),
+    ),
+    (
+        "server",
+        "https_redirect: true\npublic_url: http://localhost:4180",
+        (
+            "2:3  server.https_redirect: warning: sends browsers to https, and public_url says http; "
+            "write https in public_url, or false here"
+        ),
+    ),
+    (
+        "server",
+        "trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]",
+        "2:33  server.trusted_proxies[1]: warning: trusts whoever connects; name the networks of your proxies alone",
+    ),
+    (
+        "keycloak",
+        "client_auth: {method: none, secret: {env: CLIENT_SECRET}}",
+        "2:31  keycloak.client_auth.secret: is never used with method none; take it out, or write another method",
+    ),
+    (
+        "keycloak",
+        "client_auth: {method: client_secret_post}",
+        (
+            "2:3  keycloak.client_auth.secret: is missing, and client_secret_post needs it; "
+            "add secret: {file: PATH}, or write method: none for a public client"
+        ),
+    ),
+    (
+        "keycloak",
+        "client_auth: {secret: {env: NOT_SET}}",
+        (
+            "2:26  keycloak.client_auth.secret.env: cannot be used: the variable NOT_SET is not set; "
+            "set it in the environment of sidegate"
+        ),
+    ),
+    (
+        "keycloak",
+        "client_auth: {secret: {file: nope}}",
+        (
+            "2:26  keycloak.client_auth.secret.file: cannot be used: the file nope cannot be read "
+            "(no such file or directory); check the path"
+        ),
+    ),
+    (
+        "keycloak",
+        "client_auth: {secret: {value: hunter2}}",
+        (
+            "2:26  keycloak.client_auth.secret.value: warning: is a secret in the settings file; "
+            "write {file: PATH} or {env: NAME}"
+        ),
+    ),
+    (
+        "keycloak",
+        'client_auth: {secret: {value: "${NOT_SET:-hunter2}"}}',
+        (
+            "2:26  keycloak.client_auth.secret.value: warning: is a secret in the settings file; "
+            "write {file: PATH} or {env: NAME}"
+        ),
+    ),
+    (
+        "keycloak",
+        "scopes: [profile]",
+        "2:3  keycloak.scopes: lack openid, without which there is no ID token; add openid",
+    ),
+    (
+        "keycloak",
+        "auth_params: {ui_locales: de, State: x}",
+        "2:33  keycloak.auth_params.State: is set by Sidegate itself; take it out",
+    ),
+    (
+        "keycloak",
+        "ca_file: nope.pem",
+        "2:3  keycloak.ca_file: names nope.pem, which cannot be read (no such file or directory); check the path",
+    ),
+    (
+        "keycloak",
+        "ca_file: s.yaml",
+        "2:3  keycloak.ca_file: names s.yaml, which holds no certificates; name a file of PEM certificates",
+    ),
+    (
+        "sessions",
+        "encryption_keys: [{env: CLIENT_SECRET}]",
+        (
+            "2:22  sessions.encryption_keys[0].env: cannot be used: the variable CLIENT_SECRET is no session key of "
+            "32 bytes; make one with `sidegate keygen`"
+        ),
+    ),
+    (
+        "sessions",
+        "lifetime: 1d\nidle_timeout: 2d",
+        "3:3  sessions.idle_timeout: warning: is longer than sessions.lifetime and never comes; write a shorter one",
+    ),
+    (
+        "sessions",
+        "cookie: {domain: example.com}",
+        (
+            "2:12  sessions.cookie.domain: warning: lets every host of the domain read and set the session cookie; "
+            "leave the key out unless several hosts must share the session"
+        ),
+    ),
+    (
+        "sessions",
+        "cookie: {domain: ample.com}",
+        (
+            "2:12  sessions.cookie.domain: does not hold app.example.com, the host of server.public_url; "
+            "write a domain that the host belongs to, or leave the key out"
+        ),
+    ),
+    (
+        "identity_headers",
+        "set: {X-Dept: a, x_dept: b}",
+        "2:20  identity_headers.set.x_dept: is X-Dept to an app; keep one of the two",
+    ),
+]
+
+
+@pytest.mark.parametrize(("section", "lines", "sentence"), WRONG)
+def test_a_contradiction_is_said_at_the_key_that_makes_it(
+    section: str, lines: str, sentence: str, load_text: LoadText
+) -> None:
+    assert said(load_text, file_with(section, lines)) == [sentence]
+
+
+RIGHT = [
+    ("server", "public_url: https://app.example.com/old"),
+    ("server", "https_redirect: true\ntrusted_proxies: [10.0.0.0/8]"),
+    ("keycloak", "client_auth: {method: none}"),
+    ("keycloak", 'client_auth: {secret: {value: "${CLIENT_SECRET}"}}'),
+    ("keycloak", 'client_auth: {secret: {value: "${CLIENT_SECRET:-hunter2}"}}'),
+    ("sessions", "lifetime: 1d"),
+    ("sessions", "cookie: {same_site: None}"),
+    ("routes", "- {path: /a, methods: [GET]}\n- {path: /a, methods: [POST]}\n- {path: /a}\n- {path: /**}"),
+    ("routes", "- {path: /a/*}\n- {path: /a/**}\n- {path: /**}"),
+    ("routes", "- {path: /old/**, strip_prefix: /old}\n- {path: /**}"),
+]
+
+
+@pytest.mark.parametrize(("section", "lines"), RIGHT)
+def test_what_is_right_is_not_complained_about(section: str, lines: str, load_text: LoadText) -> None:
+    assert said(load_text, file_with(section, lines)) == []
+
+
+ROUTES = [
+    (
+        ["{path: /**}", "{path: /admin/**, access: {all_roles: [admin]}}"],
+        [("3:4  routes[1].path: warning: is shadowed and never matches, for routes[0] (/**) takes every such request; "
+         "put it before that one, or take it out")],
+    ),
+    (
+        ["{path: /a/*, methods: [GET]}", "{path: /a/b, methods: [POST]}", "{path: /**}"],
+        [("3:4  routes[1].path: warning: is shadowed and never matches, for routes[0] (/a/*) takes every such request; "
+         "put it before that one, or take it out")],
+    ),
+    (
+        ["{path: /a, methods: [GET]}", "{path: /a/, methods: [HEAD]}", "{path: /**}"],
+        [("3:4  routes[1].path: warning: is shadowed and never matches, for routes[0] (/a) takes every such request; "
+         "put it before that one, or take it out")],
+    ),
+    (
+        ["{path: /Admin/**, access: {all_roles: [admin]}}", "{path: /admin/**, access: public}", "{path: /**}"],
+        [("3:4  routes[1].path: differs from routes[0] (/Admin/**) only in case; "
+         "write both alike, and server.path_case: ignore if the app does not tell case apart")],
+    ),
+    (
+        ["{path: /a}"],
+        [("1:1  routes: warning: have no /**, so every other path is 404; "
+         "add {path: /**, access: authenticated} at the end if the app has more")],
+    ),
+    (
+        ["{path: /_sidegate/login, access: public}", "{path: /**}"],
+        [("2:4  routes[0].path: warning: lies under /_sidegate, which is Sidegate's own; "
+         "take it out, or choose another server.prefix")],
+    ),
+    (
+        ["{path: /new/**, strip_prefix: /old}", "{path: /**}"],
+        [("2:19  routes[0].strip_prefix: is not what the paths of /new/** begin with; "
+         "write /new or less, or let the path begin with it")],
+    ),
+    (
+        ["{path: /**, headers: {set: {X-A: a, X_A: b}}}"],
+        ["2:39  routes[0].headers.set.X_A: is X-A to an app; keep one of the two"],
+    ),
+    (
+        ["{path: /**, upstream: ap}"],
+        ["2:15  routes[0].upstream: names ap, and there is no such upstream; did you mean app?"],
+    ),
+    (
+        ["{path: /**, upstream: zzz}"],
+        ["2:15  routes[0].upstream: names zzz, and there is no such upstream; write app"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "sentences"), ROUTES)
+def test_routes_that_do_not_fit_together_are_said(lines: list[str], sentences: list[str], load_text: LoadText) -> None:
+    assert said(load_text, routes(*lines)) == sentences
+
+
+def test_several_upstreams_must_be_named_by_each_route(load_text: LoadText) -> None:
+    text = file_with("upstreams", "old: {url: unix:/o}\nnew: {url: unix:/n}\napp: {url: unix:/a}")
+    text += "routes:\n- {path: /a, upstream: old}\n- {path: /**}\n"
+
+    assert said(load_text, text) == [
+        "13:3  routes[1].upstream: is missing, and there are several upstreams; add upstream: old or new or app"
+    ]
+
+
+def test_several_upstreams_without_routes_are_a_riddle(load_text: LoadText) -> None:
+    assert said(load_text, file_with("upstreams", "old: {url: unix:/o}")) == [
+        "1:1  routes: are missing, and there are several upstreams; add routes, each with its upstream"
+    ]
+
+
+def test_an_upstream_that_no_route_leads_to_is_a_warning(load_text: LoadText) -> None:
+    text = file_with("upstreams", "old: {url: unix:/o}") + "routes:\n- {path: /**, upstream: app}\n"
+
+    assert said(load_text, text) == [
+        "2:3  upstreams.old: warning: is led to by no route; add a route with it, or take it out"
+    ]
+
+
+def test_the_same_session_key_twice_is_a_rotation_that_did_not_happen(load_text: LoadText, tmp_path: Path) -> None:
+    (tmp_path / "one").write_text(f"{KEY}\n")
+    (tmp_path / "two").write_text(f"{KEY}=")
+
+    assert said(load_text, file_with("sessions", "encryption_keys: [{file: one}, {file: two}]")) == [
+        (
+            "2:34  sessions.encryption_keys[1]: is the same key as number 1; "
+            "make another with `sidegate keygen`, or take it out"
+        )
+    ]
+
+
+def test_same_site_none_needs_https(load_text: LoadText) -> None:
+    text = file_with("sessions", "cookie: {same_site: None}").replace("https://app", "http://app")
+
+    assert said(load_text, text) == [
+        (
+            "2:12  sessions.cookie.same_site: None is refused by browsers without https; "
+            "write Lax, or https in server.public_url"
+        )
+    ]
+
+
+def write_certificate(folder: Path, name: str) -> None:
+    """Write ``NAME.crt`` and ``NAME.key``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, start, start.replace(year=2036))
+    pem = serialization.Encoding.PEM
+    (folder / f"{name}.crt").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    (folder / f"{name}.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def test_a_certificate_with_its_key_is_fine(load_text: LoadText, tmp_path: Path) -> None:
+    write_certificate(tmp_path, "app")
+    lines = "tls: {cert_file: app.crt, key_file: app.key, client_ca_file: app.crt}"
+
+    assert said(load_text, file_with("server", lines)) == []
+
+
+def test_the_key_of_another_certificate_is_refused(load_text: LoadText, tmp_path: Path) -> None:
+    write_certificate(tmp_path, "app")
+    write_certificate(tmp_path, "other")
+
+    assert said(load_text, file_with("server", "tls: {cert_file: app.crt, key_file: other.key}")) == [
+        (
+            "2:3  server.tls: has a certificate and a key that do not belong together; "
+            "write the PEM files of one certificate and its unencrypted key"
+        )
+    ]
+
+
+def test_each_unreadable_file_of_tls_is_said_alone(load_text: LoadText, tmp_path: Path) -> None:
+    write_certificate(tmp_path, "app")
+
+    assert said(load_text, file_with("server", "tls: {cert_file: app.crt, key_file: ., client_ca_file: app.key}")) == [
+        "2:29  server.tls.key_file: names ., which cannot be read (is a directory); check the path",
+        "2:42  server.tls.client_ca_file: names app.key, which holds no certificates; name a file of PEM certificates",
+    ]
+
+
+VOID = [
+    ("keycloak", "client_auth: {secret: {value: 5}}", 1),
+    ("keycloak", "client_auth: {method: nonee}", 1),
+    ("keycloak", "scopes: [openid, 5]", 1),
+    ("server", "listen: 0.0.0.0:4190x", 1),
+    ("sessions", "lifetime: 1x\nidle_timeout: 40d", 1),
+    ("routes", "- {path: ^x}\n- {path: /**}\n- 5\n- 6", 3),
+    ("routes", "- {path: /a, methods: [get]}\n- {path: /a, methods: [post]}\n- {path: /**}", 2),
+    ("", "upstreams:\n  app: 5\nroutes:\n- {path: /**, upstream: app}", 1),
+]
+
+
+@pytest.mark.parametrize(("section", "lines", "count"), VOID)
+def test_what_rests_on_a_wrong_key_is_not_complained_about_too(
+    section: str, lines: str, count: int, load_text: LoadText
+) -> None:
+    assert len(said(load_text, file_with(section, lines))) == count

@@ -1,0 +1,225 @@
+"""The commands as a person meets them: exit codes, what goes to stdout and what to stderr, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from base64 import urlsafe_b64decode
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy import __version__
+from proxy.cli import main
+from proxy.errors import SettingsError, SidegateError
+from proxy.settings.schema import schema_text
+
+GOOD = """\
+server: {public_url: https://app.example.com}
+keycloak:
+  issuer: https://sso.example.com/realms/acme
+  client_id: legacy-app
+  client_auth: {method: none}
+upstreams:
+  app: {url: http://127.0.0.1:8000}
+"""
+WARNED = GOOD + "routes: [{path: /a}]\n"
+BAD = WARNED.replace("server: {", "server: {listn: x, ")
+
+COMMANDS = ("run", "demo", "check", "schema", "keygen")
+
+
+def sidegate(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good file, one with a warning and a bad one."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("good", GOOD), ("warned", WARNED), ("bad", BAD)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("here")
+class TestCheck:
+    def test_a_good_file_is_ok(self) -> None:
+        result = sidegate("check", "-c", "good.yaml")
+
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "good.yaml: ok\n", "")
+
+    def test_a_file_with_warnings_alone_can_be_used(self) -> None:
+        result = sidegate("check", "-c", "warned.yaml")
+
+        assert result.exit_code == 0
+        assert result.stdout.splitlines() == [
+            (
+                "warned.yaml:8:1  routes: warning: have no /**, so every other path is 404; "
+                "add {path: /**, access: authenticated} at the end if the app has more"
+            ),
+            "warned.yaml: ok, 1 warning",
+        ]
+
+    def test_a_bad_file_is_told_line_by_line_and_exits_with_2(self) -> None:
+        result = sidegate("check", "-c", "bad.yaml")
+
+        assert result.exit_code == 2
+        assert result.stderr == ""
+        lines = result.stdout.splitlines()
+        assert lines[0] == "bad.yaml:1:10  server.listn: unknown key; did you mean server.listen?"
+        assert lines[-1] == "bad.yaml: 1 error, 1 warning"
+
+    def test_a_file_that_is_not_there_is_an_error_of_the_command(self) -> None:
+        result = sidegate("check", "-c", "nope.yaml")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "nope.yaml: there is no such file; check the path after -c\n"
+
+    def test_a_file_of_nothing_is_one_sentence(self, here: Path) -> None:
+        (here / "empty.yaml").touch()
+
+        result = sidegate("check", "-c", "empty.yaml")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "empty.yaml: is empty; start from config/sidegate.minimal.yaml\n"
+
+    def test_no_file_at_all_names_the_option(self) -> None:
+        result = sidegate("check")
+
+        assert result.exit_code == 2
+        assert "Missing option '-c'" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+class TestRun:
+    def test_a_bad_file_is_told_on_stderr_and_nothing_is_served(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.app.serve_forever", lambda _path: pytest.fail("served a bad file"))
+
+        result = sidegate("run", "-c", "bad.yaml")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "bad.yaml:1:10  server.listn: unknown key; did you mean server.listen?\n"
+
+    def test_a_good_file_is_served_and_the_exit_code_is_passed_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        served: list[Path] = []
+
+        def serve_forever(path: Path) -> int:
+            served.append(path)
+            return 0
+
+        monkeypatch.setattr("proxy.app.serve_forever", serve_forever)
+
+        assert sidegate("run", "-c", "warned.yaml").exit_code == 0
+        assert served == [Path("warned.yaml")]
+
+    @pytest.mark.parametrize(
+        ("error", "exit_code", "said"),
+        [
+            (SettingsError("good.yaml:1:1  a: is wrong; write b"), 2, "good.yaml:1:1  a: is wrong; write b\n"),
+            (SidegateError("port 80 is in use; free it"), 1, "sidegate: port 80 is in use; free it\n"),
+        ],
+    )
+    def test_a_fault_is_a_sentence_on_stderr(
+        self, monkeypatch: pytest.MonkeyPatch, error: SidegateError, exit_code: int, said: str
+    ) -> None:
+        def serve_forever(_path: Path) -> int:
+            raise error
+
+        monkeypatch.setattr("proxy.app.serve_forever", serve_forever)
+
+        result = sidegate("run", "-c", "good.yaml")
+
+        assert (result.exit_code, result.stdout, result.stderr) == (exit_code, "", said)
+
+
+class TestDemo:
+    @pytest.mark.parametrize(("arguments", "port"), [((), 4180), (("--port", "8080"), 8080)])
+    def test_it_listens_where_it_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], port: int
+    ) -> None:
+        ports: list[int] = []
+
+        def demo(asked: int) -> int:
+            ports.append(asked)
+            return 0
+
+        monkeypatch.setattr("proxy.app.demo", demo)
+
+        assert sidegate("demo", *arguments).exit_code == 0
+        assert ports == [port]
+
+    @pytest.mark.parametrize("port", ["65536", "-1", "http"])
+    def test_a_port_that_is_none_is_a_sentence(self, port: str) -> None:
+        result = sidegate("demo", "--port", port)
+
+        assert result.exit_code == 2
+        assert "'--port'" in result.stderr
+
+
+def test_the_schema_is_printed_as_it_stands_in_the_repository() -> None:
+    assert sidegate("schema").stdout == schema_text()
+
+
+def test_a_key_is_new_each_time_and_has_32_bytes() -> None:
+    first, second = (sidegate("keygen").stdout.strip() for _ in range(2))
+
+    assert first != second
+    assert len(urlsafe_b64decode(first + "=")) == 32
+
+
+def test_a_key_of_keygen_is_taken_by_the_file(here: Path) -> None:
+    (here / "session.key").write_text(sidegate("keygen").stdout)
+    (here / "keyed.yaml").write_text(f"{GOOD}sessions: {{encryption_keys: [{{file: session.key}}]}}\n")
+
+    assert sidegate("check", "-c", "keyed.yaml").stdout == "keyed.yaml: ok\n"
+
+
+def test_the_version_is_the_one_of_the_package() -> None:
+    assert sidegate("--version").stdout == f"sidegate {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_ends_with_an_example(command: str) -> None:
+    for option in ("-h", "--help"):
+        text, _, example = sidegate(command, option).stdout.partition("\nExample:\n")
+
+        assert text.startswith(f"Usage: main {command}")
+        assert f"sidegate {command}" in example
+        assert all(len(line) <= 80 for line in example.splitlines())
+
+
+def test_the_help_names_every_command() -> None:
+    text = sidegate("--help").stdout
+
+    assert set(main.commands) == set(COMMANDS)
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["check", "--nonsense"], ["check", "-c", "a", "b"]])
+def test_wrong_arguments_exit_with_2(arguments: list[str]) -> None:
+    result = sidegate(*arguments)
+
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+
+
+ONLY_WHAT_IS_NEEDED = """\
+import sys
+from proxy.cli import main
+try:
+    main(["check", "-c", sys.argv[1]])
+finally:
+    print([name for name in ("aiohttp", "jinja2", "cryptography", "uvloop", "jwt") if name in sys.modules])
+"""
+
+
+def test_check_does_not_wait_for_what_it_does_not_need(here: Path) -> None:
+    command = [sys.executable, "-c", ONLY_WHAT_IS_NEEDED, str(here / "good.yaml")]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+
+    assert ended.stdout.splitlines()[-1] == "[]"
