@@ -88,7 +88,7 @@ def form_page(
         "action": options.path("login"),
         "csrf_token": _form_token(request, root_id, wanted),
         "return_to": wanted,
-        "username": form.username[:MAX_USERNAME_LENGTH],
+        "username": _kept_name(form),
         "otp": login.otp.value,
         "offers_remember_me": login.remember_me is Feature.ON,
         "remember_me": form.persistence is Persistence.LASTING,
@@ -188,6 +188,11 @@ def _setup_link(request: web.Request, form: LoginForm) -> str:
     return request.app[OPTIONS].path("start", login_hint=form.username, return_to=wanted)
 
 
+def _kept_name(form: LoginForm) -> str:
+    """Return the user name as it can be shown and written: cut, and half a character (by way of JSON) replaced."""
+    return form.username[:MAX_USERNAME_LENGTH].encode("utf-8", "replace").decode()
+
+
 def _tell(request: web.Request, refusal: Refusal) -> None:
     observer, caller = request.app[keys.OBSERVER], caller_of(request)
     observer.login("form", refusal.code)
@@ -195,7 +200,7 @@ def _tell(request: web.Request, refusal: Refusal) -> None:
         AuditEvent(
             event="login.failed",
             request_id=caller.request_id,
-            username=refusal.form.username[:MAX_USERNAME_LENGTH] or None,
+            username=_kept_name(refusal.form) or None,
             address=caller.address,
             user_agent=user_agent_of(request),
             reason=refusal.reason,
