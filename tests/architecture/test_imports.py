@@ -24,6 +24,8 @@ BACKWARDS = [
     ("gate/planted.py", "proxy.web", "left-to-right"),
     ("web/planted.py", "proxy.app", "left-to-right"),
     ("app.py", "proxy.cli", "left-to-right"),
+    ("slices.py", "proxy.app", "left-to-right"),
+    ("web/planted.py", "proxy.slices", "left-to-right"),
 ]
 IMPURE = [
     ("core/planted.py", name, "core-is-pure")
@@ -40,11 +42,13 @@ FORBIDDEN = [
     ),
     ("gate/planted.py", "proxy.sessions", "concrete-rooms"),
     ("demo/planted.py", "proxy.oidc", "concrete-rooms"),
-    ("web/planted.py", "proxy.demo", "demo-is-for-cli"),
-    ("app.py", "proxy.demo", "demo-is-for-cli"),
+    ("web/planted.py", "proxy.demo", "demo-is-started-above"),
+    ("gate/planted.py", "proxy.demo", "demo-is-started-above"),
     ("demo/planted.py", "proxy.ports", "demo-stands-alone"),
     ("demo/planted.py", "proxy.web", "demo-stands-alone"),
-    ("tasks.py", "proxy.errors", "tasks-is-a-leaf"),
+    ("tasks.py", "proxy.errors", "leaves"),
+    ("clock.py", "proxy.core", "leaves"),
+    ("gate/planted.py", "proxy.clock", "concrete-rooms"),
 ]
 
 
@@ -53,8 +57,6 @@ def package(tmp_path: Path) -> Path:
     """A copy of the package and of the rules."""
     shutil.copytree(ROOT / "proxy", tmp_path / "proxy", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for entrance in ("app.py", "cli.py"):
-        (tmp_path / "proxy" / entrance).touch()
     return tmp_path / "proxy"
 
 
@@ -77,6 +79,15 @@ def test_aiohttp_does_not_reach_the_gate_through_another_room(package: Path) -> 
 
     assert verdict != 0
     assert "proxy.pages.planted" in output
+
+
+def test_a_new_room_must_say_where_it_stands(package: Path) -> None:
+    (package / "newcomer.py").touch()
+
+    verdict, output = _lint(package.parent, "left-to-right")
+
+    assert verdict != 0
+    assert "newcomer" in output
 
 
 def test_the_rooms_keep_every_rule_as_they_stand(package: Path) -> None:

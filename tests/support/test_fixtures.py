@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Page
 
+    from tests.keycloak.server import KeycloakServer
+    from tests.support.fixtures import StartSidegate
     from tests.support.legacy_app import LegacyApp
 
 SAMPLE = "tests.support.sample_wsgi:application"
@@ -134,6 +136,23 @@ def test_a_sidegate_that_ends_with_an_error_fails_the_test(tmp_path: Path, monke
 
     with pytest.raises(AssertionError, match="sidegate ended with 7"):
         process.end()
+
+
+async def test_sidegate_runs_as_a_process_in_front_of_an_app(
+    keycloak: KeycloakServer, echo_app: RawUpstream, sidegate_process: StartSidegate
+) -> None:
+    secret = {"method": "client_secret_basic", "secret": {"value": "legacy-app-secret"}}
+    sidegate = sidegate_process(
+        {
+            "keycloak": {"issuer": keycloak.issuer(), "client_id": "legacy-app", "client_auth": secret},
+            "upstreams": {"app": {"url": echo_app.url}},
+        }
+    )
+
+    async with aiohttp.ClientSession() as http, http.get(sidegate.url) as answer:
+        assert answer.status == 401
+    assert echo_app.requests == []
+    assert any(sidegate.url in line for line in sidegate.log_lines)
 
 
 async def _exchange(upstream: RawUpstream, sent: bytes) -> bytes:
