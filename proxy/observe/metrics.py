@@ -149,6 +149,10 @@ class Metrics:
         """Ask ``count`` for ``sessions_active`` at each scrape; it must answer at once."""
         self._sessions.set_function(count)
 
+    def watch_streams(self, count: Callable[[], float]) -> None:
+        """Ask ``count`` for ``open_streams`` at each scrape, instead of being told of each; it must answer at once."""
+        self.open_streams.set_function(count)
+
     def watch_dropped_lines(self, count: Callable[[], float]) -> None:
         """Ask ``count`` for ``log_lines_dropped`` at each scrape."""
         self._lines_dropped.set_function(count)

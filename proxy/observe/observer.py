@@ -37,7 +37,7 @@ class ProductionObserver:
 
     Attributes:
         log: for a ``StandardHandler``.
-        metrics: for ``watch_sessions``.
+        metrics: for ``watch_sessions`` and ``watch_streams``.
     """
 
     def __init__(

@@ -113,15 +113,12 @@ class SessionRefresher:
 
     async def _waited(self, cookie_value: Secret, session: Session) -> Session | None:
         """Wait for the session's flight, begun by this or another request."""
-        began_at = self._clock.monotonic()
         try:
             return await self._landed(self._flight(cookie_value, session))
         except ProviderUnavailable:
             if access_is_live(session.tokens, self._clock.now()):
                 return session
             raise
-        finally:
-            self._observer.refresh_waited(self._clock.monotonic() - began_at)
 
     async def _landed(self, flight: asyncio.Task[Session | None]) -> Session | None:
         # Not a shield: asyncio.wait leaves the flight alone when this caller is cancelled, and says nothing of it.

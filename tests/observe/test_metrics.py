@@ -125,8 +125,9 @@ def test_series_of_every_other_metric_are_bounded_too(metrics: Metrics, monkeypa
     assert value(metrics, "sidegate_logins_total", method="other", outcome="other") == 90
 
 
-def test_live_sessions_and_dropped_lines_are_asked_for_at_each_scrape(metrics: Metrics) -> None:
-    counts = [3, 7]
+def test_live_sessions_open_streams_and_dropped_lines_are_asked_for_at_each_scrape(metrics: Metrics) -> None:
+    counts = [3, 7, 5]
+    metrics.watch_streams(lambda: counts[2])
     metrics.watch_sessions(lambda: counts[0])
     metrics.watch_dropped_lines(lambda: counts[1])
 
@@ -134,6 +135,7 @@ def test_live_sessions_and_dropped_lines_are_asked_for_at_each_scrape(metrics: M
     counts[0] = 4
     assert value(metrics, "sidegate_sessions_active") == 4
     assert value(metrics, "sidegate_log_lines_dropped") == 7
+    assert value(metrics, "sidegate_open_streams") == 5
 
 
 def test_two_applications_in_one_process_do_not_share_figures() -> None:
