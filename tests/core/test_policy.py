@@ -1,0 +1,190 @@
+"""Who may pass: only `decide` says so."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+
+import pytest
+
+from proxy.core.identity import Identity
+from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
+from proxy.core.routing import AUTHENTICATED, OPTIONAL, PUBLIC, Preflight, Route, compile_access
+from proxy.core.secret import Secret
+from proxy.core.session import LoginOrigin, Session, SessionKey
+from proxy.core.tokens import TokenSet
+
+NOW = 1000.0
+
+
+def identity(**changes: object) -> Identity:
+    alice = Identity(
+        issuer="https://sso/realms/acme",
+        subject="sub-1",
+        roles=frozenset({"viewer", "legacy-app:editor", "realm:a:b"}),
+        groups=frozenset({"/staff"}),
+        claims={"department": ["it-ops"], "level": 5, "address": {"country": "DE"}, "member": True},
+    )
+    return dataclasses.replace(alice, **changes)
+
+
+def session(**changes: object) -> Session:
+    alive = Session(
+        key=SessionKey("k"),
+        client_id="legacy-app",
+        identity=identity(),
+        tokens=TokenSet(Secret("at"), None, None, 0.0, None, None),
+        sid="sid",
+        origin=LoginOrigin.FORM,
+        issued_at=0.0,
+        authenticated_at=0.0,
+        acr=None,
+        created_at=0.0,
+        expires_at=NOW + 1,
+        idle_timeout_s=60.0,
+    )
+    return dataclasses.replace(alive, **changes)
+
+
+def reason(decision: Decision) -> Reason:
+    return decision.reason
+
+
+def test_public_passes_without_looking_at_the_session() -> None:
+    decision = decide(PUBLIC, session(), NOW)
+
+    assert isinstance(decision, Allow)
+    assert (decision.reason, decision.session) == (Reason.PUBLIC, None)
+
+
+def test_optional_passes_with_and_without_a_session() -> None:
+    with_one, without = decide(OPTIONAL, session(), NOW), decide(OPTIONAL, None, NOW)
+
+    assert isinstance(with_one, Allow)
+    assert isinstance(without, Allow)
+    assert with_one.session == session()
+    assert without.session is None
+
+
+@pytest.mark.parametrize("access", [AUTHENTICATED, compile_access({"any_role": ["viewer"]})])
+def test_a_stranger_is_challenged(access: object) -> None:
+    assert decide(access, None, NOW) == Challenge(Reason.NO_SESSION)
+
+
+@pytest.mark.parametrize("ended_at", [NOW, NOW - 1])
+def test_a_session_past_its_end_is_none_whatever_the_store_said(ended_at: float) -> None:
+    over = session(expires_at=ended_at)
+
+    assert decide(AUTHENTICATED, over, NOW) == Challenge(Reason.NO_SESSION)
+    assert decide(compile_access({"any_role": ["viewer"]}), over, NOW) == Challenge(Reason.NO_SESSION)
+    stranger = decide(OPTIONAL, over, NOW)
+    assert isinstance(stranger, Allow)
+    assert stranger.session is None
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"any_role": ["admin", "viewer"]},
+        {"all_roles": ["viewer", "legacy-app:editor", "realm:a:b"]},
+        {"any_group": ["staff", "/other"]},
+        {"claims": {"department": ["finance", "it-*"]}},
+        {"claims": {"level": 5, "member": True}},
+        {"claims": {"address.country": "DE"}},
+        {"any_role": ["viewer"], "any_group": ["/staff"], "claims": {"level": [4, 5]}},
+    ],
+)
+def test_who_meets_every_condition_passes(stated: dict[str, object]) -> None:
+    decision = decide(compile_access(stated), session(), NOW)
+
+    assert isinstance(decision, Allow)
+    assert decision.reason is Reason.CONDITIONS_MET
+
+
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        ({"any_role": ["admin", "editor"]}, Reason.ROLE_MISSING),
+        ({"any_role": ["other-app:editor"]}, Reason.ROLE_MISSING),
+        ({"any_role": ["legacy-app:viewer"]}, Reason.ROLE_MISSING),
+        ({"any_role": ["a:b"]}, Reason.ROLE_MISSING),
+        ({"any_role": ["VIEWER"]}, Reason.ROLE_MISSING),
+        ({"all_roles": ["viewer", "admin"]}, Reason.ROLE_MISSING),
+        ({"any_group": ["/staff/it"]}, Reason.GROUP_MISSING),
+        ({"any_group": ["/"]}, Reason.GROUP_MISSING),
+        ({"claims": {"department": "finance"}}, Reason.CLAIM_MISMATCH),
+        ({"claims": {"level": "5"}}, Reason.CLAIM_MISMATCH),
+        ({"claims": {"absent": "*"}}, Reason.CLAIM_MISMATCH),
+        ({"any_role": ["viewer"], "any_group": ["/x"]}, Reason.GROUP_MISSING),
+        ({"any_role": ["viewer"], "claims": {"level": 6}}, Reason.CLAIM_MISMATCH),
+    ],
+)
+def test_who_lacks_one_condition_is_forbidden(stated: dict[str, object], why: Reason) -> None:
+    decision = decide(compile_access(stated), session(), NOW)
+
+    assert isinstance(decision, Forbid)
+    assert decision.reason is why
+
+
+def test_a_forbid_says_everything_that_is_missing() -> None:
+    stated = {
+        "any_role": ["admin", "editor"],
+        "all_roles": ["viewer", "boss"],
+        "any_group": ["x"],
+        "claims": {"level": [6, 7]},
+    }
+
+    assert decide(compile_access(stated), session(), NOW) == Forbid(
+        Reason.ROLE_MISSING,
+        missing=(
+            "the role boss",
+            "one of the roles admin, editor",
+            "the group /x",
+            "the attribute level: 6 or 7",
+        ),
+        required_roles=("admin", "editor", "viewer", "boss"),
+        user_roles=("legacy-app:editor", "realm:a:b", "viewer"),
+    )
+
+
+def test_nobody_else_makes_an_allow() -> None:
+    for proof in (None, object(), True):
+        with pytest.raises(TypeError, match="only"):
+            Allow(Reason.AUTHENTICATED, session(), proof)
+    with pytest.raises(TypeError):
+        Allow(Reason.AUTHENTICATED, session())  # type: ignore[call-arg]
+
+
+def test_an_allow_is_not_made_of_another_one() -> None:
+    allow = decide(AUTHENTICATED, session(), NOW)
+    assert isinstance(allow, Allow)
+
+    for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError):
+            attempt(allow)
+    with pytest.raises((TypeError, ValueError)):
+        dataclasses.replace(allow, session=None)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        allow.session = None  # type: ignore[misc]
+
+
+class TestPreflight:
+    def test_it_passes_without_a_session_where_the_route_says_so(self) -> None:
+        route = Route(pattern="/api/**", access=AUTHENTICATED, preflight=Preflight.PASS)
+
+        decision = decide_preflight(route, session(), NOW)
+
+        assert isinstance(decision, Allow)
+        assert (decision.reason, decision.session) == (Reason.PREFLIGHT, None)
+
+    def test_elsewhere_it_is_a_request_like_any_other(self) -> None:
+        protected = Route(pattern="/api/**", access=AUTHENTICATED)
+        public = Route(pattern="/x", access=PUBLIC, preflight=Preflight.PASS)
+
+        assert decide_preflight(protected, None, NOW) == Challenge(Reason.NO_SESSION)
+        assert reason(decide_preflight(protected, session(), NOW)) is Reason.AUTHENTICATED
+        assert reason(decide_preflight(public, None, NOW)) is Reason.PUBLIC
+
+    def test_deny_is_never_an_access(self) -> None:
+        assert decide(Preflight.DENY, session(), NOW) == Challenge(Reason.NO_SESSION)
