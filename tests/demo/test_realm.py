@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jwt
 import pytest
 
 from proxy.demo import realm as realm_module
@@ -50,8 +51,6 @@ def test_the_issuer_is_the_origin_and_the_path_as_it_was_given(path: str) -> Non
 
 
 def test_a_logout_token_says_its_type_in_the_header(realm: Realm) -> None:
-    import jwt
-
     types = {kind: jwt.get_unverified_header(realm.sign(kind, {}))["typ"] for kind in TokenKind}
 
     assert types.pop(TokenKind.LOGOUT) == "logout+jwt"
