@@ -212,8 +212,7 @@ _TRAILING_SPACES = re.compile(rb"(?<! ) ++(?=/|\Z)")
 _STREAM = re.compile(rb":[^/]*")
 _ESCAPE_BUT_SLASH = re.compile(rb"%(?!2[Ff])([0-9A-Fa-f]{2})")
 _SUFFIX = re.compile(rb"\.[^.]*+\Z")
-_NETWORK_PATH = re.compile(rb"//[^/]*")
-_SPECIAL_NETWORK_PATH = re.compile(rb"/{2,}[^/]*")
+_NETWORK_PATH = re.compile(rb"/{2,}[^/]*")
 
 
 def _decoded_but_slashes(path: bytes) -> bytes:
@@ -221,13 +220,11 @@ def _decoded_but_slashes(path: bytes) -> bytes:
 
 
 def _without_authority(path: bytes) -> bytes:
-    """RFC 3986 §3.2, as urllib and Java read it: what follows two slashes is an authority, even an empty one."""
+    """Take what follows two or more slashes away (WHATWG URL, "special authority ignore slashes" state).
+
+    RFC 3986 §3.2 reads an empty authority in three slashes; what is left then is the path with its slashes merged.
+    """
     return (path[found.end() :] or b"/") if (found := _NETWORK_PATH.match(path)) else path
-
-
-def _without_special_authority(path: bytes) -> bytes:
-    """WHATWG URL, "special authority ignore slashes": any number of slashes may precede it."""
-    return (path[found.end() :] or b"/") if (found := _SPECIAL_NETWORK_PATH.match(path)) else path
 
 
 def _front_controller_remover(names: frozenset[bytes]) -> Callable[[bytes], bytes]:
@@ -268,7 +265,6 @@ _STEPS = (
     _Step("cut at ?", lambda path: path.partition(b"?")[0]),
     _Step("cut at #", lambda path: path.partition(b"#")[0]),
     _Step("//name taken for an authority", _without_authority, once=_AUTHORITY),
-    _Step("//name taken for an authority, slashes ignored", _without_special_authority, once=_AUTHORITY),
     _Step("empty segments merged", lambda path: _EMPTY_SEGMENTS.sub(b"/", path)),
     _Step("trailing dots and spaces of segments removed", _replacing(_TRAILING)),
     _Step("trailing dots and spaces of the last segment removed", _replacing_in_last(_TRAILING)),

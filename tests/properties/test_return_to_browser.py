@@ -102,7 +102,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=1500, deadline=None, derandomize=True)
 @given(text=TEXTS)
 def test_a_browser_that_follows_stays_at_home(text: str) -> None:
     result = safe_return_to(text, DEFAULT)
@@ -114,7 +114,7 @@ def test_a_browser_that_follows_stays_at_home(text: str) -> None:
     assert len(result) <= MAX_RETURN_TO
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=1500, deadline=None, derandomize=True)
 @given(text=TEXTS)
 def test_a_browser_that_follows_does_not_land_where_it_began(text: str) -> None:
     _, _, path = browser_goes_to(safe_return_to(text, DEFAULT))

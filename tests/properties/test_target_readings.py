@@ -235,7 +235,7 @@ def patterns_are_distinct(patterns: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("model", [*SENSITIVE, *FOLDING], ids=lambda model: model.__name__)
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(raw=PATHS, patterns=TABLES)
 def test_what_passes_under_a_route_is_read_by_the_app_under_the_same(
     model: Callable[[bytes], bytes], raw: bytes, patterns: list[str]
@@ -304,3 +304,38 @@ def test_an_app_that_ignores_case_gets_its_routes_without_regard_to_case() -> No
 
     assert isinstance(outcome, Matched)
     assert outcome.route.pattern == "/admin/**"
+
+
+NEEDED = [
+    ("percent-decoded", b"/%61dmin%2f", ["/admin", "/**"]),
+    ("percent-decoded but for %2F", b"/%61dmin/x%2Fy", ["/admin/*", "/**"]),
+    ("backslash as slash", b"/admin\\x", ["/admin/*", "/**"]),
+    ("path parameters removed", b"/admin;x/y", ["/admin/*", "/**"]),
+    ("path parameters of the last segment removed", b"/a;b/c;d", ["/a*b/c", "/**"]),
+    ("cut at ?", b"/admin%3Fx", ["/admin", "/**"]),
+    ("cut at #", b"/admin%23x", ["/admin", "/**"]),
+    ("//name taken for an authority", b"//name/admin", ["/admin", "/**"]),
+    ("empty segments merged", b"/admin//x/y", ["/admin/x/y", "/**"]),
+    ("trailing dots and spaces of segments removed", b"/admin./x", ["/admin/x", "/**"]),
+    ("trailing dots and spaces of the last segment removed", b"/a./b..", ["/a.*/b", "/**"]),
+    ("trailing spaces of segments removed", b"/a/..%20/b", ["/**"]),
+    (":… of segments removed", b"/admin:x/y", ["/admin/y", "/**"]),
+    (":… of the last segment removed", b"/t:x/e:y", ["/t:x/e", "/**"]),
+    ("extension removed", b"/admin.json", ["/admin", "/**"]),
+    ("front controller removed", b"/index.php/admin", ["/admin", "/**"]),
+]
+
+
+def test_there_is_a_path_for_every_transformation() -> None:
+    assert [name for name, _, _ in NEEDED] == [step.name for step in RULES.steps]
+
+
+@pytest.mark.parametrize(("name", "raw", "patterns"), NEEDED, ids=[name for name, _, _ in NEEDED])
+def test_without_one_transformation_a_path_finds_a_weaker_rule(name: str, raw: bytes, patterns: list[str]) -> None:
+    assert passed_under(patterns, raw) is None
+
+    crippled = TargetRules(extensions=Extensions.REMOVED, front_controllers=("index.php",))
+    object.__setattr__(crippled, "steps", tuple(step for step in crippled.steps if step.name != name))
+    target = parse_target(raw, rules=crippled)
+
+    assert isinstance(table(patterns).match(target, b"GET"), Matched)

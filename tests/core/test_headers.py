@@ -1,0 +1,526 @@
+"""Header fields on the way to the app and back (law 3)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from proxy.core.cookies import OwnCookies
+from proxy.core.headers import (
+    MAX_LIST_BYTES,
+    MAX_REMEMBERED,
+    MAX_VALUE_BYTES,
+    NOBODY,
+    AccessTokenField,
+    AnswerPlan,
+    AnswerRules,
+    HeaderRules,
+    HeaderTemplate,
+    HostField,
+    Preset,
+    RenderedIdentity,
+    SecurityHeaders,
+    Sharing,
+    UnverifiedEmail,
+    UpstreamHeaders,
+    checked_field_name,
+    fold,
+)
+from proxy.core.identity import Identity
+from proxy.core.request import Accepted, Headers, PeerTrust, RequestHead
+from proxy.core.routing import PUBLIC, Route
+from proxy.core.secret import Secret
+from proxy.core.target import TargetRules, parse_target
+
+ROUTE = Route(pattern="/**", access=PUBLIC)
+ALICE = Identity(
+    issuer="https://sso/realms/acme",
+    subject="sub-1",
+    username="alice",
+    name="Alice Ä",
+    email="alice@example.com",
+    email_is_verified=True,
+    roles=frozenset({"viewer", "legacy-app:editor", "realm:a:b", "other-app:spy"}),
+    groups=frozenset({"/staff", "/a"}),
+    claims={"department": ["it", "a,b"], "level": 5, "address": {"country": "DE"}, "member": True, "object": {}},
+)
+
+
+def rules(**changes: object) -> HeaderRules:
+    return dataclasses.replace(HeaderRules(client_id="legacy-app"), **changes)
+
+
+def accepted(*fields: tuple[str, str], **changes: object) -> Accepted:
+    pairs = tuple((name.encode(), value.encode("latin-1")) for name, value in fields)
+    head = RequestHead(b"GET", b"/a", pairs, "10.0.0.9", "http")
+    settled = Accepted(
+        head=head,
+        target=parse_target(b"/a", rules=TargetRules()),
+        request_id="id-1",
+        traceparent="00-aa-bb-00",
+        client_address="10.0.0.9",
+        scheme="https",
+        host="app.example.com",
+        forwarded_for=(),
+    )
+    return dataclasses.replace(settled, **changes)
+
+
+def upstream(header_rules: HeaderRules | None = None, **changes: object) -> UpstreamHeaders:
+    return dataclasses.replace(UpstreamHeaders(rules=header_rules or rules(), host=b"127.0.0.1:8000"), **changes)
+
+
+def sent(*fields: tuple[str, str], to: UpstreamHeaders | None = None, **changes: object) -> Headers:
+    """Return what of the client's own fields reaches the app: everything before X-Forwarded-For, without Host."""
+    result = (to or upstream()).for_request(accepted(*fields, **changes), identity=NOBODY, route=ROUTE)
+    return result[1 : [name for name, _ in result].index(b"X-Forwarded-For")]
+
+
+def as_dict(headers: Headers) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in headers}
+
+
+class TestDropped:
+    NAMES = (
+        *("X-Auth-Subject", "X-Auth-Username", "X-Auth-Email", "X-Auth-Name", "X-Auth-Roles", "X-Auth-Groups"),
+        *("X-Auth-Request-User", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Email", "X-Auth-Request-Groups"),
+        *("X-Forwarded-User", "X-Forwarded-Preferred-Username", "X-Forwarded-Email", "X-Forwarded-Groups"),
+        *("Remote-User", "Remote-Email", "Remote-Name", "Remote-Groups", "X-Department", "X-Sidegate-Assertion"),
+    )
+    FRAMING = (
+        *("Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "Expect"),
+        *("Proxy-Authorization", "Proxy-Connection", "Proxy-Authenticate", "HTTP2-Settings"),
+    )
+    OURS = (
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Request-ID",
+        "traceparent",
+    )
+
+    def plan(self, **changes: object) -> UpstreamHeaders:
+        templates = (HeaderTemplate("X-Department", "{claims.department}"),)
+        return upstream(rules(templates=templates, assertion="X-Sidegate-Assertion"), **changes)
+
+    @pytest.mark.parametrize("name", [*NAMES, *FRAMING, *OURS])
+    @pytest.mark.parametrize("trust", PeerTrust)
+    @pytest.mark.parametrize("preset", Preset)
+    def test_no_spelling_of_our_names_passes_whoever_sends_it(
+        self, name: str, trust: PeerTrust, preset: Preset
+    ) -> None:
+        plan = self.plan(allow_request_headers=(name,))
+        plan = dataclasses.replace(plan, rules=dataclasses.replace(plan.rules, preset=preset))
+        spellings = [name, name.lower(), name.upper(), name.replace("-", "_"), name.lower().replace("-", "_", 1)]
+        spellings += [name.replace("-", "."), name.swapcase()]
+
+        assert not sent(*((spelling, "x") for spelling in spellings), to=plan, peer_trust=trust)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "X-Original-URL",
+            "X-Original-URI",
+            "X-Rewrite-URL",
+            "X-HTTP-Method",
+            "X-HTTP-Method-Override",
+            "X-Method-Override",
+            "Proxy",
+            "x_original_url",
+        ],
+    )
+    def test_what_changes_the_decision_passes_only_where_the_upstream_needs_it(self, name: str) -> None:
+        allowing = upstream(allow_request_headers=(name.upper(),))
+
+        assert not sent((name, "x"), peer_trust=PeerTrust.TRUSTED)
+        assert sent((name, "x"), to=allowing) == ((name.encode(), b"x"),)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "Forwarded",
+            "Front-End-Https",
+            "X-Real-IP",
+            "True-Client-IP",
+            "X-Client-IP",
+            "X-Forwarded-Prefix",
+            "X_Forwarded_Ssl",
+        ],
+    )
+    def test_what_speaks_of_the_client_passes_only_from_trusted_peers(self, name: str) -> None:
+        assert not sent((name, "x"))
+        assert sent((name, "x"), peer_trust=PeerTrust.TRUSTED) == ((name.encode(), b"x"),)
+        assert sent((name, "x"), to=upstream(allow_request_headers=(name,))) == ((name.encode(), b"x"),)
+
+    def test_other_fields_pass_byte_for_byte_and_in_order(self) -> None:
+        fields = [
+            ("aCCept", "a , b"),
+            ("X-A", ""),
+            ("x_b", "\xff\xfe"),
+            ("X-A", "2"),
+            ("Authorization", "Basic x"),
+            ("DNT", "1"),
+        ]
+
+        assert sent(*fields) == tuple((name.encode(), value.encode("latin-1")) for name, value in fields)
+
+    def test_what_connection_names_is_dropped_but_never_ours(self) -> None:
+        client = accepted(
+            ("Host", "app.example.com"),
+            ("Connection", "close, X-Secret, X-Auth-Roles, host"),
+            ("connection", "x_other, X-Forwarded-For"),
+            ("X-Secret", "1"),
+            ("X-Other", "2"),
+            ("X-Kept", "3"),
+        )
+
+        result = as_dict(upstream().for_request(client, identity=rules().identity_headers(ALICE), route=ROUTE))
+
+        assert "X-Secret" not in result
+        assert "X-Other" not in result
+        assert result["X-Kept"] == "3"
+        assert result["Host"] == "app.example.com"
+        assert result["X-Auth-Roles"]
+        assert result["X-Forwarded-For"]
+
+    def test_names_beyond_what_is_remembered_are_dropped_all_the_same(self) -> None:
+        plan = upstream()
+        sent(*((f"X-N{index}", "x") for index in range(2 * MAX_REMEMBERED)), to=plan)
+
+        assert not sent(("x_aUth_rOles", "x"), to=plan)
+
+
+class TestCookies:
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("a=1; __Host-sidegate=x; b=2", "a=1; b=2"),
+            ("__Host-sidegate=x; a=1", "a=1"),
+            ("a=1; sidegate=x", "a=1"),
+            ("a=1;  b = 2 ;c", "a=1;  b = 2 ;c"),
+            ("__Secure-sidegate-login=1; sidegate-known=2; __HOST_SIDEGATE=3; a=sidegate=1", "a=sidegate=1"),
+            ("tracker=1; a=1", "a=1"),
+            ("sidegate2=1; xsidegate=2", "sidegate2=1; xsidegate=2"),
+        ],
+    )
+    def test_ours_are_taken_out_and_the_others_stay_byte_for_byte(self, before: str, after: str) -> None:
+        plan = upstream(rules(cookie_strip=("tracker",)))
+
+        assert sent(("Cookie", before), to=plan) == ((b"Cookie", after.encode()),)
+
+    def test_a_field_of_ours_alone_is_not_sent(self) -> None:
+        assert sent(("Cookie", "__Host-sidegate=x; sidegate"), ("cookie", "a=1")) == ((b"cookie", b"a=1"),)
+
+
+class TestPut:
+    def test_the_way_so_far_is_told(self) -> None:
+        client = accepted(("Host", "app.example.com"), forwarded_for=("1.2.3.4", "10.1.1.1"))
+
+        assert upstream().for_request(client, identity=NOBODY, route=ROUTE) == (
+            (b"Host", b"app.example.com"),
+            (b"X-Forwarded-For", b"1.2.3.4, 10.1.1.1, 10.0.0.9"),
+            (b"X-Forwarded-Proto", b"https"),
+            (b"X-Forwarded-Host", b"app.example.com"),
+            (b"X-Forwarded-Port", b"443"),
+            (b"X-Request-ID", b"id-1"),
+            (b"traceparent", b"00-aa-bb-00"),
+        )
+
+    @pytest.mark.parametrize(
+        ("scheme", "host", "port"),
+        [("http", "h", "80"), ("https", "h:8443", "8443"), ("https", "[::1]", "443"), ("http", "[::1]:8080", "8080")],
+    )
+    def test_the_port_is_of_the_host_or_of_the_scheme(self, scheme: str, host: str, port: str) -> None:
+        client = accepted(("Host", host), scheme=scheme, host=host)
+
+        assert as_dict(upstream().for_request(client, identity=NOBODY, route=ROUTE))["X-Forwarded-Port"] == port
+
+    def test_the_upstream_may_get_its_own_host(self) -> None:
+        client = accepted(("Host", "app.example.com"))
+        plan = upstream(host_field=HostField.OF_UPSTREAM)
+
+        assert plan.for_request(client, identity=NOBODY, route=ROUTE)[0] == (b"Host", b"127.0.0.1:8000")
+
+    def test_the_access_token_takes_the_place_of_the_clients_authorization(self) -> None:
+        client = accepted(("Host", "h"), ("authorization", "Basic x"))
+        plan = upstream(access_token_field=AccessTokenField.SENT)
+
+        with_token = plan.for_request(client, identity=NOBODY, route=ROUTE, access_token=Secret("at"))
+        without = plan.for_request(client, identity=NOBODY, route=ROUTE)
+        withheld = upstream().for_request(client, identity=NOBODY, route=ROUTE, access_token=Secret("at"))
+
+        assert [value for name, value in with_token if name.lower() == b"authorization"] == [b"Bearer at"]
+        assert [value for name, value in without if name.lower() == b"authorization"] == [b"Basic x"]
+        assert [value for name, value in withheld if name.lower() == b"authorization"] == [b"Basic x"]
+
+    def test_a_route_sets_and_removes_last(self) -> None:
+        route = dataclasses.replace(
+            ROUTE,
+            header_set=((b"X-Auth-Roles", b"fixed"),),
+            header_remove=frozenset({b"x-auth-groups", b"dnt", b"host"}),
+        )
+        client = accepted(("Host", "h"), ("DNT", "1"))
+
+        result = upstream().for_request(client, identity=rules().identity_headers(ALICE), route=route)
+
+        assert [value for name, value in result if name == b"X-Auth-Roles"] == [b"fixed"]
+        assert not {b"X-Auth-Groups", b"DNT"} & {name for name, _ in result}
+        assert result[0] == (b"Host", b"h")
+
+
+class TestIdentity:
+    def rendered(self, identity: Identity = ALICE, **changes: object) -> dict[str, str]:
+        return as_dict(rules(**changes).identity_headers(identity).headers)
+
+    def test_x_auth(self) -> None:
+        assert self.rendered() == {
+            "X-Auth-Subject": "sub-1",
+            "X-Auth-Username": "alice",
+            "X-Auth-Email": "alice@example.com",
+            "X-Auth-Name": "Alice Ä",
+            "X-Auth-Roles": "legacy-app:editor,realm:a:b,viewer",
+            "X-Auth-Groups": "/a,/staff",
+        }
+
+    @pytest.mark.parametrize(
+        ("preset", "prefix"), [(Preset.X_AUTH_REQUEST, "X-Auth-Request-"), (Preset.X_FORWARDED, "X-Forwarded-")]
+    )
+    def test_presets_without_roles_send_them_among_the_groups(self, preset: Preset, prefix: str) -> None:
+        assert self.rendered(preset=preset) == {
+            f"{prefix}User": "sub-1",
+            f"{prefix}Preferred-Username": "alice",
+            f"{prefix}Email": "alice@example.com",
+            f"{prefix}Groups": "/a,/staff,role:legacy-app:editor,role:realm:a:b,role:viewer",
+        }
+
+    def test_remote_and_none(self) -> None:
+        assert self.rendered(preset=Preset.REMOTE) == {
+            "Remote-User": "alice",
+            "Remote-Email": "alice@example.com",
+            "Remote-Name": "Alice Ä",
+            "Remote-Groups": "/a,/staff",
+        }
+        assert not self.rendered(preset=Preset.NONE)
+
+    def test_roles_of_other_clients_are_sent_on_demand(self) -> None:
+        assert "other-app:spy" in self.rendered(role_clients=("other-app",))["X-Auth-Roles"]
+
+    def test_an_unverified_email_is_sent_on_demand(self) -> None:
+        unverified = dataclasses.replace(ALICE, email_is_verified=False)
+
+        assert "X-Auth-Email" not in self.rendered(unverified)
+        assert "X-Auth-Email" in self.rendered(unverified, unverified_email=UnverifiedEmail.SEND)
+
+    def test_somebody_of_whom_only_the_subject_is_known_is_somebody(self) -> None:
+        assert self.rendered(Identity(issuer="i", subject="s")) == {"X-Auth-Subject": "s"}
+
+    @pytest.mark.parametrize(
+        "text", ["a\r\nX-Auth-Roles: admin", "a\x00", "a\x85", "a\u2028b", "\ud800", " alice", "alice\t"]
+    )
+    def test_a_value_that_could_become_anothers_is_left_out_and_told(self, text: str) -> None:
+        rendered = rules().identity_headers(dataclasses.replace(ALICE, username=text))
+
+        assert "X-Auth-Username" not in as_dict(rendered.headers)
+        assert len(rendered.left_out) == 1
+        assert text not in rendered.left_out[0]
+
+    def test_entries_that_would_be_two_are_left_out_and_told(self) -> None:
+        odd = dataclasses.replace(ALICE, roles=frozenset({"a,admin", "b\n", " c", "viewer"}))
+
+        rendered = rules().identity_headers(odd)
+
+        assert as_dict(rendered.headers)["X-Auth-Roles"] == "viewer"
+        assert len(rendered.left_out) == 3
+
+    def test_many_roles_do_not_make_a_head_that_the_app_refuses(self) -> None:
+        many = dataclasses.replace(ALICE, roles=frozenset(f"role-{index:04}" for index in range(2000)))
+
+        rendered = rules().identity_headers(many)
+
+        roles = as_dict(rendered.headers)["X-Auth-Roles"]
+        assert MAX_LIST_BYTES - 20 < len(roles) <= MAX_LIST_BYTES
+        assert roles.startswith("role-0000,role-0001,")
+        assert "the rest is left out" in rendered.left_out[0]
+
+    def test_a_long_value_is_left_out(self) -> None:
+        assert "X-Auth-Name" not in self.rendered(dataclasses.replace(ALICE, name="x" * (MAX_VALUE_BYTES + 1)))
+        assert "X-Auth-Name" in self.rendered(dataclasses.replace(ALICE, name="x" * MAX_VALUE_BYTES))
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("{claims.department}", "it"),
+            ("{claims.address.country}-{claims.level}", "DE-5"),
+            ("{claims.member}", "true"),
+            ("fixed", "fixed"),
+            ("{claims.absent}", None),
+            ("x-{claims.absent.deeper}", None),
+            ("{claims.object}", None),
+        ],
+    )
+    def test_templates_take_claims(self, text: str, value: str | None) -> None:
+        assert self.rendered(templates=(HeaderTemplate("X-T", text),)).get("X-T") == value
+
+    def test_a_template_wins_over_the_presets_field(self) -> None:
+        rendered = self.rendered(templates=(HeaderTemplate("x-auth_name", "{claims.level}"),))
+
+        assert rendered["x-auth_name"] == "5"
+        assert "X-Auth-Name" not in rendered
+
+    @pytest.mark.parametrize("text", ["{claims}", "{name}", "a{", "}", "{claims.}", "a\nb"])
+    def test_a_template_that_means_nothing_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="X-T"):
+            HeaderTemplate("X-T", text)
+
+    @pytest.mark.parametrize(
+        "name",
+        ["Host", "cookie", "Content_Length", "connection", "Transfer-Encoding", "proxy-x", "a b", "", "X:Y", "Upgrade"],
+    )
+    def test_some_names_cannot_be_set(self, name: str) -> None:
+        with pytest.raises(ValueError, match=r"name|set"):
+            checked_field_name(name)
+
+    def test_an_identity_is_rendered_once_and_memory_is_bounded(self) -> None:
+        header_rules = rules()
+        first = header_rules.identity_headers(ALICE)
+
+        assert header_rules.identity_headers(ALICE) is first
+        for index in range(MAX_REMEMBERED + 10):
+            rendered = header_rules.identity_headers(Identity(issuer="i", subject=f"s{index}"))
+            assert rendered.headers == ((b"X-Auth-Subject", f"s{index}".encode()),)
+        assert len(header_rules._rendered) <= MAX_REMEMBERED
+        assert isinstance(first, RenderedIdentity)
+
+
+class TestAnswer:
+    COOKIES = OwnCookies()
+
+    def applied(
+        self, *fields: tuple[str, str], status: int = 200, sharing: Sharing = Sharing.PRIVATE
+    ) -> list[tuple[str, str]]:
+        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES, security_headers=SecurityHeaders.AS_SENT), "id-1", sharing)
+        headers = plan.apply(status, tuple((name.encode(), value.encode()) for name, value in fields))
+        return [(name.decode(), value.decode()) for name, value in headers]
+
+    def secured(self, *fields: tuple[str, str], scheme: str = "https") -> dict[str, str]:
+        cookies = dataclasses.replace(self.COOKIES, scheme=scheme)
+        plan = AnswerPlan(AnswerRules(cookies=cookies), "id-1", Sharing.AS_SENT)
+        return as_dict(plan.apply(200, tuple((name.encode(), value.encode()) for name, value in fields)))
+
+    def test_an_ordinary_answer_keeps_its_fields_and_gets_the_request_id(self) -> None:
+        fields = [("Server", "gunicorn"), ("Content-Type", "text/html"), ("ETag", '"x"'), ("X-A", "1"), ("X-A", "2")]
+
+        assert self.applied(*fields, sharing=Sharing.AS_SENT) == [*fields, ("X-Request-ID", "id-1")]
+
+    @pytest.mark.parametrize(
+        "cookie",
+        ["__Host-sidegate=x; Path=/", "sidegate=x", "SIDEGATE-login=", "__Secure-sidegate_known", " sidegate =x"],
+    )
+    def test_the_app_does_not_set_our_cookies(self, cookie: str) -> None:
+        result = self.applied(("Set-Cookie", cookie), ("set-cookie", "app=sidegate=1"), sharing=Sharing.AS_SENT)
+
+        assert result == [("set-cookie", "app=sidegate=1"), ("X-Request-ID", "id-1")]
+
+    def test_hop_by_hop_and_framing_fields_stay_behind(self) -> None:
+        fields = [("Connection", "close, X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "x"), ("Transfer-Encoding", "chunked")]
+        fields += [
+            ("Content-Length", "5"),
+            ("Trailer", "x"),
+            ("Upgrade", "h2c"),
+            ("Proxy-Authenticate", "x"),
+            ("X-Request-Id", "y"),
+        ]
+
+        assert self.applied(*fields, sharing=Sharing.AS_SENT) == [("X-Request-ID", "id-1")]
+
+    @pytest.mark.parametrize(
+        ("stated", "private"),
+        [
+            ([], "private"),
+            (["public, max-age=60"], "max-age=60, private"),
+            (["Public", "S-MaxAge=5 , max-age=60"], "max-age=60, private"),
+            (["private, max-age=1"], "private, max-age=1"),
+            (["PRIVATE"], "PRIVATE"),
+            (["no-store"], "no-store, private"),
+            (['private="set-cookie, x", s-maxage=1'], 'private="set-cookie, x", private'),
+            (['x="a, public, b", public'], 'x="a, public, b", private'),
+            (["public=x, s-maxage"], "private"),
+        ],
+    )
+    def test_an_answer_to_somebody_is_not_for_shared_caches(self, stated: list[str], private: str) -> None:
+        result = self.applied(*(("Cache-Control", value) for value in stated))
+
+        assert [value for name, value in result if name.lower() == "cache-control"] == [private]
+
+    @pytest.mark.parametrize(
+        ("stated", "merged"),
+        [
+            ([], "Cookie, Authorization"),
+            (["Accept-Encoding"], "Accept-Encoding, Cookie, Authorization"),
+            (["cookie", "Accept"], "cookie, Accept, Authorization"),
+            (["Accept, *"], "*"),
+        ],
+    )
+    def test_vary_is_merged(self, stated: list[str], merged: str) -> None:
+        result = self.applied(*(("Vary", value) for value in stated))
+
+        assert [value for name, value in result if name.lower() == "vary"] == [merged]
+
+    @pytest.mark.parametrize(
+        "name", ["CDN-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "Cloudflare-CDN-Cache-Control"]
+    )
+    def test_orders_to_shared_caches_by_other_names_are_taken_out_too(self, name: str) -> None:
+        assert name not in dict(self.applied((name, "public, max-age=60")))
+        assert name in dict(self.applied((name, "x"), sharing=Sharing.AS_SENT))
+
+    def test_caching_of_answers_to_nobody_is_the_apps(self) -> None:
+        fields = [("Cache-Control", "public, s-maxage=5"), ("Vary", "Accept")]
+
+        assert self.applied(*fields, sharing=Sharing.AS_SENT) == [*fields, ("X-Request-ID", "id-1")]
+
+    def test_missing_security_fields_are_added(self) -> None:
+        assert self.secured() == {
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "strict-origin-when-cross-origin",
+            "Content-Security-Policy": "frame-ancestors 'self'",
+            "Strict-Transport-Security": "max-age=31536000",
+            "X-Request-ID": "id-1",
+        }
+        assert "Strict-Transport-Security" not in self.secured(scheme="http")
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("x-content-type-options", "other"),
+            ("referrer-policy", "no-referrer"),
+            ("strict-transport-security", "max-age=0"),
+            ("content-security-policy", "Frame-Ancestors https://x"),
+        ],
+    )
+    def test_the_apps_own_security_fields_stay(self, name: str, value: str) -> None:
+        result = self.secured((name, value))
+
+        assert [text for key, text in result.items() if key.lower() == name] == [value]
+
+    def test_who_frames_is_the_apps_when_it_says_so(self) -> None:
+        assert "Content-Security-Policy" not in self.secured(("X-Frame-Options", "DENY"))
+
+    def test_a_policy_that_does_not_speak_of_frames_stays_and_gets_a_second(self) -> None:
+        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), "id-1", Sharing.AS_SENT)
+
+        result = plan.apply(200, ((b"Content-Security-Policy", b"default-src 'self'"),))
+
+        policies = [value for name, value in result if name == b"Content-Security-Policy"]
+        assert policies == [b"default-src 'self'", b"frame-ancestors 'self'"]
+
+    def test_an_interim_answer_is_left_alone(self) -> None:
+        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), "id-1", Sharing.PRIVATE)
+
+        assert plan.apply(103, ((b"Link", b"</a.css>"),)) == ((b"Link", b"</a.css>"), (b"X-Request-ID", b"id-1"))
+
+
+@pytest.mark.parametrize("name", [b"X-Auth-Roles", b"x_auth_roles", b"X_AUTH-roles", b"X.Auth~Roles"])
+def test_names_are_folded_as_servers_fold_them(name: bytes) -> None:
+    assert fold(name) == b"x-auth-roles"
