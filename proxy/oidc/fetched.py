@@ -63,6 +63,7 @@ class Fetched(Generic[T]):
         self._around = surroundings
         self._flight: asyncio.Task[T | None] | None = None
         self._had = asyncio.Event()
+        self._troubled = asyncio.Event()
         self._failures = 0
 
     @property
@@ -95,7 +96,17 @@ class Fetched(Generic[T]):
             except ProviderUnavailable:
                 await self._around.sleep(self._pause_s())
             else:
-                await self._around.sleep(self._every_s)
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Sleep until the next fetch is due, or until one that somebody else asked for failed: then it is retried."""
+        due, failed = self._around.tasks.start(self._until_due()), self._around.tasks.start(self._troubled.wait())
+        await asyncio.wait({due, failed}, return_when=asyncio.FIRST_COMPLETED)
+        due.cancel()
+        failed.cancel()
+
+    async def _until_due(self) -> None:
+        await self._around.sleep(self._every_s)
 
     def _pause_s(self) -> float:
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10))
@@ -119,6 +130,7 @@ class Fetched(Generic[T]):
             kept = "the last good ones are kept" if self.value is not None else "retrying"
             self._around.observer.warning(f"provider {self._name}: {sentence}; {kept}")
         self.trouble = sentence
+        self._troubled.set()
 
     def _succeeded(self, value: T) -> None:
         self._failures = 0
@@ -126,4 +138,5 @@ class Fetched(Generic[T]):
             self.since = self._around.clock.now()
             self._around.observer.warning(f"provider {self._name}: available again")
         self.value, self.trouble = value, None
+        self._troubled.clear()
         self._had.set()

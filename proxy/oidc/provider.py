@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from proxy.ports import ProviderMetadata, Readiness
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from proxy.core.id_token import Nonce
@@ -132,7 +133,8 @@ class OpenIdProvider:
     async def password_grant(self, username: str, password: Secret, otp: Secret | None) -> Grant | GrantRefusal:
         """RFC 6749 §4.3."""
         url = self.metadata().token_endpoint
-        answer = await self._endpoint.password(url, username=username, password=password, otp=otp)
+        with self._noticing_an_outage():
+            answer = await self._endpoint.password(url, username=username, password=password, otp=otp)
         return await self._of_login(answer, NO_NONCE)
 
     async def exchange_code(
@@ -140,7 +142,8 @@ class OpenIdProvider:
     ) -> Grant | GrantRefusal:
         """RFC 6749 §4.1.3, RFC 7636 §4.5, OIDC Core 1.0 §3.1.3."""
         url = self.metadata().token_endpoint
-        answer = await self._endpoint.code(url, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
+        with self._noticing_an_outage():
+            answer = await self._endpoint.code(url, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
         return await self._of_login(answer, nonce)
 
     async def refresh(self, session: Session) -> Grant | GrantRefusal:
@@ -153,7 +156,9 @@ class OpenIdProvider:
         if spent is None:
             return GrantRefusal.INVALID_GRANT
         metadata = self.metadata()
-        answer = self._waiting.get(spent) or await self._endpoint.refresh(metadata.token_endpoint, refresh_token=spent)
+        url = metadata.token_endpoint
+        with self._noticing_an_outage():
+            answer = self._waiting.get(spent) or await self._endpoint.refresh(url, refresh_token=spent)
         if isinstance(answer, GrantRefusal):
             return answer
         self._let_wait(spent, answer)
@@ -187,6 +192,19 @@ class OpenIdProvider:
         if isinstance(answer, GrantRefusal):
             return answer
         return await self._grants.of_login(answer, nonce=nonce, userinfo_url=self.metadata().userinfo_endpoint)
+
+    @contextmanager
+    def _noticing_an_outage(self) -> Iterator[None]:
+        """Look after the keys when a call failed, so that an outage shows in the readiness before they are due."""
+        try:
+            yield
+        except ProviderUnavailable:
+            _ = self._tasks.start(self._look_after_keys())
+            raise
+
+    async def _look_after_keys(self) -> None:
+        with suppress(ProviderUnavailable):
+            await self._keys.fetch()
 
     def _let_wait(self, spent: Secret, answer: TokenAnswer) -> None:
         self._waiting[spent] = answer

@@ -144,6 +144,23 @@ async def test_the_state_knows_since_when(bench: Bench) -> None:
     assert bench.fetched.since == START + 30
 
 
+async def test_a_failure_that_somebody_else_met_starts_the_retries(bench: Bench) -> None:
+    bench.published.next.extend([1, "away", "away", 2])
+    _ = bench.tasks.start(bench.fetched.keep_fresh())
+    await settle()
+    assert bench.sleep.pauses == [300.0]
+
+    with pytest.raises(ProviderUnavailable):
+        await bench.fetched.fetch()
+    await settle()
+    assert len(bench.sleep.pauses) == 2
+    assert bench.sleep.pauses[1] <= 2.0
+
+    bench.sleep.step()
+    await settle()
+    assert (bench.fetched.value, bench.sleep.pauses[2]) == (2, 300.0)
+
+
 async def test_many_who_ask_at_once_cause_one_fetch(bench: Bench) -> None:
     bench.published.gate.clear()
     bench.published.next.extend([1, 2])

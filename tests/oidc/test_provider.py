@@ -209,6 +209,21 @@ class TestBecomingReady:
         assert "answers 500" in readiness.detail
         assert await signed_in(provider)
 
+    async def test_an_outage_that_a_login_met_shows_at_once_and_ends_by_itself(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        for endpoint in (Endpoint.TOKEN, Endpoint.JWKS):
+            issuer.misbehaviour.answer(endpoint, wrong.status(503), times=FOREVER)
+
+        with pytest.raises(ProviderUnavailable):
+            await provider.password_grant("alice", Secret("alice-pw"), None)
+        assert "answers 503" in (await until_troubled(provider)).detail
+
+        issuer.misbehaviour.behave()
+        for _ in range(4):
+            house.sleep.step()
+        await until(provider, detail="ok")
+
     async def test_with_endpoints_by_hand_discovery_may_be_absent(self, house: House) -> None:
         issuer = await house.open()
         issuer.misbehaviour.answer(Endpoint.DISCOVERY, wrong.status(404), times=FOREVER)
@@ -461,12 +476,13 @@ class TestRefreshing:
         provider = await house.ready()
         session = session_of(await signed_in(provider))
         issuer.rotate_keys()
-        issuer.misbehaviour.answer(Endpoint.JWKS, wrong.status(503), times=2)
+        issuer.misbehaviour.answer(Endpoint.JWKS, wrong.status(503), times=FOREVER)
         asked = len(issuer.misbehaviour.requests(Endpoint.TOKEN))
 
         for _ in range(2):
             with pytest.raises(ProviderUnavailable):
                 await provider.refresh(session)
+        issuer.misbehaviour.behave()
         grant = await provider.refresh(session)
 
         assert isinstance(grant, Grant)
