@@ -9,6 +9,7 @@ the relying party would agree with its mistakes.
 
 How it hangs together::
 
+    run         the demo: issuer, legacy_server (with legacy_app) and whatever starts Sidegate
     issuer      starts and stops a server; what tests and the demo hold in their hands
       application   the aiohttp application: routes, error answers, the place where faults are injected
         discovery, token_endpoint, authorization, login_actions, logout, bearer_endpoints, account, sessions_page

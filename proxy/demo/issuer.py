@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,15 +18,19 @@ from aiohttp import web
 
 from proxy.demo.app_keys import BACKCHANNEL
 from proxy.demo.application import provider_application
+from proxy.demo.misbehaviour import TokenKind
 from proxy.demo.realm import Realm
 from proxy.demo.sessions import Persistence, Sessions, UserSession
+from proxy.demo.tokens import logout_claims
 from proxy.demo.users import User, Users, UserState
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from proxy.demo.backchannel import BackchannelSender
     from proxy.demo.clients import Client
     from proxy.demo.key_ring import KeyRing, RsaKey
-    from proxy.demo.misbehaviour import Misbehaviour, TokenKind
+    from proxy.demo.misbehaviour import Misbehaviour
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -141,6 +144,15 @@ class Issuer:
         """Any claims, signed by the current key as a token of that kind, with what forgeries are planned."""
         return self.realm.sign(kind, claims)
 
+    def logout_token(self, client_id: str, subject: str, sid: str) -> str:
+        """A logout token as it would be sent, for whom it may concern; planned forgeries change it. Nothing is ended.
+
+        Raises:
+            KeyError: when there is no such client.
+        """
+        session = UserSession(sid=sid, subject=subject, started_at=self.realm.clock(), refreshed_at=self.realm.clock())
+        return self.realm.sign(TokenKind.LOGOUT, logout_claims(self.realm, self.clients[client_id], session))
+
     def live_sessions(self, username: str | None = None) -> list[UserSession]:
         """Sessions that are neither ended nor expired, of one user or of all."""
         subject = None if username is None else self.users[username].subject
@@ -171,7 +183,3 @@ async def running_issuer(realm: Realm | None = None, *, port: int = 0, **options
 
 def _bound_port(runner: web.AppRunner) -> int:
     return int(runner.addresses[0][1])
-
-
-#: What makes a clock for a test: a function that gives Unix seconds.
-Clock = Callable[[], float]

@@ -317,8 +317,3 @@ class _Noise:
 
 
 _NOISE: Final = _Noise()
-
-
-def logout_token_claims(**changed: Any) -> dict[str, Any]:
-    """The claims that make a token a logout token (OIDC Back-Channel Logout 1.0 §2.4), with changes."""
-    return {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}, **changed}

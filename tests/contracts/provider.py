@@ -345,11 +345,8 @@ class _KeycloakAdministrator:
 
 @contextmanager
 def keycloak_provider(server: KeycloakServer, export: dict[str, Any], client_base: str) -> Iterator[Provider]:
-    """The realm in the real Keycloak, under a name of its own, removed at the end."""
+    """The realm in the real Keycloak, under a name of its own; it goes with the server, as deleting takes seconds."""
     name = f"{export['realm']}-{secrets.token_hex(3)}"
     text = json.dumps({**export, "realm": name}).replace(f"default-roles-{export['realm']}", f"default-roles-{name}")
     asyncio.run(server.admin.call("POST", "", json=json.loads(text)))
-    try:
-        yield Provider(f"{server.base_url}/realms/{name}", _KeycloakAdministrator(server, name), client_base)
-    finally:
-        asyncio.run(server.admin.call("DELETE", f"/{name}"))
+    yield Provider(f"{server.base_url}/realms/{name}", _KeycloakAdministrator(server, name), client_base)

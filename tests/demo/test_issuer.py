@@ -77,6 +77,16 @@ async def test_a_session_that_is_not_there_cannot_be_ended(issuer: Issuer) -> No
         await issuer.end_session("unknown")
 
 
+async def test_a_logout_token_can_be_had_without_a_logout(issuer: Issuer, visitor: Visitor) -> None:
+    tokens = (await visitor.direct()).json
+
+    told = issuer.keys.verify(issuer.logout_token("app", "the-subject", tokens["session_state"]))
+
+    assert told is not None
+    assert (told["aud"], told["sub"], told["sid"]) == ("app", "the-subject", tokens["session_state"])
+    assert len(issuer.live_sessions()) == 1
+
+
 async def test_offline_sessions_survive_the_logout_of_their_user(issuer: Issuer, visitor: Visitor) -> None:
     offline = (await visitor.direct(scope="openid offline_access")).json
 

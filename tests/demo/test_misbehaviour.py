@@ -167,9 +167,3 @@ async def test_an_opaque_access_token_works_at_userinfo(issuer: Issuer, visitor:
 
     assert "." not in token
     assert answer.status == 200
-
-
-def test_logout_token_claims_name_the_event() -> None:
-    told = wrong.logout_token_claims(sid="s")
-
-    assert told == {"sid": "s", "events": {"http://schemas.openid.net/event/backchannel-logout": {}}}
