@@ -17,9 +17,7 @@ from proxy.errors import TargetRefused
 MAX_RETURN_TO = 2048
 """Bytes, contract §3: 2 KiB; browsers and proxies carry URLs of at least that length."""
 
-_ALLOWED = re.compile(
-    rb"/(?![/\\])[^?#\\\x00-\x20\x7f-\xff]*(?:\?[^#\x00-\x20\x7f-\xff]*)?(?:#[^\x00-\x20\x7f-\xff]*)?"
-)
+_ALLOWED = re.compile(rb"/[^?#\\\x00-\x20\x7f-\xff]*(?:\?[^#\x00-\x20\x7f-\xff]*)?(?:#[^\x00-\x20\x7f-\xff]*)?")
 _LOOPING = (b"/login", b"/start", b"/callback", b"/logout")
 """Our own pages that lead into or out of a login: to go there after a login would begin it again, or end it."""
 
