@@ -79,6 +79,7 @@ class Sidegate:
         self._gate = self._make_gate()
         self._data_path: DataPath | None = None
         observer.metrics.watch_sessions(self._store.active_sessions)
+        observer.metrics.watch_streams(lambda: len(self._live))
 
     async def start(self) -> None:
         """Open the listeners and begin to look for the provider; returns when requests are answered.
