@@ -63,7 +63,7 @@ async def read_fields(request: web.Request) -> Fields:
     except web.HTTPRequestEntityTooLarge as error:
         msg = f"the form is larger than {MAX_BODY_BYTES} bytes"
         raise BodyTooLarge(msg) from error
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, RecursionError) as error:
         # Its text may hold a piece of the body, and so of a password: only its kind is told.
         msg = f"the form cannot be read: {type(error).__name__}"
         raise FormRejected(msg) from None

@@ -33,17 +33,17 @@ def provenance(request: web.Request) -> Provenance:
 
 
 def _by_fetch_metadata(request: web.Request) -> Provenance:
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is None or site == "none":
+    sites = request.headers.getall("Sec-Fetch-Site", [])
+    if sites in ([], ["none"]):
         return Provenance.UNKNOWN
-    return Provenance.SAME_ORIGIN if site == "same-origin" else Provenance.FOREIGN
+    return Provenance.SAME_ORIGIN if sites == ["same-origin"] else Provenance.FOREIGN
 
 
 def _by_origin(request: web.Request) -> Provenance:
     values = request.headers.getall("Origin", [])
     if not values:
         return Provenance.UNKNOWN
-    if values == ["null"] and request.headers.get("Sec-Fetch-Site") == "same-origin":
+    if values == ["null"] and request.headers.getall("Sec-Fetch-Site", []) == ["same-origin"]:
         # A page with "Referrer-Policy: no-referrer" hides its origin even from itself; the other field knows better.
         return Provenance.UNKNOWN
     return (

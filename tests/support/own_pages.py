@@ -1,4 +1,4 @@
-"""Sidegate's own pages in the hands of a test: real application, real stores, a fake provider, time that stands still."""
+"""Sidegate's own pages in the hands of a test: real application and stores, a fake provider, time that stands still."""
 
 from __future__ import annotations
 
@@ -272,31 +272,36 @@ def callback_query(started: Page, **changes: str | None) -> str:
     return urlencode({name: value for name, value in answer.items() if value is not None})
 
 
+def make_options(login: LoginOptions | None = None, **changes: Any) -> WebOptions:
+    """Options of an ordinary site."""
+    members: dict[str, Any] = {
+        "public_url": PUBLIC_URL,
+        "issuer": ISSUER,
+        "client_id": "legacy-app",
+        "cookies": OwnCookies(),
+        "server_key": b"k" * 32,
+        "login": login or LoginOptions(),
+        "sessions": SessionOptions(lifetime_s=30 * 86400.0, idle_timeout_s=7 * 86400.0),
+        **changes,
+    }
+    return WebOptions(**members)
+
+
+def make_pages(options: WebOptions) -> JinjaPages:
+    """The renderer that belongs to them."""
+    origins = ("https://sso.example.com",)
+    look = Look(title="Acme", description="", own_path=options.own_path, home=options.home, form_origins=origins)
+    return JinjaPages(look)
+
+
 async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None, **changes: Any) -> OwnPages:
     """Start the application on a free port."""
-    clock, observer, slept = FakeClock(), RecordingObserver(), []
-    options = WebOptions(
-        **{
-            "public_url": PUBLIC_URL,
-            "issuer": ISSUER,
-            "client_id": "legacy-app",
-            "cookies": OwnCookies(),
-            "server_key": b"k" * 32,
-            "login": login or LoginOptions(),
-            "sessions": SessionOptions(lifetime_s=30 * 86400.0, idle_timeout_s=7 * 86400.0),
-            **changes,
-        }
-    )
-    memory = MemorySessionStore(clock, live=LiveStreamRegistry(observer), observer=observer, limits=MemoryLimits())
+    clock, observer, slept = FakeClock(), RecordingObserver(), list[float]()
+    options = make_options(login, **changes)
+    live = LiveStreamRegistry(observer)
+    memory = MemorySessionStore(clock, live=live, observer=observer, limits=MemoryLimits())
     sessions, authentications = FailingSessionStore(memory), MemoryAuthenticationStore(clock)
-    look = Look(
-        title="Acme",
-        description="",
-        own_path=options.own_path,
-        home=options.home,
-        form_origins=("https://sso.example.com",),
-    )
-    pages, provider = JinjaPages(look), FakeLoginProvider()
+    pages, provider = make_pages(options), FakeLoginProvider()
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)

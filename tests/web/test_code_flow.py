@@ -304,14 +304,20 @@ class TestRefusedAnswers:
         assert (await browser.get(f"{CALLBACK}?{callback_query(started)}")).location == "/"
 
 
-class TestBeginningAgain:
-    AGAIN = {"error": "temporarily_unavailable", "error_description": "authentication_expired", "code": None}
+AGAIN: dict[str, str | None] = {
+    "error": "temporarily_unavailable",
+    "error_description": "authentication_expired",
+    "code": None,
+}
+"""How Keycloak says that its form was too old."""
 
+
+class TestBeginningAgain:
     async def test_a_form_that_was_too_old_begins_again_by_itself(self, own: OwnPages) -> None:
         browser = own.browser()
         started = await browser.get(f"{START}?return_to=/app&provider=google")
 
-        again = await browser.get(f"{CALLBACK}?{callback_query(started, **self.AGAIN)}")
+        again = await browser.get(f"{CALLBACK}?{callback_query(started, **AGAIN)}")
 
         assert again.status == 302
         asked = query_of(again.location)
@@ -322,9 +328,9 @@ class TestBeginningAgain:
     async def test_the_second_time_a_person_decides(self, own: OwnPages) -> None:
         browser = own.browser()
         started = await browser.get(START)
-        again = await browser.get(f"{CALLBACK}?{callback_query(started, **self.AGAIN)}")
+        again = await browser.get(f"{CALLBACK}?{callback_query(started, **AGAIN)}")
 
-        page = await browser.get(f"{CALLBACK}?{callback_query(again, **self.AGAIN)}")
+        page = await browser.get(f"{CALLBACK}?{callback_query(again, **AGAIN)}")
 
         assert page.status == 400
 

@@ -1,0 +1,87 @@
+"""Tokens that need no memory: bound to what they stand for, and to nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.core.secret import Secret
+from proxy.errors import CsrfRejected
+from proxy.web.form_tokens import FormTab, LoginFormTokens, LogoutStates, SessionFormTokens, derived_key
+
+KEY = b"k" * 32
+TAB = FormTab("root", "tab", "/app?x=1", 2000.0)
+
+
+def refused(token: str, root_id: str | None = "root", now: float = 1000.0, key: bytes = KEY) -> str:
+    with pytest.raises(CsrfRejected) as caught:
+        LoginFormTokens(key).open(token, root_id, now)
+    return caught.value.reason
+
+
+def test_a_token_opens_to_what_it_stands_for() -> None:
+    tokens = LoginFormTokens(KEY)
+
+    assert tokens.open(tokens.issue(TAB), "root", 1999.9) == TAB
+
+
+def test_another_root_another_key_and_no_root_are_refused() -> None:
+    token = LoginFormTokens(KEY).issue(TAB)
+
+    assert refused(token, "other") == "csrf_rejected"
+    assert refused(token, key=b"x" * 32) == "csrf_rejected"
+    assert refused(token, None) == "csrf_no_cookie"
+
+
+def test_it_is_over_at_the_instant_itself() -> None:
+    assert refused(LoginFormTokens(KEY).issue(TAB), now=2000.0) == "csrf_expired"
+
+
+@given(st.text(max_size=200))
+def test_no_text_that_we_did_not_make_opens(text: str) -> None:
+    assert refused(text) == "csrf_rejected"
+
+
+@given(st.integers(min_value=0, max_value=150), st.characters(codec="ascii"))
+def test_no_character_may_change(place: int, character: str) -> None:
+    token = LoginFormTokens(KEY).issue(TAB)
+    place %= len(token)
+    altered = token[:place] + character + token[place + 1 :]
+    if altered != token:
+        assert refused(altered) == "csrf_rejected"
+
+
+@given(st.text(), st.text(max_size=50))
+def test_any_way_survives(return_to: str, tab_id: str) -> None:
+    tokens = LoginFormTokens(KEY)
+    tab = FormTab("root", tab_id, return_to[:500], 2000.0)
+
+    assert tokens.open(tokens.issue(tab), "root", 0.0) == tab
+
+
+def test_a_token_of_one_kind_is_none_of_another() -> None:
+    state = LogoutStates(KEY).issue("/app")
+
+    assert refused(state, "") == "csrf_rejected"
+    assert LogoutStates(KEY).open(LoginFormTokens(KEY).issue(TAB)) is None
+    assert len({derived_key(KEY, purpose) for purpose in ("a", "b", "c")}) == 3
+
+
+def test_a_session_has_one_token_and_no_other_session_has_it() -> None:
+    tokens = SessionFormTokens(KEY)
+    token = tokens.token(Secret("cookie"))
+
+    assert tokens.fits(token, Secret("cookie"))
+    assert not tokens.fits(token, Secret("other"))
+    assert not tokens.fits("", Secret("cookie"))
+    assert "cookie" not in token
+
+
+def test_a_state_keeps_the_way_and_takes_no_other() -> None:
+    states = LogoutStates(KEY)
+
+    assert states.open(states.issue("/app")) == "/app"
+    assert states.open(states.issue("/app") + "x") is None
+    assert LogoutStates(b"x" * 32).open(states.issue("/app")) is None
+    assert states.open("") is None
