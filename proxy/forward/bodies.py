@@ -1,7 +1,8 @@
 """Bodies piece by piece: where one ends and what is in it (RFC 9112 §6, §7.1). Pure: bytes in, pieces out.
 
-Each decoder has ``feed(data, pieces)``: it appends the content in ``data`` to ``pieces`` and returns the bytes behind
-the body's end; ``is_complete`` says whether the end was there. A decoder is fed no more after that.
+Each decoder has ``feed(data, pieces)``: it appends the content in ``data`` to ``pieces``, never an empty piece, and
+returns the bytes behind the body's end; ``is_complete`` says whether the end was there. A decoder is fed no more after
+that.
 
 The chunked decoder is our own because llhttp tells neither where in the bytes a message ended nor limits what stands
 between the chunks.
@@ -72,7 +73,8 @@ class LengthBody:
         size = len(data)
         if size < self.left:
             self.left -= size
-            pieces.append(data)
+            if data:
+                pieces.append(data)
             return b""
         piece, rest = (data, b"") if size == self.left else (data[: self.left], data[self.left :])
         if piece:
@@ -91,7 +93,8 @@ class CloseBody:
         self.is_complete = False
 
     def feed(self, data: bytes, pieces: list[bytes]) -> bytes:
-        pieces.append(data)
+        if data:
+            pieces.append(data)
         return b""
 
 

@@ -29,6 +29,7 @@ from proxy.forward.exchange import CLIENT_GONE, STATUS_CLIENT_GONE, Asked, Excha
 from proxy.forward.framing import (
     CRLF,
     NO_BODY,
+    UNTIL_CLOSE,
     Body,
     Delimiter,
     answer_framing,
@@ -282,11 +283,18 @@ class ClientConnection(asyncio.BufferedProtocol):
         try:
             self._unread = self._body.feed(data, pieces) if not self._body.is_complete else data
         except BodyMalformed as malformed:
+            self._unframe()
             raise FramingRefused(f"the request body has {malformed}") from malformed
         self._body_size += sum(map(len, pieces))
         if self._is_too_large(self._body_size):
+            self._unframe()
             raise BodyTooLarge(f"the body has more than {self._around.options.max_body_size} bytes")
         return pieces
+
+    def _unframe(self) -> None:
+        """What comes now belongs to no request: nobody can say where the next would begin."""
+        self._unread = b""
+        self._body = decoder_for(UNTIL_CLOSE)
 
     def _upload(self, data: bytes) -> None:
         exchange = self._exchange

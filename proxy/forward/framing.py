@@ -160,6 +160,8 @@ def scan_head(head: bytes) -> str | None:
 
 def scan_part(part: bytes) -> str | None:
     """Do the same for a head that is not complete: no need to wait for the rest of what is wrong already."""
+    if part and not _TOKEN.match(part):
+        return "something else than a word for its beginning"
     whole = part.removesuffix(b"\r")
     if whole.translate(None, _TEXT) != CRLF * whole.count(CRLF):
         return "a control byte, a bare CR or a bare LF"

@@ -13,6 +13,8 @@ that comes late finds no consumer, and bytes that nobody asked for end the conne
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from typing import TYPE_CHECKING, Protocol, cast
 
 from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
@@ -20,7 +22,7 @@ from proxy.forward.bodies import BodyDecoder, BodyMalformed, CloseBody, decoder_
 from proxy.forward.deadlines import Deadline
 from proxy.forward.framing import AnswerFrame, cut_answer_head, parse_answer
 from proxy.forward.options import ANSWER_LIMITS
-from proxy.forward.surroundings import WRITE_HIGH
+from proxy.forward.surroundings import READ_SIZE, WRITE_HIGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +83,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_on_lost",
         "_response_timeout_s",
         "_scanned",
+        "_socket_identity",
         "_transport",
         "_unread",
     )
@@ -94,6 +97,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._decoder: BodyDecoder | None = None
         self._frame: AnswerFrame | None = None
         self._deadline: Deadline | None = None
+        self._socket_identity: tuple[int, int] | None = None
         self._asked = b""
         self._unread = b""
         self._scanned = 0
@@ -180,6 +184,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        if transport.get_extra_info("ssl_object") is None:
+            self._socket_identity = _socket_identity(transport.get_extra_info("socket").fileno())
         self._deadline = Deadline(asyncio.get_running_loop(), self._silent)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  one size for all
@@ -208,8 +214,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._ended(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(exc)
         self._is_over = True
+        if exc is not None and self._consumer is not None:
+            self._read_what_is_left()
+        self._ended(exc)
         if self._deadline is not None:
             self._deadline.close()
         self._on_lost(self)
@@ -223,6 +231,22 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._is_full = False
         if self._consumer is not None:
             self._consumer.upstream_writable()
+
+    def _read_what_is_left(self) -> None:
+        """Take what the upstream said before it broke off: an early answer, then a reset, which we met while writing.
+
+        The loop stops reading when writing fails, but the kernel still has the bytes. Not through TLS.
+        """
+        transport, identity = self._transport, self._socket_identity
+        if transport is None or identity is None:
+            return
+        descriptor = transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            while self._consumer is not None and _socket_identity(descriptor) == identity:
+                data = os.read(descriptor, READ_SIZE)
+                if not data:
+                    return
+                self.received(data)
 
     # --- reading
 
@@ -311,3 +335,13 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._deadline is not None:
             self._deadline.clear()
         self.resume_reading()
+
+
+def _socket_identity(descriptor: int) -> tuple[int, int]:
+    """Tell one socket from another that got the same descriptor later.
+
+    Raises:
+        OSError: it is closed.
+    """
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
