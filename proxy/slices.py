@@ -125,11 +125,14 @@ def _route(settings: Settings, index: int, route: RouteSettings) -> Route:
         activity=Activity.PASSIVE if route.passive else Activity.COUNTS,
         upstream=settings.upstream_of(route),
         strip_prefix=route.strip_prefix.encode(),
-        header_set=tuple((name.encode(), text.encode()) for name, text in route.headers.set.items()),
+        header_set=tuple(HeaderTemplate(name, text) for name, text in route.headers.set.items()),
         header_remove=frozenset(name.lower().replace("_", "-").encode() for name in route.headers.remove),
         csrf=Csrf(route.csrf),
         cache=Cache(route.cache),
-        service_worker=ServiceWorker.ALLOWED if route.service_worker else ServiceWorker.REFUSED,
+        # Only a login page of ours is in danger of a script that stays in the browser.
+        service_worker=ServiceWorker.ALLOWED
+        if route.service_worker or settings.login.mode == "redirect"
+        else ServiceWorker.REFUSED,
     )
 
 

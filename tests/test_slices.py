@@ -66,7 +66,16 @@ def test_a_route_keeps_everything_that_the_file_says() -> None:
     assert route.activity is Activity.PASSIVE
     assert route.strip_prefix == b"/old"
     assert route.header_remove == {b"x-debug"}
+    assert [(template.field_name, template.text) for template in route.header_set] == [(b"X-Area", "old")]
     assert (route.csrf, route.cache, route.service_worker) == (Csrf.OFF, Cache.AS_SENT, ServiceWorker.ALLOWED)
+
+
+def test_service_workers_are_refused_only_beside_a_login_page_of_ours() -> None:
+    form = slices.route_table(settings()).routes[0]
+    redirect = slices.route_table(settings(login={"mode": "redirect"})).routes[0]
+
+    assert form.service_worker is ServiceWorker.REFUSED
+    assert redirect.service_worker is ServiceWorker.ALLOWED
 
 
 def test_the_path_of_the_public_url_precedes_the_prefix() -> None:

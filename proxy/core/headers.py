@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from proxy.core.claims import claim_value
 from proxy.core.cookies import OwnCookies, fold_cookie_name
-from proxy.core.remembered import MAX_REMEMBERED, Remembered
+from proxy.core.remembered import Remembered
 from proxy.core.request import PeerTrust
 
 if TYPE_CHECKING:
@@ -237,10 +237,11 @@ class UnverifiedEmail(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RenderedIdentity:
-    """Fields that say who is there, and sentences about what could not be said."""
+    """Fields that say who is there, sentences about what could not be said, and the claims for a route's own fields."""
 
     headers: Headers
     left_out: tuple[str, ...] = ()
+    claims: Mapping[str, object] = field(default_factory=dict)
 
 
 NOBODY = RenderedIdentity(())
@@ -268,9 +269,6 @@ class HeaderRules:
     identity_names: frozenset[bytes] = field(init=False, repr=False)
     _role_prefixes: tuple[str, ...] = field(init=False, repr=False)
     _keeps_cookie: Remembered[bool] = field(init=False, repr=False, compare=False)
-    _rendered: dict[int, tuple[Identity, RenderedIdentity]] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
 
     def __post_init__(self) -> None:
         """Gather the names that no client may send."""
@@ -283,18 +281,7 @@ class HeaderRules:
         object.__setattr__(self, "_keeps_cookie", Remembered(lambda name: fold_cookie_name(name) not in stripped))
 
     def identity_headers(self, identity: Identity) -> RenderedIdentity:
-        """Return the fields of a person; rendered once for each Identity, as long as it is remembered."""
-        known = self._rendered.get(id(identity))
-        if known is not None:
-            return known[1]
-        rendered = self._render(identity)
-        if len(self._rendered) >= MAX_REMEMBERED:
-            self._rendered.clear()
-        # The identity itself is kept, so that its id belongs to no other one while the entry lives.
-        self._rendered[id(identity)] = (identity, rendered)
-        return rendered
-
-    def _render(self, identity: Identity) -> RenderedIdentity:
+        """Return the fields of a person; the gate keeps them for as long as the session stays as it is."""
         names, page = _PRESETS[self.preset], _FieldSheet()
         sends_email = identity.email_is_verified or self.unverified_email is UnverifiedEmail.SEND
         page.put(names.subject, identity.subject)
@@ -309,7 +296,7 @@ class HeaderRules:
         page.put_list(names.groups, groups)
         for template in self.templates:
             page.put(template.field_name, template.render(identity.claims))
-        return page.finished()
+        return page.finished(identity.claims)
 
     def _is_sent(self, role: str) -> bool:
         """Say whether the app hears of a role: the realm's, our own client's, and those of ``role_clients``."""
@@ -366,9 +353,9 @@ class _FieldSheet:
         if sent:
             self._fields[fold(name)] = (name, b",".join(sent))
 
-    def finished(self) -> RenderedIdentity:
+    def finished(self, claims: Mapping[str, object]) -> RenderedIdentity:
         """Return what was put."""
-        return RenderedIdentity(tuple(self._fields.values()), tuple(self._left_out))
+        return RenderedIdentity(tuple(self._fields.values()), tuple(self._left_out), claims)
 
 
 # --- verdicts on names -----------------------------------------------------------------------------------------------
@@ -483,7 +470,7 @@ class UpstreamHeaders:
         if token is not None:
             fields.append((b"Authorization", b"Bearer " + token.reveal().encode()))
         if route.header_remove or route.header_set:
-            fields = _as_route_says(fields, route)
+            fields = _as_route_says(fields, route, identity.claims)
         return tuple(fields)
 
     def _of_client(self, accepted: Accepted, *, authorization: _Authorization) -> list[Field]:
@@ -528,11 +515,14 @@ def _not_named(fields: list[Field], connection: Iterable[bytes]) -> list[Field]:
     return [header for index, header in enumerate(fields) if index == 0 or fold(header[0]) not in named]
 
 
-def _as_route_says(fields: list[Field], route: Route) -> list[Field]:
-    """Take out and put what the route says; Host, the first, stays."""
-    removed = route.header_remove | {fold(name) for name, _ in route.header_set}
+def _as_route_says(fields: list[Field], route: Route, claims: Mapping[str, object]) -> list[Field]:
+    """Take out and put what the route says; Host, the first, stays. A field whose claim is missing is not sent."""
+    removed = route.header_remove | {fold(template.field_name) for template in route.header_set}
+    sheet = _FieldSheet()
+    for template in route.header_set:
+        sheet.put(template.field_name, template.render(claims))
     kept = [header for index, header in enumerate(fields) if index == 0 or fold(header[0]) not in removed]
-    return [*kept, *route.header_set]
+    return [*kept, *sheet.finished(claims).headers]
 
 
 def _forwarded_fields(accepted: Accepted) -> tuple[Field, ...]:

@@ -29,7 +29,7 @@ from proxy.core.target import Reading, fold_letters
 from proxy.errors import TargetRefused
 
 if TYPE_CHECKING:
-    from proxy.core.request import Headers
+    from proxy.core.headers import HeaderTemplate
     from proxy.core.target import RequestTarget
 
 
@@ -203,7 +203,7 @@ class Route:
         methods: upper case; None is any. GET includes HEAD.
         index: its place in the file.
         strip_prefix: without a final slash; empty takes nothing away.
-        header_set: fields put last, over ours too.
+        header_set: fields put last, over ours too; a template whose claim is missing is not sent.
         header_remove: names folded by ``core.headers.fold``.
     """
 
@@ -216,7 +216,7 @@ class Route:
     activity: Activity = Activity.COUNTS
     upstream: str = "app"
     strip_prefix: bytes = b""
-    header_set: Headers = ()
+    header_set: tuple[HeaderTemplate, ...] = ()
     header_remove: frozenset[bytes] = frozenset()
     csrf: Csrf = Csrf.SAME_ORIGIN
     cache: Cache = Cache.PRIVATE

@@ -9,7 +9,6 @@ import pytest
 from proxy.core.cookies import OwnCookies
 from proxy.core.headers import (
     MAX_LIST_BYTES,
-    MAX_REMEMBERED,
     MAX_VALUE_BYTES,
     NOBODY,
     AccessTokenField,
@@ -19,7 +18,6 @@ from proxy.core.headers import (
     HeaderTemplate,
     HostField,
     Preset,
-    RenderedIdentity,
     SecurityHeaders,
     Sharing,
     UnverifiedEmail,
@@ -255,10 +253,22 @@ class TestPut:
         assert [value for name, value in without if name.lower() == b"authorization"] == [b"Basic x"]
         assert [value for name, value in withheld if name.lower() == b"authorization"] == [b"Basic x"]
 
+    def test_a_field_of_a_route_holds_claims_and_is_dropped_when_one_is_missing(self) -> None:
+        route = dataclasses.replace(
+            ROUTE, header_set=(HeaderTemplate("X-Mail", "{claims.email}"), HeaderTemplate("X-Gone", "{claims.gone}"))
+        )
+        client = accepted(("Host", "h"), ("x_gone", "forged"))
+        alice = dataclasses.replace(rules().identity_headers(ALICE), claims={"email": "a@b.test"})
+
+        result = upstream().for_request(client, identity=alice, route=route)
+
+        assert (b"X-Mail", b"a@b.test") in result
+        assert "x-gone" not in {name.decode().lower().replace("_", "-") for name, _ in result}
+
     def test_a_route_sets_and_removes_last(self) -> None:
         route = dataclasses.replace(
             ROUTE,
-            header_set=((b"X-Auth-Roles", b"fixed"),),
+            header_set=(HeaderTemplate("X-Auth-Roles", "fixed"),),
             header_remove=frozenset({b"x-auth-groups", b"dnt", b"host"}),
         )
         client = accepted(("Host", "h"), ("DNT", "1"))
@@ -381,17 +391,6 @@ class TestIdentity:
     def test_some_names_cannot_be_set(self, name: str) -> None:
         with pytest.raises(ValueError, match=r"name|set"):
             checked_field_name(name)
-
-    def test_an_identity_is_rendered_once_and_memory_is_bounded(self) -> None:
-        header_rules = rules()
-        first = header_rules.identity_headers(ALICE)
-
-        assert header_rules.identity_headers(ALICE) is first
-        for index in range(MAX_REMEMBERED + 10):
-            rendered = header_rules.identity_headers(Identity(issuer="i", subject=f"s{index}"))
-            assert rendered.headers == ((b"X-Auth-Subject", f"s{index}".encode()),)
-        assert len(header_rules._rendered) <= MAX_REMEMBERED
-        assert isinstance(first, RenderedIdentity)
 
 
 class TestAnswer:

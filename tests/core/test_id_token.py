@@ -155,9 +155,7 @@ def test_an_audience_that_the_settings_trust_may_stand_beside_us() -> None:
     assert reason_of(HEADER, changed(aud=["api"]), trusting) == "wrong_audience"
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "length"), [("RS256", 22), ("PS384", 32), ("ES512", 43), ("EdDSA", 43)], ids=str
-)
+@pytest.mark.parametrize(("algorithm", "length"), [("RS256", 22), ("PS384", 32), ("ES512", 43), ("EdDSA", 43)], ids=str)
 def test_the_hash_of_an_access_token_has_half_the_length_of_its_algorithm(algorithm: str, length: int) -> None:
     assert len(access_token_hash(ACCESS_TOKEN, algorithm)) == length
 

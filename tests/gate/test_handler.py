@@ -126,6 +126,30 @@ async def test_no_spelling_of_an_identity_header_passes_on_any_route(
         assert (b"X-Auth-Roles", b"viewer") in forward.headers
 
 
+async def test_an_identity_is_rendered_once_and_what_is_kept_is_bounded(
+    gate: GateInHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.gate.handler.MAX_RENDERED_IDENTITIES", 2)
+    cookies = [await gate.signed_in("viewer", subject=f"user-{number}") for number in range(5)]
+
+    for cookie in cookies:
+        first = await gate.forwarded(b"/app/x", cookie)
+        again = await gate.forwarded(b"/app/x", cookie)
+        assert first.headers == again.headers
+
+    assert len(gate.gate._rendered) == 2
+
+
+async def test_a_role_that_cannot_be_sent_is_left_out_and_logged_once(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer", "a,b")
+
+    for _ in range(3):
+        forward = await gate.forwarded(b"/app/x", cookie)
+
+    assert (b"X-Auth-Roles", b"viewer") in forward.headers
+    assert len(gate.observer.warnings) == 1
+
+
 async def test_a_public_route_looks_no_session_up_and_sends_no_identity(gate: GateInHand) -> None:
     cookie = await gate.signed_in("viewer")
     gate.store.go_away()
