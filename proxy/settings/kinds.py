@@ -73,11 +73,6 @@ def _without_doubles(items: tuple[object, ...]) -> tuple[object, ...]:
     return items
 
 
-def _in_a_tuple(value: object) -> object:
-    """Return a single claim value as a list of one."""
-    return value if isinstance(value, list | tuple) else [value]
-
-
 def _given(value: object) -> object:
     """Refuse a condition without a value: its lines were commented out, and nobody meant "no condition"."""
     if value is None or value == {}:
@@ -89,21 +84,10 @@ Given: Final = BeforeValidator(_given)
 AtLeastOne: Final = AfterValidator(_at_least_one)
 WithoutDoubles: Final = AfterValidator(_without_doubles)
 
-ClaimValue = Annotated[
-    str | int | float | bool,
-    PlainValidator(values.parse_claim_value),
-    WithJsonSchema({"type": ["string", "number", "boolean"]}),
-]
+_CLAIM_VALUE: Final = {"type": ["string", "number", "boolean"]}
+
 ClaimValues = Annotated[
-    tuple[ClaimValue, ...],
-    BeforeValidator(_in_a_tuple),
-    AtLeastOne,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": ["string", "number", "boolean"]},
-                {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}},
-            ]
-        }
-    ),
+    tuple[str | int | float | bool, ...],
+    PlainValidator(values.parse_claim_values),
+    WithJsonSchema({"anyOf": [_CLAIM_VALUE, {"type": "array", "minItems": 1, "items": _CLAIM_VALUE}]}),
 ]

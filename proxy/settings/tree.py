@@ -209,10 +209,10 @@ class _Builder:
         if "${" not in text:
             return text
         names = [match["name"] for match in _VARIABLE.finditer(text) if not match["escaped"]]
-        unset = [match["name"] for match in _VARIABLE.finditer(text) if self._is_unset(match)]
         if None in names:
             remedy = "write ${NAME} or ${NAME:-default}, or $${ for a plain ${"
             return self._refuse(path, "holds a ${ that is no ${NAME}", remedy)
+        unset = [match["name"] for match in _VARIABLE.finditer(text) if self._is_unset(match)]
         if unset:
             remedy = f"set it, or write ${{{unset[0]}:-default}}"
             return self._refuse(path, f"needs the variable {unset[0]}, which is not set", remedy)

@@ -486,8 +486,9 @@ def parse_role(value: object) -> str:
     return text
 
 
-def parse_claim_value(value: object) -> str | float | bool:
-    """Return a value that a claim is compared with; ``*`` in text stands for any text."""
-    if isinstance(value, bool | int | float):
-        return value
-    return parse_text(value)
+def parse_claim_values(value: object) -> tuple[str | float | bool, ...]:
+    """Return the values of which a claim must be one; a single value is a list of one, ``*`` stands for any text."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not items:
+        raise ValueRefused("is an empty list", "name at least one, or leave the key out")
+    return tuple(item if isinstance(item, bool | int | float) else parse_text(item) for item in items)

@@ -7,6 +7,7 @@ get the word for what they wrote and an example of what to write. No sentence re
 from __future__ import annotations
 
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from proxy.settings import schema
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_MARKS: Final = frozenset({"<word>", "<conditions>", "[key]"})
+_ACCESS_MARKS: Final = frozenset({"<word>", "<conditions>"})
 
 Sentence = tuple[str, str]
 """What is wrong, and what to write instead."""
@@ -35,8 +36,16 @@ def finding_of(error: ErrorDetails) -> Finding:
 
 
 def path_of(error: ErrorDetails) -> KeyPath:
-    """Return the key to blame, without the marks that pydantic puts in for unions and for keys of mappings."""
-    return tuple(part for part in error["loc"] if part not in _MARKS)
+    """Return the key to blame, without the marks that pydantic puts in for unions and for keys of mappings.
+
+    Somebody may write a key that looks like a mark: it is one only where pydantic puts it.
+    """
+    location = error["loc"]
+    if location[-1:] == ("[key]",) and error["type"] != "extra_forbidden":
+        location = location[:-1]
+    return tuple(
+        part for before, part in pairwise(("", *location)) if not (before == "access" and part in _ACCESS_MARKS)
+    )
 
 
 def _refused(error: ErrorDetails, _path: KeyPath) -> Sentence:

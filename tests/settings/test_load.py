@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import random
+import re
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from proxy.errors import SettingsError
 from proxy.settings.load import LARGEST_FILE_BYTES, load, load_settings
@@ -15,6 +19,8 @@ from tests.settings.conftest import file_with
 
 if TYPE_CHECKING:
     from tests.settings.conftest import LoadText
+
+CONFIG = Path(__file__).parents[2] / "config"
 
 ALL_AT_ONCE = """\
 server:
@@ -175,6 +181,38 @@ def test_settings_or_an_error_with_each_error_on_its_line(load_text: LoadText) -
     lines = str(refused.value).splitlines()
     assert len(lines) == 7
     assert all(line.startswith("s.yaml:") and "warning" not in line for line in lines)
+
+
+WEIRD: tuple[Any, ...] = (
+    None, 5, -1, 1.5, True, "", [], {}, "x", [None], [1, "a"], {"a": 1}, {"a": None}, "é", "/", "a b", ["x", "x"],
+    {"<word>": 1}, {"[key]": {}}, [[[]]], "${NOT_SET}", "${", 10**17,
+)  # fmt: skip
+
+
+def places_in(data: Any) -> list[tuple[Any, Any]]:
+    """Return every container with every key or index of it."""
+    keys = list(data) if isinstance(data, dict) else list(range(len(data))) if isinstance(data, list) else []
+    return [place for key in keys for place in ((data, key), *places_in(data[key]))]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_stands_in_a_file_each_problem_is_a_sentence_and_none_is_an_exception(
+    seed: int, load_text: LoadText
+) -> None:
+    chance = random.Random(seed)
+    example = (CONFIG / "sidegate.example.yaml").read_text()
+    right = yaml.safe_load(re.sub(r"^( *)#(?=\w+:)", r"\1", example, flags=re.MULTILINE))
+
+    for _ in range(25):
+        data = deepcopy(right)
+        for _ in range(chance.randint(1, 6)):
+            container, key = chance.choice(places_in(data))
+            container[key] = deepcopy(chance.choice(WEIRD))
+        loaded = load_text(yaml.safe_dump(data))
+
+        assert (loaded.settings is None) == bool(loaded.errors)
+        assert all(problem.message and problem.remedy and problem.key_path for problem in loaded.problems)
+        assert not any("does not fit" in problem.message for problem in loaded.problems)
 
 
 def test_settings_of_a_good_file(load_text: LoadText) -> None:

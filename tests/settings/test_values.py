@@ -122,7 +122,8 @@ def test_a_role_is_kept_as_written(text: str) -> None:
 
 @pytest.mark.parametrize("value", ["finance", "it-*", 3, 1.5, True])
 def test_a_claim_is_compared_with_text_a_number_or_a_truth_value(value: object) -> None:
-    assert values.parse_claim_value(value) is value
+    assert values.parse_claim_values(value) == (value,)
+    assert values.parse_claim_values([value, "x"]) == (value, "x")
 
 
 def test_text_that_came_from_a_variable_may_stand_for_a_number_or_a_switch() -> None:
@@ -230,7 +231,9 @@ REFUSED: list[tuple[Callable[[object], object], object, str]] = [
     (values.parse_algorithm, "none", "none would accept unsigned tokens; write RS256 or what the realm signs with"),
     (values.parse_role, ":editor", "has nothing on one side of its colon; write role, client:role or realm:role"),
     (values.parse_role, "client:", "has nothing on one side of its colon; write role, client:role or realm:role"),
-    (values.parse_claim_value, None, "must be text, not nothing; write one line of text"),
+    (values.parse_claim_values, [], "is an empty list; name at least one, or leave the key out"),
+    (values.parse_claim_values, ["a", []], "must be text, not a list; write one line of text"),
+    (values.parse_claim_values, None, "must be text, not nothing; write one line of text"),
 ]  # fmt: skip
 
 

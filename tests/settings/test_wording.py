@@ -135,6 +135,22 @@ def test_a_wrong_key_is_said_in_one_sentence_with_its_place(
     assert loaded.settings is None
 
 
+@pytest.mark.parametrize(
+    ("section", "lines", "key_path"),
+    [
+        ("", '"[key]": 1', "[key]"),
+        ("", '"<word>": 1', "<word>"),
+        ("log", '"[key]": 1', "log.[key]"),
+        ("", 'routes:\n- {path: /**, access: {"<word>": 1}}', "routes[0].access.<word>"),
+        ("identity_headers", 'set: {"[key]": x}', "identity_headers.set.[key]"),
+    ],
+)
+def test_a_key_that_looks_like_a_mark_of_pydantic_is_still_a_key(
+    section: str, lines: str, key_path: str, load_text: LoadText
+) -> None:
+    assert [problem.key_path for problem in load_text(file_with(section, lines)).errors] == [key_path]
+
+
 def test_a_terminal_obeys_nothing_that_stands_in_the_file(load_text: LoadText) -> None:
     loaded = load_text(file_with("login", 'mode: "\\e[2Jx"'))
 
