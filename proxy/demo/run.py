@@ -17,6 +17,7 @@ from proxy.demo.clients import Client
 from proxy.demo.issuer import LOOPBACK, Issuer, running_issuer
 from proxy.demo.legacy_server import running_legacy_app
 from proxy.demo.shape import Shape
+from proxy.demo.users import DEFAULT_ACCOUNT_ROLES, User
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -98,16 +99,8 @@ def configuration(port: int, issuer_url: str, client_secret: str, app_url: str) 
 
 
 def _populate(issuer: Issuer, url: str) -> Client:
-    issuer.add_user(
-        "alice",
-        "alice",
-        realm_roles=("viewer", "editor", "admin"),
-        groups=("/staff",),
-        first_name="Alice",
-        last_name="Liddell",
-        email="alice@demo.test",
-    )
-    issuer.add_user("bob", "bob", realm_roles=("viewer",), first_name="Bob", last_name="Loblaw", email="bob@demo.test")
+    issuer.users.add(_person("alice", "Liddell", roles=("viewer", "editor", "admin"), groups=("/staff",)))
+    issuer.users.add(_person("bob", "Loblaw", roles=("viewer",), groups=()))
     return issuer.register_client(
         Client(
             client_id=CLIENT_ID,
@@ -119,22 +112,42 @@ def _populate(issuer: Issuer, url: str) -> Client:
     )
 
 
+def _person(username: str, last_name: str, *, roles: tuple[str, ...], groups: tuple[str, ...]) -> User:
+    """A user whose password is the name, with these realm roles and no others: the app's page is to be read by people.
+
+    The roles at ``account`` are what Keycloak's default roles bring; without them nobody may end his sessions everywhere.
+    """
+    return User(
+        username=username,
+        password=username,
+        first_name=username.capitalize(),
+        last_name=last_name,
+        email=f"{username}@demo.test",
+        realm_roles=roles,
+        client_roles={"account": DEFAULT_ACCOUNT_ROLES},
+        groups=groups,
+    )
+
+
 def welcome(url: str, provider: str) -> str:
     """What a newcomer reads: where, who, what to try."""
+    rows = {
+        f"{url}/": "sign in; the app shows the headers that it is given",
+        f"{url}/admin": "alice may, bob may not",
+        f"{url}/notes": "a form of the app",
+        f"curl -i {url}/": "what a script is told",
+        f"{url}/_sidegate/status": "what a page may ask",
+        f"{provider}/": "the identity provider: end your session there, then reload the app",
+    }
+    width = max(len(address) for address in rows) + 3
+    tries = "\n          ".join(f"{address:<{width}}{what}" for address, what in rows.items())
     return f"""
 Sidegate guards an old app at  {url}/
 
   users   alice / alice   roles viewer, editor, admin; group /staff
           bob   / bob     role viewer
 
-  try     {url}/               sign in; the app shows the headers that it is given
-          {url}/admin          alice may, bob may not
-          {url}/notes          a form of the app
-          curl -i {url}/       what a script is told
-          {url}/_sidegate/status
-          {provider}/
-                                       the identity provider: end your session there,
-                                       reload the app, and you are signed out of it
+  try     {tries}
 
   Ctrl-C ends it. Everything is on loopback and in memory.
 """

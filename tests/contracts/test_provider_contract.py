@@ -963,6 +963,18 @@ class TestCodeFlow:
         assert answer.parameters["kc_action_status"] == "cancelled"
         assert "code" in answer.parameters
 
+    def test_an_action_proves_nothing_about_who_is_there(self, provider: Provider) -> None:
+        browser = WebBrowser()
+        first = claims(provider.browser_tokens(browser)["id_token"])
+        page = provider.authorize(browser, kc_action="UPDATE_PASSWORD")
+        if page.status == 302:
+            page = browser.get(page.location)
+
+        code = browser.post(page.form_action, {"cancel-aia": "true"}).parameters["code"]
+        second = claims(provider.exchange(code).json["id_token"])
+
+        assert (second["acr"], second["auth_time"]) == ("0", first["auth_time"])
+
     def test_an_unknown_action_is_an_error_beside_the_code(self, provider: Provider) -> None:
         browser = WebBrowser()
         provider.sign_in(browser)

@@ -80,7 +80,8 @@ async def test_the_users_sign_in_with_their_roles(username: str, roles: set[str]
 
     assert (status, app_status) == (200, 200)
     assert claims is not None
-    assert {"viewer", "editor", "admin"} & set(claims["realm_access"]["roles"]) == roles
+    assert set(claims["realm_access"]["roles"]) == roles
+    assert "manage-account" in claims["resource_access"]["account"]["roles"]
     assert claims["groups"] == (["/staff"] if username == "alice" else [])
     assert "Old Faithful" in app_page
 
