@@ -26,6 +26,7 @@ from proxy.core.headers import (
     fold,
 )
 from proxy.core.identity import Identity
+from proxy.core.remembered import MAX_REMEMBERED
 from proxy.core.request import Accepted, Headers, PeerTrust, RequestHead
 from proxy.core.routing import PUBLIC, Route
 from proxy.core.secret import Secret

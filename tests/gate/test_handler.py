@@ -126,16 +126,14 @@ async def test_no_spelling_of_an_identity_header_passes_on_any_route(
         assert (b"X-Auth-Roles", b"viewer") in forward.headers
 
 
-async def test_an_identity_is_rendered_once_and_what_is_kept_is_bounded(
+async def test_the_rendered_identities_that_are_kept_are_bounded(
     gate: GateInHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.gate.handler.MAX_RENDERED_IDENTITIES", 2)
     cookies = [await gate.signed_in("viewer", subject=f"user-{number}") for number in range(5)]
 
     for cookie in cookies:
-        first = await gate.forwarded(b"/app/x", cookie)
-        again = await gate.forwarded(b"/app/x", cookie)
-        assert first.headers == again.headers
+        assert (b"X-Auth-Roles", b"viewer") in (await gate.forwarded(b"/app/x", cookie)).headers
 
     assert len(gate.gate._rendered) == 2
 
