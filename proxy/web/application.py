@@ -17,12 +17,12 @@ from proxy.web.answers import RESPONDER, answer_everything
 from proxy.web.assets import ASSETS, show_asset
 from proxy.web.backchannel import backchannel_logout
 from proxy.web.code_flow import callback, start
+from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
 from proxy.web.forms import MAX_BODY_BYTES
 from proxy.web.grant_slots import GRANT_SLOTS, GrantSlots
 from proxy.web.login import show_login, submit_login
 from proxy.web.logout import show_logged_out, show_logout, submit_logout
-from proxy.web.options import OPTIONS, Feature
-from proxy.web.root_quota import ROOT_QUOTA, RootQuota
+from proxy.web.options import OPTIONS, Feature, LoginMode
 from proxy.web.status import show_status
 
 if TYPE_CHECKING:
@@ -74,13 +74,14 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[ASSETS] = services.assets
     app[RESPONDER] = Responder(services.pages)
     app[GRANT_SLOTS] = GrantSlots(login.max_concurrent, max_wait_s=login.max_wait_s)
-    app[ROOT_QUOTA] = RootQuota(services.clock)
+    app[FLOW_QUOTA] = FlowQuota(services.clock)
 
 
 def _add_routes(router: web.UrlDispatcher, options: WebOptions) -> None:
     own = options.own_path
     router.add_get(f"{own}/login", show_login)
-    router.add_post(f"{own}/login", submit_login)
+    if options.login.mode is LoginMode.FORM:
+        router.add_post(f"{own}/login", submit_login)
     router.add_get(f"{own}/start", start, allow_head=False)
     router.add_get(f"{own}/callback", callback, allow_head=False)
     router.add_get(f"{own}/logout", show_logout)

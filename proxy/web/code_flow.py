@@ -25,10 +25,10 @@ from proxy.web.caller import caller_of, user_agent_of
 from proxy.web.cookies import root_cookie, root_id_or_new, set_root_cookie, set_session_cookie
 from proxy.web.destination import destination, only, single_values
 from proxy.web.establish import LoginManner, establish
+from proxy.web.flow_quota import FLOW_QUOTA
 from proxy.web.logout_at_provider import leave_provider
 from proxy.web.options import OPTIONS
 from proxy.web.page import found
-from proxy.web.root_quota import ROOT_QUOTA
 from proxy.web.visitor import visitor_of
 
 if TYPE_CHECKING:
@@ -47,12 +47,11 @@ async def start(request: web.Request) -> web.StreamResponse:
     """Make a tab and send the browser to the provider.
 
     Raises:
-        TooManyLogins: the address has begun too many.
+        TooManyLogins: the address has too many flows in progress.
         ProviderUnavailable: nobody knows where to send it.
     """
     options = request.app[OPTIONS]
     root_id = root_id_or_new(request)
-    request.app[ROOT_QUOTA].admit(caller_of(request).address, root_id)
     notes = wishes(single_values(request), options.login.registration)
     tab = _new_tab(request, root_id, destination(request, only(request, "return_to")), notes)
     return await _to_provider(request, tab)
@@ -76,6 +75,7 @@ async def _take_tab(request: web.Request) -> Tab | None:
     if root_id is None or not state:
         return None
     tab = await request.app[keys.AUTHENTICATIONS].take(root_id, state)
+    request.app[FLOW_QUOTA].release(caller_of(request).address, state)
     return tab if tab is not None and tab.client_id == request.app[OPTIONS].client_id else None
 
 
@@ -143,6 +143,7 @@ async def _provider_said_no(request: web.Request, tab: Tab, answer: Mapping[str,
 
 async def _to_provider(request: web.Request, tab: Tab) -> web.StreamResponse:
     endpoint = request.app[keys.PROVIDER].metadata().authorization_endpoint
+    request.app[FLOW_QUOTA].admit(caller_of(request).address, tab.state)
     await request.app[keys.AUTHENTICATIONS].put(tab)
     response = found(authorization_url(endpoint, tab, request.app[OPTIONS]))
     set_root_cookie(request, response, tab.root_id)

@@ -12,8 +12,8 @@ from proxy.core.secret import Secret
 from proxy.core.session import EndCause, LoginOrigin
 from proxy.core.tokens import GrantRefusal
 from proxy.errors import ClientMisconfigured, ProviderUnavailable, StoreFull, TokenRejected
-from proxy.web import root_quota
 from proxy.web.authorization import code_challenge
+from proxy.web.flow_quota import FLOW_QUOTA, FLOWS_PER_ADDRESS
 from proxy.web.options import Feature, LoginOptions
 from tests.support.own_pages import (
     AUTHORIZATION,
@@ -80,15 +80,24 @@ class TestStart:
         assert page.status == 503
         assert len(own.authentications) == 0
 
-    async def test_one_address_cannot_fill_the_store(self, own: OwnPages, monkeypatch: pytest.MonkeyPatch) -> None:
-        for _ in range(root_quota.ROOTS_PER_ADDRESS):
-            own.client.app[root_quota.ROOT_QUOTA].admit("203.0.113.7", str(_))  # type: ignore[index]
+    async def test_one_address_cannot_fill_the_store(self, own: OwnPages) -> None:
+        for number in range(FLOWS_PER_ADDRESS):
+            own.client.app[FLOW_QUOTA].admit("203.0.113.7", str(number))  # type: ignore[index]
 
         page = await own.browser().get(START)
 
         assert (page.status, page.headers["Retry-After"]) == (429, "60")
         assert len(own.authentications) == 0
         assert (await own.browser(address="203.0.113.8").get(START)).status == 302
+
+    async def test_flows_that_came_to_their_end_do_not_count(self, own: OwnPages) -> None:
+        browser, quota = own.browser(), own.client.app[FLOW_QUOTA]  # type: ignore[index]
+        for number in range(FLOWS_PER_ADDRESS - 1):
+            quota.admit("203.0.113.7", str(number))
+
+        for _ in range(3):
+            started = await browser.get(START)
+            assert (await browser.get(f"{CALLBACK}?{callback_query(started)}")).status == 302
 
 
 class TestCallback:

@@ -81,6 +81,14 @@ class TestSigningIn:
 
         assert (page.status, page.location) == (302, f"{OWN}/start?return_to=%2Fapp")
 
+    async def test_in_redirect_mode_no_password_is_taken(self, aiohttp_client: Any) -> None:
+        own = await open_own_pages(aiohttp_client, LoginOptions(mode=LoginMode.REDIRECT))
+
+        page = await own.browser().post(LOGIN, {"username": "alice", "password": "secret words"})
+
+        assert (page.status, page.headers["Allow"]) == (405, "GET, HEAD")
+        assert own.provider.passwords == []
+
     @pytest.mark.parametrize("password", ["with spaces  ", "pässwörd", "🔑🔑", "a+b&c=d%41", "\u200frtl", "x" * 4096])
     async def test_any_password_reaches_the_provider_as_it_was_typed(self, own: OwnPages, password: str) -> None:
         await submit_login(own.browser(), username="Ünï cödé 🙂", password=password)
