@@ -115,7 +115,7 @@ def _populate(issuer: Issuer, url: str) -> Client:
 def _person(username: str, last_name: str, *, roles: tuple[str, ...], groups: tuple[str, ...]) -> User:
     """A user whose password is the name, with these realm roles and no others: the app's page is to be read by people.
 
-    The roles at ``account`` are what Keycloak's default roles bring; without them nobody may end his sessions everywhere.
+    The roles at ``account`` are part of the default roles of Keycloak; without them nobody may end all his sessions.
     """
     return User(
         username=username,
