@@ -39,6 +39,8 @@ HEAD_END = b"\r\n\r\n"
 
 # Everything that may stand in a head besides CRLF: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5).
 _TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+# Lines that begin with something visible and end with CRLF, then an empty one: nothing folded, nothing bare.
+_WHOLE_HEAD = re.compile(rb"(?:[!-~\x80-\xff][\t -~\x80-\xff]*+\r\n)++\r\n").fullmatch
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _DIGITS = re.compile(rb"[0-9]{1,15}")
 _ABOVE_ASCII_TO_LETTER = bytes([*range(0x80), *([ord("x")] * 0x80)])
@@ -57,6 +59,10 @@ FRAMING_FIELDS = frozenset(
 )
 """Fields of one connection only (RFC 9110 §7.6.1, RFC 9112 §6): read here, never passed on as they came."""
 
+_READ_IN_REQUESTS = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"authorization"}
+)
+_READ_IN_ANSWERS = FRAMING_FIELDS | {b"www-authenticate"}
 _MAX_LEARNT_NAMES = 4096
 _VERSIONS = {b"HTTP/1.1": b"1.1", b"HTTP/1.0": b"1.0"}
 _NEVER_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
@@ -149,12 +155,8 @@ _LOWER = _LowerCase()
 
 def scan_head(head: bytes) -> str | None:
     """Name what two parsers could read differently in a head that ends with an empty line; None when nothing."""
-    breaks = head.translate(None, _TEXT)
-    lines = head.count(CRLF)
-    if breaks != CRLF * lines:
-        return "a control byte, a bare CR or a bare LF"
-    if b"\r\n " in head or b"\r\n\t" in head:
-        return "a folded line or a line that begins with space"
+    if _WHOLE_HEAD(head) is None:
+        return "a control byte, a bare CR or LF, or a line that begins with space"
     return None
 
 
@@ -296,8 +298,11 @@ def _framed_request(method: bytes, target: bytes, headers: Headers, version: byt
     lengths: list[bytes] = []
     codings: list[bytes] = []
     connection = expect = authorization = b""
-    for name, value in headers:
-        match _LOWER[name]:
+    for field, value in headers:
+        name = _LOWER[field]
+        if name not in _READ_IN_REQUESTS:
+            continue
+        match name:
             case b"host":
                 hosts += 1
             case b"content-length":
@@ -408,7 +413,11 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
     connection = keep_alive = upgrade = b""
     pins = False
     for field in headers:
-        match _LOWER[field[0]]:
+        name = _LOWER[field[0]]
+        if name not in _READ_IN_ANSWERS:
+            kept.append(field)
+            continue
+        match name:
             case b"content-length":
                 lengths.append(field[1])
             case b"transfer-encoding":
@@ -419,12 +428,8 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
                 keep_alive = field[1]
             case b"upgrade":
                 upgrade += b"," + field[1]
-            case b"proxy-connection" | b"te" | b"trailer":
-                pass
             case b"www-authenticate":
                 pins = pins or field[1][:4].lower() in _CONNECTION_AUTHENTICATION
-                kept.append(field)
-            case _:
                 kept.append(field)
     declared = _declared_body(lengths, codings, version)
     options = _tokens(connection)

@@ -251,6 +251,11 @@ async def test_a_large_upload_that_is_refused_still_gets_its_answer(path: Path, 
     client.writer.write(b"POST /reply HTTP/1.1\r\nHost: app\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 8_000_000)
 
     answer = await client.answer()
+    async with asyncio.timeout(5):
+        while client.writer.transport.get_write_buffer_size():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.01)
+        client.writer.write_eof()
+        assert await client.reader.read() == b""
 
     assert answer.status == 401
     assert echo_app.requests == []
@@ -327,6 +332,16 @@ async def test_a_head_that_does_not_end_is_408_however_it_drips(echo_app: RawUps
         assert answer.status == 408
         assert isinstance(path.gate.faults[0], ClientTooSlow)
         assert await client.ended() == b""
+
+
+async def test_a_later_head_has_as_little_time_as_the_first(echo_app: RawUpstream) -> None:
+    async with serving(echo_app.port, options=replace(QUICK, idle_timeout_s=9.0)) as path:
+        client = await path.client()
+        await client.ask(GET)
+
+        answer = await client.ask(b"GET / HTTP/1.1\r\nHost:")
+
+        assert answer.status == 408
 
 
 async def _drip(writer: asyncio.StreamWriter) -> None:

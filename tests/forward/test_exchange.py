@@ -573,6 +573,28 @@ async def test_an_answer_that_is_whole_is_no_stream_any_more(path: Path) -> None
     assert path.streams.count() == 0
 
 
+async def test_an_exchange_that_is_over_can_do_nothing_more(path: Path, echo_app: RawUpstream) -> None:
+    echo_app.script(Pause(asyncio.Event()))
+    client = await path.client()
+    await client.send(GET)
+    await until(lambda: echo_app.requests)
+    (connection,) = path.data_path._around.connections
+    exchange = connection._exchange
+    assert exchange is not None
+    client.close()
+    await path.gate.ends(1)
+
+    exchange.upload([b"more"], is_complete=True)
+    exchange.upload_failed(FramingRefused("late"))
+    exchange.session_ended(EndCause.LOGOUT)
+    exchange.answer_failed(UpstreamUnreachable("late"))
+    exchange.client_gone()
+
+    assert len(path.gate.ended) == 1
+    assert path.gate.faults == []
+    assert echo_app.connections == 1
+
+
 # --- memory
 
 
@@ -584,6 +606,9 @@ async def test_a_large_download_to_a_slow_reader_holds_little(path: Path, echo_a
     await client.head()
     (connection,) = path.data_path._around.connections
     most = read = 0
+    client.writer.transport.pause_reading()
+    await asyncio.sleep(0.3)
+    client.writer.transport.resume_reading()
     async with asyncio.timeout(60):
         while read < size:
             read += len(await client.reader.read(MIB))

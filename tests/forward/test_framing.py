@@ -17,6 +17,7 @@ from proxy.errors import (
     TargetTooLong,
     UpstreamGarbled,
 )
+from proxy.forward import framing
 from proxy.forward.framing import (
     CHUNKED,
     NO_BODY,
@@ -349,6 +350,12 @@ def test_what_is_too_large_already_is_not_waited_for() -> None:
 
 def test_a_cr_at_the_end_of_what_came_may_become_a_line_end() -> None:
     assert cut_request_head(b"GET / HTTP/1.1\r", LIMITS) == 0
+
+
+def test_framing_is_judged_by_us_and_not_by_llhttp_alone() -> None:
+    for lengths, codings in (([b"1", b"1"], []), ([b"1"], [b"chunked"]), ([], [b"chunked", b"chunked"]), ([b"+1"], [])):
+        with pytest.raises(ValueError, match=r".+"):
+            framing._declared_body(lengths, codings, b"1.1")
 
 
 # --- answers

@@ -230,10 +230,12 @@ async def test_a_frame_that_does_not_end_is_cut_within_a_second(path: Path, echo
     await read(client, 50)
 
     path.streams.session_ended(ALICE, EndCause.LOGOUT)
+    await client.send(frame(b"transfer money", mask=b"\x00\x00\x00\x00"))
 
     async with asyncio.timeout(FRAME_PATIENCE_S + 0.5):
         assert await client.ended() == b""
     assert len(path.gate.ended) == 1
+    assert path.gate.ended[0].bytes_in == 0
 
 
 async def test_what_the_client_sends_after_its_session_ended_reaches_nobody(path: Path, echo_app: RawUpstream) -> None:
