@@ -20,7 +20,7 @@ install: $(VENV)/.installed ## make .venv from the lock, with the project in it
 define install_with_python
 @python=$$(tests/support/find_python $(1)) || exit 1
 [ -x $(@D)/bin/python ] || "$$python" -m venv $(@D)
-echo "Installing the locked packages into $(@D) ..."
+echo "Installing the locked packages into $(@D), which takes about a minute ..."
 pip="$(@D)/bin/python -m pip install --quiet --disable-pip-version-check"
 $$pip --require-hashes -r requirements-dev.lock
 $$pip --no-deps --no-build-isolation --editable .
@@ -55,8 +55,16 @@ $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 system-packages:
 	@tests/support/system_packages
 
-demo: install ## run the demo; ARGS="--port 9000"
-	@exec $(BIN)/sidegate demo $(ARGS)
+# The demo needs neither the tools of the tests nor the project installed.
+$(VENV)/.runtime: requirements.lock
+	@python=$$(tests/support/find_python) || exit 1
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
+	echo "Installing the locked packages into $(VENV), which takes half a minute ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+demo: $(VENV)/.runtime ## run the demo; ARGS="--port 9000"
+	@exec $(BIN)/python -m proxy demo $(ARGS)
 
 lock: install ## write both lock files anew from pyproject.toml
 	@export UV_CUSTOM_COMPILE_COMMAND="make lock"
