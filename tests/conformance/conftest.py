@@ -1,0 +1,81 @@
+"""A provider that lies, Sidegate before it, an app behind it; most tests share one of each and forge one thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conformance.forging_issuer import Plan, rsa_key, running_forging_server
+from tests.conformance.relying_party import RelyingParty, start_relying_party
+from tests.support.legacy_app import LegacyApp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conformance.forging_issuer import ForgingIssuer, ForgingServer
+
+
+@pytest.fixture(scope="session")
+def forging_server() -> Iterator[ForgingServer]:
+    """Where every issuer of these tests lies."""
+    with running_forging_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An app in gunicorn that says as JSON what it was told."""
+    app = LegacyApp("tests.support.environ_wsgi:application", tmp_path_factory.mktemp("app"))
+    try:
+        app.wait_until_ready()
+        yield app.url
+    finally:
+        app.end()
+
+
+@pytest.fixture(scope="session")
+def shared_party(
+    forging_server: ForgingServer, app_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RelyingParty]:
+    """A relying party that has seen an honest provider start."""
+    party = start_relying_party(forging_server.alias(), app_url, tmp_path_factory.mktemp("shared"))
+    try:
+        party.sidegate.wait_until_ready()
+        yield party
+    finally:
+        party.sidegate.end()
+
+
+@pytest.fixture
+def party(shared_party: RelyingParty) -> RelyingParty:
+    """The shared relying party, at a provider that is honest again."""
+    issuer = shared_party.issuer
+    issuer.plan, issuer.keys, issuer.sid = Plan(), [rsa_key("first")], None
+    issuer.calls.clear()
+    return shared_party
+
+
+@pytest.fixture
+def issuer(party: RelyingParty) -> ForgingIssuer:
+    """The issuer of the shared relying party."""
+    return party.issuer
+
+
+@pytest.fixture
+def start_party(
+    forging_server: ForgingServer, app_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., RelyingParty]]:
+    """Start a relying party of its own: ``start_party(issuer, wait_for="listening", keycloak={...})``."""
+    started: list[RelyingParty] = []
+
+    def start(issuer: ForgingIssuer, *, wait_for: str = "ready", **sections: Any) -> RelyingParty:
+        made = start_relying_party(issuer, app_url, tmp_path_factory.mktemp("party"), **sections)
+        started.append(made)
+        sidegate = made.sidegate
+        {"ready": sidegate.wait_until_ready, "listening": sidegate.wait_until_listening}[wait_for]()
+        return made
+
+    yield start
+    for made in started:
+        made.sidegate.end()

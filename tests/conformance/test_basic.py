@@ -1,0 +1,318 @@
+"""The basic profile: what a relying party takes and what it refuses at a login by code.
+
+One test per module of the OpenID Foundation's plan ``oidcc-client-basic-certification-test-plan``, and of those beside
+it that a confidential client of the code flow can be asked; the module's name is in the docstring.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from tests.conformance.forging_issuer import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    SUBJECT,
+    Plan,
+    ec_key,
+    in_turn,
+    rsa_key,
+    with_members,
+    without,
+)
+from tests.conformance.relying_party import assert_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conformance.forging_issuer import ForgingIssuer, ForgingServer
+    from tests.conformance.relying_party import RelyingParty
+
+
+def test_an_honest_login_reaches_the_app_with_the_subject(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test."""
+    person = party.person()
+
+    answer = person.sign_in("/private?x=1")
+
+    assert answer.status == 200
+    assert (answer.json["path"], answer.json["query"]) == ("/private", "x=1")
+    assert person.told_to_app()["HTTP_X_AUTH_SUBJECT"] == SUBJECT
+    assert person.is_signed_in()
+    assert [call.endpoint for call in issuer.calls][:3] == ["go", "swap", "who"]
+
+
+def assert_id_token_is_refused(party: RelyingParty, plan: Plan) -> None:
+    """Log in with that plan: refused, and the provider hears nothing more, userinfo included."""
+    party.issuer.plan = plan
+    person = party.person()
+
+    answer = person.sign_in()
+
+    assert_refused(person, answer)
+    assert party.issuer.called("swap")
+    assert not party.issuer.called("who")
+
+
+def test_a_token_of_another_issuer_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-iss."""
+    assert_id_token_is_refused(party, Plan(id_claims=with_members(iss="https://elsewhere.example/")))
+
+
+def test_an_issuer_without_its_slash_is_another_issuer(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-invalid-iss, the least difference there can be (OIDC Core 1.0 §3.1.3.7 item 2)."""
+    assert_id_token_is_refused(party, Plan(id_claims=with_members(iss=issuer.url.rstrip("/"))))
+
+
+def test_a_token_without_sub_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-missing-sub."""
+    assert_id_token_is_refused(party, Plan(id_claims=without("sub")))
+
+
+def test_a_token_for_another_client_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-aud."""
+    assert_id_token_is_refused(party, Plan(id_claims=with_members(aud=CLIENT_ID + "1")))
+
+
+def test_a_token_for_us_and_a_stranger_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-aud, with us among others (OIDC Core 1.0 §3.1.3.7 item 3)."""
+    assert_id_token_is_refused(party, Plan(id_claims=with_members(aud=[CLIENT_ID, "stranger"], azp=CLIENT_ID)))
+
+
+def test_a_token_without_aud_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-missing-aud."""
+    assert_id_token_is_refused(party, Plan(id_claims=without("aud")))
+
+
+def test_a_token_without_iat_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-missing-iat."""
+    assert_id_token_is_refused(party, Plan(id_claims=without("iat")))
+
+
+def test_a_token_signed_by_rs256_is_taken(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-idtoken-sig-rs256."""
+    assert issuer.keys[0].algorithm == "RS256"
+
+    assert party.person().sign_in().status == 200
+
+
+def test_a_token_without_signature_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-idtoken-sig-none: the suite would let it pass, for a client that registered ``none``.
+
+    There is no such setting here, and discovery that offers ``none`` changes nothing: the module is not for us.
+    """
+    assert_id_token_is_refused(party, Plan(signer=("none", None)))
+
+
+def test_a_token_whose_signature_is_broken_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-sig-rs256: the signature's bytes are changed, everything else is right."""
+
+    def broken(token: str) -> str:
+        signed, _, signature = token.rpartition(".")
+        raw = bytes(byte ^ 0x5A for byte in base64.urlsafe_b64decode(signature + "=="))
+        return f"{signed}.{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
+
+    assert_id_token_is_refused(party, Plan(finish=broken))
+
+
+def test_a_token_signed_by_a_stranger_under_our_kid_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-sig-rs256, with a signature that is right for a key of nobody."""
+    assert_id_token_is_refused(party, Plan(signer=("RS256", rsa_key("stranger").private)))
+
+
+def test_a_token_signed_with_the_clients_secret_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-sig-hs256, and with the right secret too: only asymmetric algorithms are taken."""
+    assert_id_token_is_refused(party, Plan(signer=("HS256", CLIENT_SECRET.encode())))
+
+
+def test_a_token_by_an_algorithm_that_was_not_configured_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-invalid-sig-es256: published by the provider, offered by discovery, not among ours."""
+    issuer.keys = [ec_key("curve"), rsa_key("first")]
+
+    assert_id_token_is_refused(party, Plan())
+
+
+def test_a_subject_of_userinfo_that_is_another_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-userinfo-invalid-sub."""
+    issuer.plan = Plan(userinfo=with_members(sub=f"{SUBJECT}-invalid", preferred_username="admin"))
+    person = party.person()
+
+    answer = person.sign_in()
+
+    assert_refused(person, answer)
+    assert issuer.called("who")
+
+
+def test_userinfo_without_a_subject_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-userinfo-invalid-sub, with none at all (OIDC Core 1.0 §5.3.2)."""
+    issuer.plan = Plan(userinfo=without("sub"))
+    person = party.person()
+
+    assert_refused(person, person.sign_in())
+
+
+def test_another_nonce_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-nonce-invalid."""
+    assert_id_token_is_refused(party, Plan(id_claims=with_members(nonce="another")))
+
+
+def test_no_nonce_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-nonce-invalid, with none at all."""
+    assert_id_token_is_refused(party, Plan(id_claims=without("nonce")))
+
+
+def test_a_wrong_at_hash_is_refused(party: RelyingParty) -> None:
+    """oidcc-client-test-invalid-athash."""
+    assert_id_token_is_refused(party, Plan(id_claims=with_members(at_hash="1" * 22)))
+
+
+def test_an_at_hash_may_be_missing(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-missing-athash: optional at the token endpoint (OIDC Core 1.0 §3.1.3.8)."""
+    issuer.plan = Plan(id_claims=without("at_hash"))
+
+    assert party.person().sign_in().status == 200
+
+
+def test_claims_that_only_userinfo_has_reach_the_app(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-scope-userinfo-claims."""
+    issuer.plan = Plan(
+        userinfo=with_members(
+            name="Demo T. User", preferred_username="demo", email="user@example.com", email_verified=True, groups=["/a"]
+        )
+    )
+    person = party.person()
+
+    person.sign_in()
+
+    told = person.told_to_app()
+    assert (told["HTTP_X_AUTH_USERNAME"], told["HTTP_X_AUTH_EMAIL"]) == ("demo", "user@example.com")
+    assert (told["HTTP_X_AUTH_NAME"], told["HTTP_X_AUTH_GROUPS"]) == ("Demo T. User", "/a")
+    assert issuer.called("go")[0].parameters["scope"].split() == ["openid", "profile", "email"]
+
+
+def test_somebody_with_a_subject_alone_gets_in(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test, as seen by the app: what nobody said is not sent, and a client's own words are not either."""
+    person = party.person()
+    person.sign_in()
+
+    answer = person.browser.get(f"{party.url}/who", Accept="text/html", X_Auth_Username="admin", X_Auth_Email="a@b.c")
+
+    told = answer.json["headers"]
+    assert {name: value for name, value in told.items() if name.startswith("HTTP_X_AUTH_")} == {
+        "HTTP_X_AUTH_SUBJECT": SUBJECT
+    }
+    status = person.get("/_sidegate/status").json
+    assert (status["authenticated"], status["username"], status["email"]) == (True, None, None)
+
+
+def test_the_client_proves_itself_in_the_header_alone(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-client-secret-basic: both parts form-encoded (RFC 6749 §2.3.1), no secret in the form."""
+    party.person().sign_in()
+
+    call = issuer.called("swap")[0]
+    encoded = base64.b64decode(call.headers["authorization"].removeprefix("Basic ")).decode()
+    assert encoded == "rp+client%3A1:s3cret%2B%25%2F%C3%A4"
+    assert "client_secret" not in call.parameters
+    assert call.parameters.get("client_id", CLIENT_ID) == CLIENT_ID
+
+
+def test_userinfo_gets_the_token_in_the_header(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-userinfo-bearer-header."""
+    party.person().sign_in()
+
+    (call,) = issuer.called("who")
+    assert (call.method, dict(call.parameters)) == ("GET", {})
+    assert call.headers["authorization"].startswith("Bearer ")
+
+
+def test_the_request_has_state_nonce_and_pkce_anew_each_time(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-nonce; state and PKCE besides."""
+    for _ in range(2):
+        party.person().sign_in()
+
+    first, second = (call.parameters for call in issuer.called("go"))
+    assert first["code_challenge_method"] == second["code_challenge_method"] == "S256"
+    for name in ("state", "nonce", "code_challenge"):
+        assert len(first[name]) >= 43
+        assert first[name] != second[name]
+
+
+def test_an_answer_with_a_foreign_iss_parameter_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """RFC 9207 §2.4, though the metadata promise none; the code is not even redeemed."""
+    issuer.plan = Plan(redirect=with_members(iss="https://elsewhere.example/"))
+    person = party.person()
+
+    assert_refused(person, person.sign_in())
+    assert not issuer.called("swap")
+
+
+def test_a_foreign_or_missing_state_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """RFC 6749 §10.12; the code is not even redeemed."""
+    for redirect in (with_members(state="forged"), without("state")):
+        issuer.plan = Plan(redirect=redirect)
+        person = party.person()
+
+        assert_refused(person, person.sign_in())
+    assert not issuer.called("swap")
+
+
+def test_an_error_of_the_provider_is_a_page_that_does_not_repeat_it(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-form-post-error, by query: the error is told, its words are not."""
+    refusal = with_members(error="login_required", error_description="<b>evil</b>")
+    issuer.plan = Plan(redirect=in_turn(without("code"), refusal))
+    person = party.person()
+
+    answer = person.sign_in()
+
+    assert_refused(person, answer)
+    assert "evil" not in answer.text
+    assert "/_sidegate/login" in answer.text
+
+
+def test_a_code_is_redeemed_once(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """Somebody who comes back by the button finds the app, a stranger with the same address finds nothing."""
+    person, stranger = party.person(), party.person()
+    callback = next(answer for answer in person.walk("/private") if "/_sidegate/callback" in answer.url)
+
+    again = person.browser.get(callback.url, Accept="text/html")
+    elsewhere = stranger.browser.get(callback.url, Accept="text/html")
+
+    assert (again.status, again.location) == (302, "/")
+    assert_refused(stranger, elsewhere)
+    assert len(issuer.called("swap")) == 1
+
+
+def test_the_password_grant_works_where_it_is_offered(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """The form, at an issuer without a path, a slash, ``expires_in`` or anything but ``sub`` (OIDC Core 1.0 §5.3)."""
+    issuer = forging_server.alias("/plain")
+    party = start_party(issuer, login={"mode": "form"})
+    person = party.person()
+
+    for password, status in (("wrong", 401), ("right", 303)):
+        page = person.get("/_sidegate/login")
+        form = {**page.hidden_inputs(), "username": "somebody", "password": password}
+        answer = person.browser.post(page.form_action, form, Accept="text/html", Origin=party.url)
+        assert answer.status == status
+
+    assert person.told_to_app()["HTTP_X_AUTH_SUBJECT"] == SUBJECT
+
+
+def test_a_forged_token_is_refused_behind_the_form_too(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-invalid-iss and -userinfo-invalid-sub for the password grant: no session, no cookie, no 200."""
+    issuer = forging_server.alias("/plain2")
+    party = start_party(issuer, login={"mode": "form"})
+
+    for plan in (Plan(id_claims=with_members(iss="https://e.example")), Plan(userinfo=with_members(sub="another"))):
+        issuer.plan = plan
+        person = party.person()
+        page = person.get("/_sidegate/login")
+        form = {**page.hidden_inputs(), "username": "somebody", "password": "right"}
+        answer = person.browser.post(page.form_action, form, Accept="text/html", Origin=party.url)
+
+        assert answer.status >= 400
+        assert not person.has_session_cookie
+        assert not person.is_signed_in()

@@ -1,0 +1,118 @@
+"""Which key verifies an ID token: keys without names, keys that change, keys that nobody can use.
+
+Modules of the OpenID Foundation's plans ``oidcc-client-basic-certification-test-plan`` and
+``oidcc-client-config-certification-test-plan`` that are about the key set. Each starts a relying party of its own,
+which has seen the keys as they were before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.conformance.forging_issuer import Plan, ec_key, rsa_key
+from tests.conformance.relying_party import assert_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conformance.forging_issuer import ForgingServer, Members
+    from tests.conformance.relying_party import RelyingParty
+
+
+def test_one_nameless_key_verifies_a_token_that_names_none(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-kid-absent-single-jwks."""
+    issuer = forging_server.alias()
+    issuer.keys = [rsa_key("lonely").nameless()]
+    party = start_party(issuer)
+
+    assert party.person().sign_in().status == 200
+
+
+def test_among_nameless_keys_the_right_one_is_found(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-kid-absent-multiple-jwks: one may refuse, or try the keys of that type. We try."""
+    issuer = forging_server.alias()
+    decoys = [ec_key("curve").nameless(), rsa_key("decoy").nameless()]
+    issuer.keys = [rsa_key("right").nameless(), *decoys]
+    issuer.plan = Plan(key_set=lambda published: {"keys": published["keys"][::-1]})
+    party = start_party(issuer)
+
+    assert party.person().sign_in().status == 200
+
+    issuer.plan = Plan(key_set=issuer.plan.key_set, signer=("RS256", rsa_key("stranger").private))
+    person = party.person()
+    assert_refused(person, person.sign_in())
+
+
+def test_a_key_that_changes_just_before_the_signature_is_fetched(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-signing-key-rotation-just-before-signing."""
+    issuer = forging_server.alias()
+    party = start_party(issuer)
+    issuer.calls.clear()
+    issuer.plan = Plan(before_signing=lambda: issuer.rotate("second"))
+
+    assert party.person().sign_in().status == 200
+
+    assert [call.endpoint for call in issuer.calls if call.endpoint in {"swap", "k3ys"}] == ["swap", "k3ys"]
+
+
+def test_keys_that_change_between_two_logins_are_fetched(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-signing-key-rotation; a third key without a name is found as well."""
+    issuer = forging_server.alias()
+    party = start_party(issuer)
+    assert party.person().sign_in().status == 200
+    issuer.calls.clear()
+
+    issuer.rotate("second")
+    assert party.person().sign_in().status == 200
+    issuer.keys = [rsa_key("third").nameless()]
+    assert party.person().sign_in().status == 200
+
+    assert len(issuer.called("k3ys")) == 2
+
+
+def test_keys_that_nobody_can_use_are_skipped(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-ignores-unparseable-key-in-jwks, and a few more that are strange."""
+    issuer = forging_server.alias()
+
+    def with_strangers(published: Members) -> Members:
+        strangers = [
+            {"kty": "AKP", "alg": "ML-DSA-999", "kid": "pq", "pub": "AAAA", "use": "sig"},
+            {"kty": "made-up", "kid": "what"},
+            {"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB", "use": "sig"},
+            {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"},
+            {**published["keys"][0], "use": "enc", "kid": "encryption"},
+            "no key at all",
+            {},
+        ]
+        return {"keys": [*strangers, *published["keys"]]}
+
+    issuer.plan = Plan(key_set=with_strangers)
+    party = start_party(issuer)
+
+    assert party.person().sign_in().status == 200
+
+
+def test_keys_that_cannot_be_had_are_an_outage_and_no_way_in(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """A rotation while the key set is out of order: 503, no session; and the next try works once it is back."""
+    issuer = forging_server.alias()
+    party = start_party(issuer)
+    issuer.rotate("second")
+    issuer.plan = Plan(broken=frozenset({"k3ys"}))
+    person = party.person()
+
+    assert_refused(person, person.sign_in(), status=503)
+
+    issuer.plan = Plan()
+    assert person.sign_in().status == 200
