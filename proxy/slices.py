@@ -330,6 +330,7 @@ def _login_options(settings: Settings) -> LoginOptions:
         providers=tuple(ProviderButton(one.alias, one.label) for one in login.providers),
         registration=_feature(login.registration),
         forgot_password=_feature(login.forgot_password),
+        remember_me=_feature(login.remember_me),
         csrf_lifetime_s=login.csrf_lifetime,
         max_concurrent=login.max_concurrent,
         max_wait_s=settings.keycloak.timeout,

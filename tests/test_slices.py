@@ -216,6 +216,7 @@ def test_the_own_pages_get_every_key() -> None:
                 "mode": "redirect",
                 "landing": "/home",
                 "registration": True,
+                "remember_me": False,
                 "csrf_lifetime": "5m",
                 "max_concurrent": 3,
             },
@@ -225,7 +226,7 @@ def test_the_own_pages_get_every_key() -> None:
     )
 
     assert (options.login.mode, options.login.landing) == (LoginMode.REDIRECT, "/home")
-    assert options.login.registration is Feature.ON
+    assert (options.login.registration, options.login.remember_me) == (Feature.ON, Feature.OFF)
     assert (options.login.csrf_lifetime_s, options.login.max_concurrent) == (300.0, 3)
     assert (options.sessions.lifetime_s, options.sessions.idle_timeout_s) == (864_000.0, 86_400.0)
     assert options.backchannel is Feature.OFF

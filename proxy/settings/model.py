@@ -283,6 +283,11 @@ class LoginSettings(Section):
     forgot_password: Switch = Field(
         default=False, description="Show a link to Keycloak's page for a forgotten password."
     )
+    remember_me: Switch = Field(
+        default=True,
+        description="Offer to stay signed in. Unticked, and without the offer, the cookie ends with the browser "
+        "and the session after 12h.",
+    )
     max_concurrent: PositiveCount = Field(
         default=8,
         description="Password grants at Keycloak at once; "
