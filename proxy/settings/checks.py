@@ -324,9 +324,8 @@ def _route_order(draft: Draft) -> Iterator[Finding]:
             continue  # a bad pattern was refused with its key
         path: KeyPath = ("routes",) if problem.index is None else ("routes", problem.index, "path")
         message, remedy = describe("" if problem.by is None else f"routes[{problem.by}] ({routes[problem.by].path})")
-        # What comes later cannot hide what comes before.
-        last = len(routes) if problem.index is None else problem.index + 1
-        depends_on = tuple(("routes", at, key) for at in range(last) for key in ("path", "methods"))
+        causes = range(len(routes)) if problem.index is None else (problem.index, problem.by)
+        depends_on = tuple(("routes", at, key) for at in causes if at is not None for key in ("path", "methods"))
         yield Finding(path, message, remedy, Level.ERROR if problem.is_error else Level.WARNING, depends_on)
 
 

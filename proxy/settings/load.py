@@ -128,7 +128,7 @@ def _read(path: Path) -> str:
 def _decoded(path: Path, content: bytes) -> str:
     """Return the bytes as text."""
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line, start = before.count(b"\n") + 1, before.rfind(b"\n") + 1

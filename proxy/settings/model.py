@@ -25,7 +25,6 @@ from proxy.settings.kinds import (
     Duration,
     DurationOrZero,
     EndpointUrl,
-    FixedValue,
     Given,
     HeaderName,
     Host,
@@ -446,9 +445,9 @@ def _challenge_word(value: object) -> object:
 class RouteHeaderSettings(Section):
     """Request headers of one route."""
 
-    set: dict[OwnHeaderName, FixedValue] = Field(
+    set: dict[OwnHeaderName, Template] = Field(
         default={},
-        description="Headers to set on the way to the app, after all others.",
+        description="Headers to set on the way to the app, after all others; {claims.NAME} stands for a claim.",
         examples=[{"X-Area": "reports"}],
     )
     remove: tuple[HeaderName, ...] = Field(
@@ -502,11 +501,6 @@ class RouteSettings(Section):
         default=False,
         description="true: service workers may be installed below this route although the login form is ours.",
     )
-
-    @property
-    def stated_access(self) -> str | dict[str, object]:
-        """Return access as ``core.routing.compile_access`` takes it: a word, or the conditions that are given."""
-        return self.access if isinstance(self.access, str) else self.access.model_dump(exclude_none=True)
 
 
 def _default_routes(routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, ...]:

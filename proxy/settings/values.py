@@ -413,14 +413,6 @@ def parse_template(value: object) -> str:
     return text
 
 
-def parse_fixed_value(value: object) -> str:
-    """Return the value of a header field in which nothing is replaced."""
-    text = parse_text(value)
-    if "{claims." in text:
-        raise ValueRefused("stands for no claim here", "set it in identity_headers.set")
-    return text
-
-
 def parse_local_path(value: object) -> str:
     """Return a path of our own origin, query allowed, that no browser takes for another origin."""
     text = parse_text(value)

@@ -332,6 +332,15 @@ def test_each_unreadable_file_of_tls_is_said_alone(load_text: LoadText, tmp_path
     ]
 
 
+def test_a_route_that_is_wrong_hides_nothing_of_the_others(load_text: LoadText) -> None:
+    text = routes("5", "{path: /a/**}", "{path: /a/b}", "{path: /b, upstream: zzz}", "{path: /**}")
+
+    assert [line.split(";")[0] for line in said(load_text, text)[1:]] == [
+        "4:4  routes[2].path: warning: is shadowed and never matches, for routes[1] (/a/**) takes every such request",
+        "5:14  routes[3].upstream: names zzz, and there is no such upstream",
+    ]
+
+
 VOID = [
     ("keycloak", "client_auth: {secret: {value: 5}}", 1),
     ("keycloak", "client_auth: {method: nonee}", 1),
