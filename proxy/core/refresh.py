@@ -7,7 +7,8 @@
                                              lead_s    skew_s
 
 The end is that of the access token; when nobody said it, that of the refresh token, because the session ends with it;
-when nobody said that either, the tokens are always FRESH.
+when nobody said that either, a refresh token is tried every :data:`ASSUMED_LIFE_S`, and without one the tokens are
+always FRESH.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 ROUNDING_S = 1.5
 """Seconds by which two ends may differ and still be the same: ``expires_in`` has whole seconds, rounded up."""
+
+ASSUMED_LIFE_S = 300.0
+"""Seconds after which tokens are refreshed whose end nobody said: the life of access tokens in a fresh Keycloak realm,
+and of ID tokens at most other providers. ``expires_in`` is only recommended (RFC 6749 §5.1); but who gives a refresh
+token wants to be asked, and would else not be heard again before the session's own end.
+"""
 
 SKEW_SHARE = 0.1
 """Share of a token's life that ``skew_s`` may take at most, so that a token of a few seconds is of use at all."""
@@ -98,7 +105,10 @@ def access_is_live(tokens: TokenSet, now: float) -> bool:
 
 
 def _end(tokens: TokenSet) -> float | None:
-    return tokens.refresh_expires_at if tokens.access_expires_at is None else tokens.access_expires_at
+    said = tokens.refresh_expires_at if tokens.access_expires_at is None else tokens.access_expires_at
+    if said is None and tokens.refresh_token is not None:
+        return tokens.obtained_at + ASSUMED_LIFE_S
+    return said
 
 
 def _can_refresh(tokens: TokenSet, now: float) -> bool:

@@ -18,7 +18,8 @@ the store is away                      StoreUnavailable; nothing is deleted (law
 =====================================  ==============================================================================
 
 Tokens that end and cannot be refreshed end the session when the access token is over: nobody vouches for that login
-any longer, and the app would be sent a dead token. Tokens whose end nobody named live as long as the session.
+any longer, and the app would be sent a dead token. Tokens whose end nobody named live as long as the session; with a
+refresh token the provider is asked now and then all the same, and what is no ``invalid_grant`` changes nothing.
 """
 
 from __future__ import annotations

@@ -72,10 +72,19 @@ def test_without_a_refresh_token_to_try_there_is_nothing_early_and_an_end(
     assert verdict_after(after_s, tokens) is expected
 
 
-def test_tokens_whose_end_nobody_named_are_always_fresh() -> None:
-    tokens = make_tokens(access_expires_at=None, refresh_expires_at=None)
+def test_tokens_whose_end_nobody_named_are_always_fresh_without_a_refresh_token() -> None:
+    tokens = make_tokens(refresh_token=None, access_expires_at=None, refresh_expires_at=None)
 
     assert verdict_after(10**8, tokens) is FRESH
+
+
+@pytest.mark.parametrize(
+    ("after_s", "expected"), [(239.9, FRESH), (240, SOON), (297.9, SOON), (298, DUE), (10**8, DUE)]
+)
+def test_with_a_refresh_token_a_provider_that_names_no_end_is_asked_every_five_minutes(
+    after_s: float, expected: RefreshVerdict
+) -> None:
+    assert verdict_after(after_s, make_tokens(access_expires_at=None, refresh_expires_at=None)) is expected
 
 
 @pytest.mark.parametrize(("after_s", "expected"), [(1739, FRESH), (1740, SOON), (1798, DUE), (1800, OVER)])

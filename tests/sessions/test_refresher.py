@@ -431,6 +431,19 @@ async def test_tokens_whose_end_nobody_named_live_as_long_as_the_session(stage: 
     assert await stage.refresher.fresh(A, session) is session
 
 
+async def test_where_no_end_was_named_only_the_providers_refusal_ends_the_session(stage: Stage) -> None:
+    session = await stage.sign_in(tokens=make_tokens(access_expires_at=None, refresh_expires_at=None))
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [ProviderUnavailable("away"), GrantRefusal.INVALID_GRANT]
+
+    during_the_outage = await stage.refresher.fresh(A, session)
+    stage.clock.advance(86400)
+    afterwards = await stage.refresher.fresh(A, session)
+
+    assert (during_the_outage, afterwards) == (session, None)
+    assert stage.observer.ended == {EndCause.REFRESH_REFUSED: 1}
+
+
 async def test_a_session_that_is_gone_is_not_refreshed(stage: Stage) -> None:
     session = await stage.sign_in()
     await stage.store.delete(session.key, EndCause.LOGOUT)
