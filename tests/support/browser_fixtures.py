@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +42,20 @@ async def screenshot(page: Page, name: str) -> Path:
     return path
 
 
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium; ``await browser.new_context()`` for each person in front of it."""
+@asynccontextmanager
+async def running_chromium() -> AsyncIterator[Browser]:
+    """Chromium, started and closed; skips the test where there is none."""
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=_chromium(), args=ARGUMENTS)
         yield started
         await started.close()
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium; ``await browser.new_context()`` for each person in front of it."""
+    async with running_chromium() as started:
+        yield started
 
 
 @pytest_asyncio.fixture
