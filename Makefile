@@ -10,7 +10,7 @@ ARGS ?=
 PURE := $(wildcard tests/core tests/properties)
 FURTHER_PYTHONS := 3.12 3.13
 
-.PHONY: help install lint test demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
+.PHONY: help install lint test bench demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,10 @@ $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 
 system-packages:
 	@tests/support/system_packages
+
+bench: install ## CPU, latency, memory beside the peers; in short: make bench ARGS="--quick"
+	@benchmarks/system_packages
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # The demo needs neither the tools of the tests nor the project installed.
 $(VENV)/.runtime: requirements.lock

@@ -1,0 +1,149 @@
+"""What came of it, as Markdown: ratios first, then what they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks.contestants import OURS, PEER, YARDSTICK, AccessLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from benchmarks.samples import Figure, Key
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What we want: our figure divided by that of ``of``, at most ``ratio``."""
+
+    scenario: str
+    what: str
+    of: str
+    ratio: float
+
+
+GOALS = (
+    Goal("2,000/s", "cpu_us", YARDSTICK, 1.6),
+    Goal("2,000/s", "cpu_us", PEER, 0.40),
+    Goal("2,000/s", "cpu_us", "oauth2-proxy", 0.30),
+    Goal("2,000/s", "cpu_us", "gatekeeper", 0.22),
+    Goal("saturated", "cpu_us", YARDSTICK, 2.3),
+    Goal("saturated", "cpu_us", PEER, 0.16),
+    Goal("1 connection, 800/s", "p50_us", YARDSTICK, 1.15),
+    Goal("WebSocket, 2,000/s", "cpu_us", YARDSTICK, 1.5),
+)
+_HOW = """\
+CPU is that of the server's whole process tree, per answer, on a core of its own; medians over the rounds.
+Latencies count from the instant a request was due, or from its sending where it is asked as fast as it is answered.
+Ratios hold for the load that stands beside them, and for no other."""
+_WORDS = {"cpu_us": "CPU per answer", "p50_us": "p50"}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that a run found out.
+
+    Attributes:
+        starts: seconds from start to ready, by name.
+        sessions: how many sessions ``many sessions`` means, by name.
+        notes: sentences about the run.
+    """
+
+    figures: Mapping[Key, Figure]
+    starts: Mapping[str, float]
+    sessions: Mapping[str, int]
+    machine: Mapping[str, str]
+    versions: Mapping[str, str]
+    notes: list[str] = field(default_factory=list)
+    profile: str = ""
+
+
+def markdown(results: Results) -> str:
+    """Return the report."""
+    parts = [
+        "# What a request costs",
+        _HOW,
+        "\n".join(f"- {note}" for note in results.notes),
+        "## Goals",
+        _goals(results.figures),
+        *_scenarios(results.figures),
+        *_further(results),
+        "## Machine and versions",
+        _table(["what", "which"], [[name, text] for name, text in {**results.machine, **results.versions}.items()]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _goals(figures: Mapping[Key, Figure]) -> str:
+    rows = [
+        [
+            goal.scenario,
+            _WORDS[goal.what],
+            log.value,
+            goal.of,
+            f"{ratio:.2f}",
+            f"≤ {goal.ratio:.2f}",
+            _verdict(ratio, goal),
+        ]
+        for goal in GOALS
+        for log in AccessLog
+        if (ratio := _ratio_of(figures, goal, log)) is not None
+    ]
+    return _table(["load", "figure", "access log", "Sidegate to", "ratio", "goal", ""], rows)
+
+
+def _ratio_of(figures: Mapping[Key, Figure], goal: Goal, log: AccessLog) -> float | None:
+    ours, theirs = figures.get((goal.scenario, log, OURS)), figures.get((goal.scenario, log, goal.of))
+    if ours is None or theirs is None or not getattr(theirs, goal.what):
+        return None
+    return float(getattr(ours, goal.what) / getattr(theirs, goal.what))
+
+
+def _verdict(ratio: float, goal: Goal) -> str:
+    return "met" if ratio <= goal.ratio else "missed"
+
+
+def _scenarios(figures: Mapping[Key, Figure]) -> Iterable[str]:
+    for scenario, log in dict.fromkeys((scenario, log) for scenario, log, _ in figures):
+        here = {name: figure for (its, at, name), figure in figures.items() if (its, at) == (scenario, log)}
+        yield f"## {scenario}, access log {log.value}"
+        yield _scenario_table(here)
+
+
+def _scenario_table(here: Mapping[str, Figure]) -> str:
+    def ratio(of: str, figure: Figure) -> str:
+        return f"{figure.cpu_us / here[of].cpu_us:.2f}" if of in here and here[of].cpu_us else ""
+
+    columns: dict[str, Callable[[Figure], str]] = {
+        "CPU µs": lambda figure: f"{figure.cpu_us:,.1f}",
+        f"to {YARDSTICK}": lambda figure: ratio(YARDSTICK, figure),
+        f"to {PEER}": lambda figure: ratio(PEER, figure),
+        "p50 µs": lambda figure: f"{figure.p50_us:,.0f}",
+        "p99 µs": lambda figure: f"{figure.p99_us:,.0f}",
+        "answers/s": lambda figure: f"{figure.per_s:,.0f}",
+        "MiB": lambda figure: f"{figure.memory_mib:,.0f}",
+        "wrong": lambda figure: str(figure.wrong),
+        "disturbed": lambda figure: f"{figure.disturbed} of {figure.samples}",
+    }
+    rows = [[name, *(say(figure) for say in columns.values())] for name, figure in here.items()]
+    return _table(["server", *columns], rows)
+
+
+def _further(results: Results) -> Iterable[str]:
+    if results.sessions:
+        yield "## Sessions that were made for “many sessions”"
+        yield _table(["server", "sessions"], [[name, f"{number:,}"] for name, number in results.sessions.items()])
+    if results.starts:
+        yield "## From start to the first answer"
+        yield _table(["server", "s"], [[name, f"{seconds:.2f}"] for name, seconds in results.starts.items()])
+    if results.profile:
+        yield "## Where Sidegate's time goes at 2,000/s"
+        yield results.profile
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return "Nothing was measured."
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
