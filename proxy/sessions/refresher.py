@@ -9,7 +9,7 @@ the session is gone at the start       None; nothing is asked
 somebody else refreshed meanwhile      their session is used; nothing is asked
 new tokens, stored                     the stored session
 new tokens, but ``replace`` says None  never revived (law 5): the tokens are dropped; None, or the session that took
-                                       its place
+                                       its place; one whose new ``sid`` has ended is deleted
 GrantRefusal (``invalid_grant``)       the session is deleted (``refresh_refused``); None
 the provider is away or refuses *us*,  the session is kept, and served while its access token lives, then
 or answers what breaks a rule          ProviderUnavailable; tried again as ``backoff`` allows
@@ -224,13 +224,18 @@ class SessionRefresher:
             self._unstored.put(renewed.key, renewed, now + UNSTORED_LIFETIME_S)
 
     async def _superseded(self, cookie_value: Secret, renewed: Session) -> Session | None:
-        """The record is gone or another: the new tokens are dropped.
+        """The record is gone or another, or what it would become has ended: the new tokens are dropped.
 
         A form login has a session of its own at the provider, which would live on without us, so it is ended there. The
         provider's session of a code flow is shared with other apps, and its logout is not ours to give.
         """
         self._observer.refresh("superseded")
         current = await self._store.load(cookie_value)
+        if current is not None and current.version == renewed.version:
+            # Nobody replaced it, so the store refused what it would become: the new ``sid`` has ended already. Were
+            # the old record served on, its dead tokens would be too.
+            await self._store.delete(renewed.key, EndCause.BACKCHANNEL)
+            current = None
         if current is None and renewed.origin is LoginOrigin.FORM:
             _ = self._tasks.start(self._end_at_provider(renewed))
         return current

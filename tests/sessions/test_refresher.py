@@ -11,7 +11,7 @@ import pytest
 from proxy.core.identity import Identity
 from proxy.core.refresh import RefreshPolicy
 from proxy.core.secret import Secret
-from proxy.core.session import BySubject, EndCause, EndedMark, LoginOrigin, session_key
+from proxy.core.session import BySid, BySubject, EndCause, EndedMark, LoginOrigin, session_key
 from proxy.core.tokens import Grant, GrantRefusal
 from proxy.errors import ClientMisconfigured, Draining, ProviderUnavailable, StoreUnavailable, TokenRejected
 from proxy.sessions import refresher as refresher_module
@@ -364,6 +364,18 @@ async def test_a_refresh_in_flight_does_not_outlive_a_mark_of_what_ended(stage: 
     stage.provider.let_go()
 
     assert await request is None
+
+
+async def test_a_refresh_that_leads_into_an_ended_provider_session_ends_ours(stage: Stage) -> None:
+    session = await stage.sign_in(sid="living")
+    stage.clock.advance(OVER_AFTER)
+    over = EndedMark(BySid(ISSUER, "over"), ended_at=stage.clock.now(), keep_until=stage.clock.now() + 60)
+    await stage.store.mark_ended(over)
+    stage.provider.answers = [replace(stage.next_grant(session), sid="over")]
+
+    assert await stage.refresher.fresh(A, session) is None
+    assert await stage.stored() is None
+    assert stage.observer.ended == {EndCause.BACKCHANNEL: 1}
 
 
 @pytest.mark.parametrize(
