@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conformance.forging_issuer import Plan, rsa_key, running_forging_server
+from tests.conformance.forging_issuer import CLIENT_SECRET, Plan, rsa_key, running_forging_server
 from tests.conformance.relying_party import RelyingParty, start_relying_party
 from tests.support.legacy_app import LegacyApp
 
@@ -45,6 +45,16 @@ def shared_party(
         yield party
     finally:
         party.sidegate.end()
+    assert_log_is_clean(party)
+
+
+def assert_log_is_clean(party: RelyingParty) -> None:
+    """After all those lies: nothing that nobody foresaw happened, and no token was written down (law 11)."""
+    log = party.sidegate.program.output
+    payloads = [token.split(".")[1] for token in party.issuer.id_tokens]
+    assert payloads
+    assert "Traceback" not in log
+    assert [each for each in (*payloads, *party.issuer.opaque_tokens, CLIENT_SECRET) if each in log] == []
 
 
 @pytest.fixture
@@ -60,6 +70,24 @@ def party(shared_party: RelyingParty) -> RelyingParty:
 def issuer(party: RelyingParty) -> ForgingIssuer:
     """The issuer of the shared relying party."""
     return party.issuer
+
+
+@pytest.fixture(scope="module")
+def start_lasting_party(
+    app_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[ForgingIssuer], RelyingParty]]:
+    """Start a relying party for the tests of one file."""
+    started: list[RelyingParty] = []
+
+    def start(issuer: ForgingIssuer) -> RelyingParty:
+        made = start_relying_party(issuer, app_url, tmp_path_factory.mktemp("lasting"))
+        started.append(made)
+        made.sidegate.wait_until_ready()
+        return made
+
+    yield start
+    for made in started:
+        made.sidegate.end()
 
 
 @pytest.fixture

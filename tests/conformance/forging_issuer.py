@@ -114,10 +114,11 @@ class Plan:
         before_signing: called once tokens were asked for, before they are made.
         answer: of the token endpoint.
         userinfo: of its JSON.
+        userinfo_signer: makes it a JWT: algorithm and key; None for JSON.
         redirect: of the parameters that the browser brings back from a login.
         after_logout: of those that it brings back from a logout.
         at_logout: called when a browser is at the end-session endpoint, before it is sent back.
-        broken: endpoints that answer 500.
+        broken: endpoints that answer something else: status, body and headers.
     """
 
     metadata: Edit = same
@@ -130,10 +131,11 @@ class Plan:
     before_signing: Callable[[], object] = lambda: None
     answer: Edit = same
     userinfo: Edit = same
+    userinfo_signer: tuple[str, Any] | None = None
     redirect: Edit = same
     after_logout: Edit = same
     at_logout: Callable[[], object] = lambda: None
-    broken: frozenset[str] = frozenset()
+    broken: Mapping[str, Reply] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,11 @@ class ForgingIssuer:
         """Publish a new key alone, and sign with it."""
         self.keys = [rsa_key(kid)]
 
+    @property
+    def opaque_tokens(self) -> list[str]:
+        """Every access and refresh token so far."""
+        return [*self._access_tokens, *self._refresh_tokens]
+
     def forget_refresh_tokens(self) -> None:
         """Every refresh token so far is over."""
         self._refresh_tokens.clear()
@@ -198,7 +205,7 @@ class ForgingIssuer:
     def logout_token(self, *, edit: Edit = same, header: Edit = same, signer: tuple[str, Any] | None = None) -> str:
         """A logout token for the one user, with a claim that nobody understands (OIDC Back-Channel Logout 1.0 §2.4)."""
         now = int(time.time())
-        claims = {"iss": self.url, "sub": SUBJECT, "aud": CLIENT_ID, "jti": secrets.token_urlsafe(16)}
+        claims: Members = {"iss": self.url, "sub": SUBJECT, "aud": CLIENT_ID, "jti": secrets.token_urlsafe(16)}
         claims |= {"iat": now, "exp": now + 120, "events": {LOGOUT_EVENT: {}}, "ignored_claim": "is ignored"}
         if self.sid is not None:
             claims["sid"] = self.sid
@@ -210,7 +217,7 @@ class ForgingIssuer:
         """Answer one request."""
         self.calls.append(call)
         if call.endpoint in self.plan.broken:
-            return Reply(500, b"out of order")
+            return self.plan.broken[call.endpoint]
         answers = {
             ".well-known/openid-configuration": self._discovery,
             "k3ys": self._key_set,
@@ -306,7 +313,11 @@ class ForgingIssuer:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or token not in self._access_tokens:
             return Reply(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        return _json(self.plan.userinfo({"sub": SUBJECT}))
+        if self.plan.userinfo_signer is None:
+            return _json(self.plan.userinfo({"sub": SUBJECT}))
+        claims = self.plan.userinfo({"sub": SUBJECT, "iss": self.url, "aud": CLIENT_ID})
+        token = self._signed(claims, same, self.plan.userinfo_signer)
+        return Reply(200, token.encode(), {"Content-Type": "application/jwt; charset=utf-8"})
 
     def _end_session(self, call: Call) -> Reply:
         asked = call.parameters

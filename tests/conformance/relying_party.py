@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -56,10 +57,6 @@ class RelyingParty:
         """Send these fields to the back-channel endpoint, as :func:`post_form`."""
         return post_form(f"{self.url}/_sidegate/backchannel-logout", pairs, **options)
 
-    def audited(self, event: str) -> list[dict[str, Any]]:
-        """The audit events of that name, oldest first."""
-        return [line for line in self.sidegate.log_events if event in {line.get("event"), line.get("audit")}]
-
 
 def start_relying_party(
     issuer: ForgingIssuer, app_url: str, folder: Path, **sections: Mapping[str, Any]
@@ -104,6 +101,19 @@ class Person:
         assert answers[-1].status == 302, (answers[-1].status, answers[-1].text[:300])
         return answers[-1]
 
+    def leave(self, return_to: str = "/private") -> Answer:
+        """Answer the question page, let the provider's form submit itself, come back; the last answer of the way."""
+        question = self.get(f"/_sidegate/logout?return_to={return_to}")
+        form = self._submit(question, Origin=self.party.url)
+        assert form.status == 200, (form.status, form.text[:300])
+        assert not self.has_session_cookie
+        back = self._submit(form)
+        assert back.status == 302, back.text
+        return self.browser.get(back.location, Accept="text/html")
+
+    def _submit(self, page: Answer, **headers: str) -> Answer:
+        return self.browser.post(page.form_action, page.hidden_inputs(), Accept="text/html", **headers)
+
     def told_to_app(self) -> dict[str, str]:
         """The header variables that the app behind sees."""
         answer = self.get("/who")
@@ -114,7 +124,8 @@ class Person:
     def is_signed_in(self) -> bool:
         """Whether the app is reached; ``/status`` must say the same."""
         passes = self.get("/who").status == 200
-        assert self.get("/_sidegate/status").json["authenticated"] is passes
+        status = self.get("/_sidegate/status").json
+        assert status["authenticated"] == passes, (passes, status)
         return passes
 
 
@@ -136,6 +147,10 @@ class LogoutAnswer:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
 
 def post_form(
     url: str,
@@ -143,12 +158,18 @@ def post_form(
     *,
     content_type: str = "application/x-www-form-urlencoded",
     source: str = "127.0.0.1",
+    query: str = "",
 ) -> LogoutAnswer:
     """POST a form from an address of loopback, as a provider does."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=15, source_address=(source, 0))
     try:
-        connection.request("POST", parts.path, body=urlencode(pairs), headers={"Content-Type": content_type})
+        connection.request(
+            "POST",
+            f"{parts.path}?{query}" if query else parts.path,
+            body=urlencode(pairs),
+            headers={"Content-Type": content_type},
+        )
         answer = connection.getresponse()
         headers = {name.lower(): value for name, value in answer.getheaders()}
         return LogoutAnswer(answer.status, headers, answer.read())

@@ -7,16 +7,21 @@ it that a confidential client of the code flow can be asked; the module's name i
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.conformance.forging_issuer import (
     CLIENT_ID,
     CLIENT_SECRET,
     SUBJECT,
     Plan,
+    Reply,
     ec_key,
     in_turn,
     rsa_key,
+    same,
     with_members,
     without,
 )
@@ -25,7 +30,7 @@ from tests.conformance.relying_party import assert_refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conformance.forging_issuer import ForgingIssuer, ForgingServer
+    from tests.conformance.forging_issuer import ForgingIssuer, ForgingServer, Members
     from tests.conformance.relying_party import RelyingParty
 
 
@@ -151,6 +156,85 @@ def test_userinfo_without_a_subject_is_refused(party: RelyingParty, issuer: Forg
     assert_refused(person, person.sign_in())
 
 
+def test_signed_userinfo_is_verified(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-userinfo-signed (OIDC Core 1.0 §5.3.2)."""
+    issuer.plan = Plan(
+        userinfo=with_members(preferred_username="signed"), userinfo_signer=("RS256", rsa_key("first").private)
+    )
+    person = party.person()
+    person.sign_in()
+    assert person.told_to_app()["HTTP_X_AUTH_USERNAME"] == "signed"
+
+    ours, stranger = (("RS256", rsa_key(name).private) for name in ("first", "stranger"))
+    for signer, edit in ((stranger, same), (("none", None), same), (ours, with_members(aud="another"))):
+        issuer.plan = Plan(userinfo=edit, userinfo_signer=signer)
+        person = party.person()
+        assert_refused(person, person.sign_in())
+
+
+def test_claims_that_are_elsewhere_are_left_where_they_are(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-aggregated-claims, oidcc-client-test-distributed-claims: optional, not followed, no harm."""
+    sources = {"one": {"JWT": "a.b.c"}, "two": {"endpoint": f"{issuer.url}claims", "access_token": "x"}}
+    issuer.plan = Plan(userinfo=with_members(_claim_names={"name": "one", "email": "two"}, _claim_sources=sources))
+
+    assert party.person().sign_in().status == 200
+    assert not issuer.called("claims")
+
+
+NONSENSE = {
+    "500": Reply(500, b"out of order"),
+    "html": Reply(200, b"<!doctype html><title>Welcome</title>", {"Content-Type": "text/html"}),
+    "a list": Reply(200, b"[]", {"Content-Type": "application/json"}),
+    "sub twice": Reply(200, b'{"sub": "a", "sub": "user-subject-1234531"}', {"Content-Type": "application/json"}),
+    "nothing": Reply(200),
+    "moved": Reply(302, headers={"Location": "http://127.0.0.1:1/"}),
+}
+
+
+@pytest.mark.parametrize("endpoint", ["swap", "who"])
+def test_an_endpoint_that_answers_nonsense_is_an_outage_and_no_way_in(
+    party: RelyingParty, issuer: ForgingIssuer, endpoint: str
+) -> None:
+    """What no module asks: a page instead of JSON, a redirect, a member twice."""
+    for reply in NONSENSE.values():
+        issuer.plan = Plan(broken={endpoint: reply})
+        person = party.person()
+
+        assert_refused(person, person.sign_in(), status=503)
+
+
+ODD_ANSWERS = {
+    "no id_token": without("id_token"),
+    "no access_token": without("access_token"),
+    "no token_type": without("token_type"),
+    "another token_type": with_members(token_type="DPoP"),
+    "an id_token that is no string": with_members(id_token=1),
+}
+
+
+def test_a_token_answer_without_what_it_must_have_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """RFC 6749 §5.1, OIDC Core 1.0 §3.1.3.3."""
+    for edit in ODD_ANSWERS.values():
+        issuer.plan = Plan(answer=edit)
+        person = party.person()
+
+        assert_refused(person, person.sign_in())
+
+
+def test_times_are_judged_with_a_minute_of_patience(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """OIDC Core 1.0 §3.1.3.7 items 9 and 10: a clock that is off by a little is no reason to keep somebody out."""
+    now = int(time.time())
+    claims: Members
+    for claims in ({"iat": now + 45}, {"exp": now - 45}, {"iat": now - 300}, {"nbf": now + 45}, {"iat": now + 0.5}):
+        issuer.plan = Plan(id_claims=with_members(**claims))
+        assert party.person().sign_in().status == 200, claims
+
+    for claims in ({"iat": now + 120}, {"exp": now - 120}, {"nbf": now + 120}, {"iat": now - 3600}, {"exp": "later"}):
+        issuer.plan = Plan(id_claims=with_members(**claims))
+        person = party.person()
+        assert_refused(person, person.sign_in())
+
+
 def test_another_nonce_is_refused(party: RelyingParty) -> None:
     """oidcc-client-test-nonce-invalid."""
     assert_id_token_is_refused(party, Plan(id_claims=with_members(nonce="another")))
@@ -205,6 +289,26 @@ def test_somebody_with_a_subject_alone_gets_in(party: RelyingParty, issuer: Forg
     assert (status["authenticated"], status["username"], status["email"]) == (True, None, None)
 
 
+@pytest.mark.parametrize("sub", ["ü☃", "a,b", "x" * 255, "auth0|12 34", "%0a", "0", '"'])
+def test_any_subject_gets_in_and_reaches_the_app_as_it_is(party: RelyingParty, issuer: ForgingIssuer, sub: str) -> None:
+    """OIDC Core 1.0 §2: a case-sensitive string of at most 255 characters; the app gets its UTF-8 bytes."""
+    issuer.plan = Plan(id_claims=with_members(sub=sub), userinfo=with_members(sub=sub))
+    person = party.person()
+
+    assert person.sign_in().status == 200
+
+    assert person.told_to_app()["HTTP_X_AUTH_SUBJECT"].encode("latin-1").decode() == sub
+
+
+@pytest.mark.parametrize("sub", ["", "x" * 256, "a\r\nX-Auth-Roles: admin", 7, None, ["a"]])
+def test_what_is_no_subject_is_refused(party: RelyingParty, issuer: ForgingIssuer, sub: object) -> None:
+    """oidcc-client-test-missing-sub, with something in its place."""
+    issuer.plan = Plan(id_claims=with_members(sub=sub), userinfo=with_members(sub=sub))
+    person = party.person()
+
+    assert_refused(person, person.sign_in())
+
+
 def test_the_client_proves_itself_in_the_header_alone(party: RelyingParty, issuer: ForgingIssuer) -> None:
     """oidcc-client-test-client-secret-basic: both parts form-encoded (RFC 6749 §2.3.1), no secret in the form."""
     party.person().sign_in()
@@ -235,6 +339,13 @@ def test_the_request_has_state_nonce_and_pkce_anew_each_time(party: RelyingParty
     for name in ("state", "nonce", "code_challenge"):
         assert len(first[name]) >= 43
         assert first[name] != second[name]
+
+
+def test_an_answer_with_our_issuer_as_iss_parameter_is_taken(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """RFC 9207 §2.4, the other side."""
+    issuer.plan = Plan(redirect=with_members(iss=issuer.url))
+
+    assert party.person().sign_in().status == 200
 
 
 def test_an_answer_with_a_foreign_iss_parameter_is_refused(party: RelyingParty, issuer: ForgingIssuer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.conformance.forging_issuer import Plan, ec_key, rsa_key
+from tests.conformance.forging_issuer import Plan, Reply, ec_key, rsa_key
 from tests.conformance.relying_party import assert_refused
 
 if TYPE_CHECKING:
@@ -102,6 +102,21 @@ def test_keys_that_nobody_can_use_are_skipped(
     assert party.person().sign_in().status == 200
 
 
+def test_a_provider_that_signs_by_another_algorithm_is_understood_where_that_is_configured(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test with ES256 on P-256; RS256 is a stranger's algorithm then, though its key is published."""
+    issuer = forging_server.alias()
+    issuer.keys = [ec_key("curve"), rsa_key("first")]
+    party = start_party(issuer, keycloak={"signing_algorithms": ["ES256"]})
+
+    assert party.person().sign_in().status == 200
+
+    issuer.keys = issuer.keys[::-1]
+    person = party.person()
+    assert_refused(person, person.sign_in())
+
+
 def test_keys_that_cannot_be_had_are_an_outage_and_no_way_in(
     start_party: Callable[..., RelyingParty], forging_server: ForgingServer
 ) -> None:
@@ -109,7 +124,7 @@ def test_keys_that_cannot_be_had_are_an_outage_and_no_way_in(
     issuer = forging_server.alias()
     party = start_party(issuer)
     issuer.rotate("second")
-    issuer.plan = Plan(broken=frozenset({"k3ys"}))
+    issuer.plan = Plan(broken={"k3ys": Reply(500)})
     person = party.person()
 
     assert_refused(person, person.sign_in(), status=503)

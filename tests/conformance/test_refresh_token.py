@@ -132,6 +132,32 @@ def test_a_refresh_that_the_provider_refuses_ends_the_session(party: RelyingPart
     assert not person.is_signed_in()
 
 
+def test_a_refresh_that_brings_another_sid_is_followed_by_the_logout(
+    party: RelyingParty, issuer: ForgingIssuer
+) -> None:
+    """OIDC Core 1.0 §12.2 does not forbid it: the session ends by the ``sid`` that it has now."""
+    issuer.sid = "sid before the refresh"
+    person = signed_in_with_a_token_that_is_over(party)
+    issuer.plan = Plan(refreshed_claims=with_members(sid="sid after the refresh"))
+    assert person.is_signed_in()
+
+    issuer.sid = "sid after the refresh"
+    assert party.logout(("logout_token", issuer.logout_token())).status == 200
+
+    assert not person.is_signed_in()
+
+
+def test_a_refresh_into_a_session_that_has_ended_ends_ours(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """What has ended stays ended, whichever way it comes back."""
+    issuer.sid = "sid of the dead"
+    assert party.logout(("logout_token", issuer.logout_token())).status == 200
+    issuer.sid = "sid of the living"
+    person = signed_in_with_a_token_that_is_over(party)
+    issuer.plan = Plan(refreshed_claims=with_members(sid="sid of the dead"))
+
+    assert not person.is_signed_in()
+
+
 def test_without_a_refresh_token_a_session_ends_with_its_access_token(
     party: RelyingParty, issuer: ForgingIssuer
 ) -> None:

@@ -15,21 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conformance.forging_issuer import ForgingIssuer, ForgingServer
-    from tests.conformance.relying_party import Person, RelyingParty
-    from tests.contracts.web_browser import Answer
-
-
-def leave(person: Person) -> Answer:
-    """Answer the question page, let the provider's form submit itself, come back; the last answer of the way."""
-    question = person.get("/_sidegate/logout?return_to=/private")
-    form = person.browser.post(
-        question.form_action, question.hidden_inputs(), Accept="text/html", Origin=person.party.url
-    )
-    assert form.status == 200, form.text
-    assert not person.has_session_cookie
-    back = person.browser.post(form.form_action, form.hidden_inputs(), Accept="text/html")
-    assert back.status == 302, back.text
-    return person.browser.get(back.location, Accept="text/html")
+    from tests.conformance.relying_party import RelyingParty
 
 
 def test_a_logout_ends_here_and_there_and_comes_back(party: RelyingParty, issuer: ForgingIssuer) -> None:
@@ -38,7 +24,7 @@ def test_a_logout_ends_here_and_there_and_comes_back(party: RelyingParty, issuer
     person = party.person()
     person.sign_in()
 
-    answer = leave(person)
+    answer = person.leave()
 
     assert (answer.status, urlsplit(answer.url).path) == (200, "/_sidegate/logged-out")
     (call,) = issuer.called("bye")
@@ -61,7 +47,7 @@ def test_the_cookie_from_before_is_worth_nothing(party: RelyingParty) -> None:
     thief.browser = WebBrowser(dict(person.browser.cookies))
     assert thief.is_signed_in()
 
-    leave(person)
+    person.leave()
 
     assert not thief.is_signed_in()
 
@@ -87,7 +73,7 @@ def test_a_state_that_did_not_come_back_is_no_error(party: RelyingParty, issuer:
     person = party.person()
     person.sign_in()
 
-    answer = leave(person)
+    answer = person.leave()
 
     assert (answer.status, urlsplit(answer.url).query) == (200, "")
     assert not person.is_signed_in()
@@ -99,7 +85,7 @@ def test_another_state_is_no_error_and_leads_nowhere(party: RelyingParty, issuer
     person = party.person()
     person.sign_in()
 
-    answer = leave(person)
+    answer = person.leave()
 
     assert answer.status == 200
     assert "evil.example" not in answer.text
@@ -117,7 +103,7 @@ def test_an_invalid_state_is_no_error(party: RelyingParty, issuer: ForgingIssuer
     person = party.person()
     person.sign_in()
 
-    assert leave(person).status == 200
+    assert person.leave().status == 200
     assert not person.is_signed_in()
 
 
@@ -127,7 +113,7 @@ def test_signing_in_again_after_a_logout_works_at_once(party: RelyingParty, issu
     for sid in ("first-time", "second-time"):
         issuer.sid = sid
         assert person.sign_in().status == 200
-        leave(person)
+        person.leave()
         assert not person.is_signed_in()
 
 
