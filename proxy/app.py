@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -182,8 +183,9 @@ def _server_of(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
 
 
 def _cannot_listen(key: str, address: object, error: OSError) -> SidegateError:
-    reason = (error.strerror or str(error)).lower()
-    return SidegateError(f"cannot listen on {address}: {reason}; free the address or change {key}")
+    # asyncio writes the address into strerror once more; the negative numbers are those of getaddrinfo.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    return SidegateError(f"cannot listen on {address}: {reason.lower()}; free the address or change {key}")
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
