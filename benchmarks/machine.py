@@ -119,8 +119,8 @@ class CoreTimes:
 def parse_core_times(text: str, core: int) -> CoreTimes:
     """Read the core's line of /proc/stat: user nice system idle iowait irq softirq steal."""
     line = next(line for line in text.splitlines() if line.startswith(f"cpu{core} "))
-    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(ticks) * TICK_S for ticks in line.split()[1:9])
-    return CoreTimes(processes=user + nice + system, interrupts=irq + softirq, stolen=steal)
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, line.split()[1:9])
+    return CoreTimes((user + nice + system) * TICK_S, (irq + softirq) * TICK_S, steal * TICK_S)
 
 
 def core_times(core: int) -> CoreTimes:

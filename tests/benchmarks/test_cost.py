@@ -1,0 +1,132 @@
+"""What a request costs in instructions and calls of the interpreter: the same on every machine, so that CI can tell.
+
+A budget is what it costs now and a tenth. Who makes a request dearer than that changes the figure here and says why;
+who makes it cheaper takes the figure down. Microseconds are for ``make bench``.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.benchmarks.exchange_in_memory import ExchangeInMemory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import FrameType
+
+INSTRUCTIONS = 7_700
+"""Bytecodes of one authenticated exchange, request read to line logged. CPython 3.11; later ones need fewer."""
+
+CALLS = 550
+"""Calls of functions, of ours and of the interpreter's."""
+
+WARM_UP = 20
+"""Exchanges after which every memory of names is filled."""
+
+
+@dataclass
+class Exchange:
+    """An exchange that is warm."""
+
+    in_memory: ExchangeInMemory
+    request: bytes
+
+    def __call__(self) -> bytes:
+        return self.in_memory.once(self.request)
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    in_memory = ExchangeInMemory()
+    exchange = Exchange(in_memory, await in_memory.request_of_somebody_signed_in())
+    for _ in range(WARM_UP):
+        exchange()
+    yield exchange
+    in_memory.close()
+
+
+def instructions_of(act: Callable[[], object]) -> int:
+    """Count the bytecodes that run in frames below ``act``."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal count
+        if event == "call":
+            frame.f_trace_opcodes = True
+            frame.f_trace_lines = False
+        elif event == "opcode":
+            count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def calls_of(act: Callable[[], object]) -> int:
+    """Count the calls of functions, those written in C too."""
+    count = 0
+
+    def hear(_frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(hear)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+async def test_what_is_counted_is_an_authenticated_request_that_reached_the_app(exchange: Exchange) -> None:
+    answer = exchange()
+
+    sent = b"".join(exchange.in_memory.at_upstream.written)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"x" * 1024)
+    assert b"\r\nX-Auth-Subject: alice-id\r\n" in sent
+    assert b"Cookie" not in sent
+
+
+async def test_a_request_stays_within_its_budget_of_instructions(exchange: Exchange) -> None:
+    counted = min(instructions_of(exchange) for _ in range(3))
+
+    assert counted <= INSTRUCTIONS, f"a request takes {counted} instructions, its budget is {INSTRUCTIONS}"
+
+
+async def test_a_request_stays_within_its_budget_of_calls(exchange: Exchange) -> None:
+    counted = min(calls_of(exchange) for _ in range(3))
+
+    assert counted <= CALLS, f"a request takes {counted} calls, its budget is {CALLS}"
+
+
+async def test_the_count_is_the_same_each_time(exchange: Exchange) -> None:
+    counts = {instructions_of(exchange) for _ in range(5)}
+
+    # Not exactly: the first line of a batch of the log wakes the thread that writes it.
+    assert max(counts) - min(counts) <= 200
+
+
+async def test_a_request_leaves_no_memory_behind(exchange: Exchange) -> None:
+    def blocks() -> int:
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    before = blocks()
+    for _ in range(500):
+        exchange()
+    exchange.in_memory.observer.close()  # or lines that wait to be written would be counted
+    left = blocks() - before
+
+    assert left < 250, f"500 requests left {left} blocks of memory: at least one in two requests leaves something"
