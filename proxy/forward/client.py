@@ -402,7 +402,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def write(self, parts: list[bytes]) -> None:
         if not self._transport.is_closing():
-            self._transport.writelines(parts)
+            # Not writelines: in 3.12 and 3.13 it forgot to tell of a full buffer (CVE-2024-12254).
+            self._transport.write(b"".join(parts))
 
     def exchange_over(self, *, keep: bool) -> None:
         self._exchange = None

@@ -258,10 +258,15 @@ class Exchange:
     async def _connect(self) -> None:
         try:
             connection = await self._origin.open()
-        except UpstreamFault as fault:
+        except SidegateError as fault:
             self._dialing = None
             self._fault(fault)
             return
+        except Exception:
+            # The outermost frame of this task: whoever reports the defect, the client must not wait for it.
+            self._dialing = None
+            self._fault(UpstreamUnreachable("no connection to the upstream, because of a defect"))
+            raise
         self._dialing = None
         if self._is_over:
             connection.close()
@@ -350,13 +355,13 @@ class Exchange:
             self._client.write(out)
 
     def answer_complete(self) -> None:
-        self.answer_flush_last()
+        self._flush_last()
         self._settle_connection()
         self._release()
         self._tell_end()
         self._client.exchange_over(keep=self._is_kept)
 
-    def answer_flush_last(self) -> None:
+    def _flush_last(self) -> None:
         """Write what is left, and the end of the body."""
         if self._is_chunked:
             if self._pieces:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
 KIB = 1024
 
@@ -85,7 +86,7 @@ class UpstreamOptions:
 
     Attributes:
         address: see :func:`parse_upstream_url`.
-        tls: speak TLS with this context, which may be reloaded in place; None: in clear.
+        tls: asked for a context at each connect, so that renewed files count; None: in clear.
         server_name: the name to verify and to send as SNI; the host of the address when None.
         connect_timeout_s: DNS, TCP and TLS together.
         response_timeout_s: from the end of the request to the answer's head; also how long an upstream may leave a
@@ -96,7 +97,7 @@ class UpstreamOptions:
     """
 
     address: Address
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ssl.SSLContext] | None = None
     server_name: str | None = None
     connect_timeout_s: float = 5.0
     response_timeout_s: float = 60.0

@@ -62,7 +62,8 @@ class Origin:
 
     async def _connect(self) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
-        address, tls = self.options.address, self.options.tls
+        address = self.options.address
+        tls = self.options.tls() if self.options.tls is not None else None
         if isinstance(address, UnixAddress):
             name = (self.options.server_name or "localhost") if tls else None
             _, connection = await loop.create_unix_connection(

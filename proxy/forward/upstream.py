@@ -148,7 +148,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def write(self, parts: list[bytes]) -> None:
         """Send bytes; the silence of the upstream is measured from here."""
         if self._transport is not None and not self._is_over:
-            self._transport.writelines(parts)
+            self._transport.write(b"".join(parts))
             if self._frame is None and self._deadline is not None:
                 self._deadline.set(self._response_timeout_s)
 
@@ -215,7 +215,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_over = True
-        if exc is not None and self._consumer is not None:
+        if isinstance(exc, OSError) and self._consumer is not None:
             self._read_what_is_left()
         self._ended(exc)
         if self._deadline is not None:

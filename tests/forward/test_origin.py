@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import UpstreamTimeout, UpstreamUnreachable
+from proxy.errors import SettingsError, UpstreamTimeout, UpstreamUnreachable
 from proxy.forward.options import TcpAddress, UnixAddress, UpstreamOptions
 from proxy.forward.origin import Origin
 from tests.forward.dialogue import serving, until
@@ -84,7 +84,7 @@ async def test_a_name_that_does_not_resolve_is_unreachable(host: str) -> None:
 
 async def test_a_handshake_that_does_not_come_is_a_timeout() -> None:
     server = await asyncio.start_server(_say_nothing, "127.0.0.1", 0)
-    origin = at(server.sockets[0].getsockname()[1], tls=ssl.create_default_context(), connect_timeout_s=0.1)
+    origin = at(server.sockets[0].getsockname()[1], tls=ssl.create_default_context, connect_timeout_s=0.1)
 
     with pytest.raises(UpstreamTimeout):
         await origin.open()
@@ -125,7 +125,50 @@ async def test_tls_to_the_upstream_is_verified_by_name_and_authority(certificate
         (trusting, None, 502),
         (strange, "app.test", 502),
     ):
-        async with serving(0, upstream=UpstreamOptions(address=address, tls=tls, server_name=name)) as path:
+        async with serving(
+            0, upstream=UpstreamOptions(address=address, tls=lambda tls=tls: tls, server_name=name)
+        ) as path:
             client = await path.client()
             assert (await client.ask(GET)).status == status, (name, status)
     server.close()
+
+
+async def test_renewed_files_count_at_the_next_connection(certificates: Certificates) -> None:
+    server = await asyncio.start_server(_answer, "127.0.0.1", 0, ssl=certificates.server_context("app.test"))
+    address = TcpAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+    contexts = [certificates.client_context(), ssl.create_default_context()]
+    options = UpstreamOptions(address=address, tls=contexts.pop, server_name="app.test")
+    async with serving(0, upstream=options) as path:
+        client = await path.client()
+
+        assert (await client.ask(GET)).status == 502
+        assert (await client.ask(GET)).status == 200
+    server.close()
+
+
+async def test_files_that_cannot_be_read_are_a_fault_and_nobody_waits(echo_app: RawUpstream) -> None:
+    def unreadable() -> ssl.SSLContext:
+        raise SettingsError("the CA file is gone")
+
+    address = TcpAddress("127.0.0.1", echo_app.port)
+    async with serving(0, upstream=UpstreamOptions(address=address, tls=unreadable)) as path:
+        client = await path.client()
+
+        assert (await client.ask(GET)).status == 400
+        assert isinstance(path.gate.faults[0], SettingsError)
+    assert echo_app.connections == 0
+
+
+async def test_a_defect_at_connecting_is_reported_and_nobody_waits(echo_app: RawUpstream) -> None:
+    def defective() -> ssl.SSLContext:
+        raise RuntimeError("defect")
+
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
+    address = TcpAddress("127.0.0.1", echo_app.port)
+    async with serving(0, upstream=UpstreamOptions(address=address, tls=defective)) as path:
+        client = await path.client()
+
+        assert (await client.ask(GET)).status == 502
+        await until(lambda: reported)
+    assert isinstance(reported[0], RuntimeError)
