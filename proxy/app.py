@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from proxy import slices
+from proxy.certificates import watch
 from proxy.clock import SystemClock
 from proxy.errors import SidegateError
 from proxy.forward.own_pages import OwnPages
@@ -38,6 +39,7 @@ from proxy.sessions.refresher import SessionRefresher
 from proxy.settings.load import load_settings
 from proxy.settings.model import Settings
 from proxy.settings.values import UnixAddress
+from proxy.tasks import TaskOwner
 from proxy.web.application import WebServices, own_application
 from proxy.web.health import HealthServices, health_application
 
@@ -78,6 +80,9 @@ class Sidegate:
         self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._gate = self._make_gate()
+        self._tls = slices.server_tls(settings)
+        self._upstream_tls = slices.upstream_tls(settings)
+        self._tasks = TaskOwner(lambda fault: observer.error("the watch over TLS files ended", fault=repr(fault)))
         self._data_path: DataPath | None = None
         observer.metrics.watch_sessions(self._store.active_sessions)
         observer.metrics.watch_streams(lambda: len(self._live))
@@ -94,12 +99,14 @@ class Sidegate:
         await self._open_management()
         self._data_path = DataPath(
             gatekeeper=self._gate,
-            upstreams=slices.upstream_options(self._settings),
+            upstreams=slices.upstream_options(self._settings, self._upstream_tls),
             own_pages=OwnPages(_server_of(self._own)),
             live=self._live,
-            options=slices.forward_options(self._settings),
+            options=slices.forward_options(self._settings, self._tls),
             clock=self._clock,
         )
+        own = () if self._tls is None else (self._tls,)
+        _ = self._tasks.start(watch((*own, *self._upstream_tls.values()), self._observer))
         listen = self._settings.server.listen
         try:
             await self._data_path.start(str(listen))
@@ -109,6 +116,7 @@ class Sidegate:
     async def close(self) -> None:
         """Drain: not ready, no new connection, what runs may end within ``shutdown_grace``; then let go of all."""
         self._is_draining = True
+        await self._tasks.close()
         if self._data_path is not None:
             await self._data_path.drain(self._settings.server.shutdown_grace)
         await self._own.cleanup()

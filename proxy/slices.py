@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxy.certificates import TlsFiles
 from proxy.core.cookies import OwnCookies, SameSite
 from proxy.core.cross_site import AllowedOrigins
 from proxy.core.headers import (
@@ -52,10 +53,16 @@ from proxy.settings import values
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proxy.core.secret import Secret
-    from proxy.settings.model import AccessConditions, RouteSettings, Settings, TlsSettings, UpstreamSettings
+    from proxy.settings.model import (
+        AccessConditions,
+        RouteSettings,
+        Settings,
+        UpstreamSettings,
+        UpstreamTlsSettings,
+    )
     from proxy.settings.secret_source import SecretSource
 
 MINIMUM_SERVER_KEY_BYTES = 32
@@ -175,12 +182,12 @@ def _host_of(upstream: UpstreamSettings) -> bytes:
 # --- forward ---------------------------------------------------------------------------------------------------------
 
 
-def forward_options(settings: Settings) -> ForwardOptions:
-    """Return the listener's limits; loads the certificate when TLS ends here."""
+def forward_options(settings: Settings, tls: TlsFiles | None) -> ForwardOptions:
+    """Return the listener's limits, and the certificate when TLS ends here."""
     server = settings.server
     line = min(server.max_header_size, HeadLimits().line_bytes)
     return ForwardOptions(
-        tls=None if server.tls is None else _server_tls(server.tls),
+        tls=None if tls is None else tls.context,
         limits=HeadLimits(head_bytes=server.max_header_size, line_bytes=line),
         max_body_size=server.max_body_size,
         head_timeout_s=server.timeouts.head,
@@ -189,31 +196,68 @@ def forward_options(settings: Settings) -> ForwardOptions:
     )
 
 
-def _server_tls(tls: TlsSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
+def server_tls(settings: Settings) -> TlsFiles | None:
+    """Return the listener's certificate, or None when TLS does not end here.
+
+    Raises:
+        SettingsError: the files cannot be used.
+    """
+    tls = settings.server.tls
+    if tls is None:
+        return None
+
+    def build() -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.set_alpn_protocols(["http/1.1"])
         if tls.client_ca_file is not None:
             context.verify_mode = ssl.CERT_REQUIRED
+        load(context)
+        return context
+
+    def load(context: ssl.SSLContext) -> None:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        if tls.client_ca_file is not None:
             context.load_verify_locations(tls.client_ca_file)
-    except OSError as error:  # ssl.SSLError is one too
-        raise SettingsError(
-            f"server.tls: the certificate, its key or the client CA cannot be used ({error}); "
-            "give PEM files that belong together and that this process may read"
-        ) from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+
+    return TlsFiles("server.tls", _paths(tls.cert_file, tls.key_file, tls.client_ca_file), build, adopt=load)
 
 
-def upstream_options(settings: Settings) -> dict[str, UpstreamOptions]:
-    """Return how each upstream is reached."""
-    return {name: _upstream(one) for name, one in settings.upstreams.items()}
+def upstream_tls(settings: Settings) -> dict[str, TlsFiles]:
+    """Return how the upstreams that speak https are verified, by name.
+
+    Raises:
+        SettingsError: the files cannot be used.
+    """
+    return {
+        name: _client_tls(f"upstreams.{name}.tls", one.tls)
+        for name, one in settings.upstreams.items()
+        if one.url.scheme == "https"
+    }
 
 
-def _upstream(upstream: UpstreamSettings) -> UpstreamOptions:
+def _client_tls(key: str, tls: UpstreamTlsSettings) -> TlsFiles:
+    def build() -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file is not None:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+        return context
+
+    return TlsFiles(key, _paths(tls.ca_file, tls.cert_file, tls.key_file), build)
+
+
+def _paths(*files: str | None) -> list[Path]:
+    return [Path(file) for file in files if file is not None]
+
+
+def upstream_options(settings: Settings, tls: Mapping[str, TlsFiles]) -> dict[str, UpstreamOptions]:
+    """Return how each upstream is reached; those named in ``tls`` by TLS."""
+    return {name: _upstream(one, tls.get(name)) for name, one in settings.upstreams.items()}
+
+
+def _upstream(upstream: UpstreamSettings, tls: TlsFiles | None) -> UpstreamOptions:
     return UpstreamOptions(
         address=listen_address(upstream.url.address),
-        tls=ssl.create_default_context() if upstream.url.scheme == "https" else None,
+        tls=None if tls is None else tls.current,
         connect_timeout_s=upstream.connect_timeout,
         response_timeout_s=upstream.response_timeout,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,18 +127,21 @@ def test_the_host_of_an_upstream(url: str, host: bytes) -> None:
 
 
 def test_addresses_and_time_limits_of_upstreams() -> None:
-    options = slices.upstream_options(
-        settings(
-            upstreams={
-                "app": {"url": "https://legacy:8443", "connect_timeout": "1s", "response_timeout": "2s"},
-                "two": {"url": "unix:/run/app.sock"},
-            },
-            routes=[{"path": "/**", "upstream": "app"}],
-        )
+    given = settings(
+        upstreams={
+            "app": {"url": "https://legacy:8443", "connect_timeout": "1s", "response_timeout": "2s"},
+            "two": {"url": "unix:/run/app.sock"},
+        },
+        routes=[{"path": "/**", "upstream": "app"}],
     )
+    tls = slices.upstream_tls(given)
+    options = slices.upstream_options(given, tls)
 
     assert options["app"].address == TcpAddress("legacy", 8443)
     assert options["app"].tls is not None
+    assert options["app"].tls() is tls["app"].context
+    assert tls["app"].context.verify_mode is ssl.CERT_REQUIRED
+    assert options["two"].tls is None
     assert (options["app"].connect_timeout_s, options["app"].response_timeout_s) == (1.0, 2.0)
     assert options["two"].address == UnixAddress("/run/app.sock")
 
@@ -150,7 +154,8 @@ def test_limits_of_the_listener() -> None:
                 "max_body_size": "1MiB",
                 "timeouts": {"head": "1s", "idle": "2s", "body_idle": "3s"},
             }
-        )
+        ),
+        None,
     )
 
     assert (options.limits.head_bytes, options.max_body_size) == (8192, 1 << 20)
@@ -162,7 +167,9 @@ def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None
     file.write_text("no certificate")
 
     with pytest.raises(SettingsError, match=r"server\.tls"):
-        slices.forward_options(settings(server={"tls": {"cert_file": str(file), "key_file": str(file)}}))
+        slices.server_tls(settings(server={"tls": {"cert_file": str(file), "key_file": str(file)}}))
+    with pytest.raises(SettingsError, match=r"upstreams\.app\.tls"):
+        slices.upstream_tls(settings(upstreams={"app": {"url": "https://h", "tls": {"ca_file": str(file)}}}))
 
 
 def test_the_provider_gets_every_key() -> None:

@@ -109,20 +109,48 @@ def _tls_files(draft: Draft) -> Iterator[Finding]:
     unreadable += _file_findings(("server", "tls", "key_file"), tls.key_file)
     yield from unreadable
     if not unreadable:
-        yield from _key_pair(tls.cert_file, tls.key_file)
+        yield from _key_pair(("server", "tls"), tls.cert_file, tls.key_file)
     if tls.client_ca_file is not None:
         yield from _authorities(("server", "tls", "client_ca_file"), tls.client_ca_file)
 
 
-def _key_pair(cert_file: str, key_file: str) -> Iterator[Finding]:
+def _upstream_tls_files(draft: Draft) -> Iterator[Finding]:
+    """What an app is verified by, and shown, can be read and is used."""
+    for name, upstream in draft.settings.upstreams.items():
+        path, tls = ("upstreams", name, "tls"), upstream.tls
+        if tls.model_fields_set and upstream.url.scheme != "https":
+            remedy = "write an https url, or take tls out"
+            yield Finding(path, "is never used, for the url is not https", remedy, Level.WARNING, ((*path[:2], "url"),))
+        if tls.ca_file is not None:
+            yield from _authorities((*path, "ca_file"), tls.ca_file)
+        yield from _client_certificate(path, tls.cert_file, tls.key_file)
+
+
+def _client_certificate(path: KeyPath, cert_file: str | None, key_file: str | None) -> Iterator[Finding]:
+    """A certificate that is shown has its key."""
+    if (cert_file is None) != (key_file is None):
+        missing = "key_file" if key_file is None else "cert_file"
+        yield Finding(path, f"lacks {missing}", "write cert_file and key_file together, or neither")
+    if cert_file is None or key_file is None:
+        return
+    unreadable = [
+        *_file_findings((*path, "cert_file"), cert_file),
+        *_file_findings((*path, "key_file"), key_file),
+    ]
+    yield from unreadable
+    if not unreadable:
+        yield from _key_pair(path, cert_file, key_file)
+
+
+def _key_pair(path: KeyPath, cert_file: str, key_file: str) -> Iterator[Finding]:
     """The key is the certificate's."""
     try:
         # An encrypted key would make OpenSSL ask on the terminal; an empty password makes it an error.
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert_file, key_file, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError):
         remedy = "write the PEM files of one certificate and its unencrypted key"
-        yield Finding(("server", "tls"), "has a certificate and a key that do not belong together", remedy,
-                      depends_on=(("server", "tls", "cert_file"), ("server", "tls", "key_file")))  # fmt: skip
+        yield Finding(path, "has a certificate and a key that do not belong together", remedy,
+                      depends_on=((*path, "cert_file"), (*path, "key_file")))  # fmt: skip
 
 
 def _authorities(path: KeyPath, file: str) -> Iterator[Finding]:
@@ -377,6 +405,7 @@ CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
     _https_redirect,
     _trust,
     _tls_files,
+    _upstream_tls_files,
     _client_secret,
     _scopes,
     _authorization_parameters,

@@ -373,6 +373,25 @@ class IdentityHeaderSettings(Section):
     )
 
 
+class UpstreamTlsSettings(Section):
+    """How an app that listens with https is verified, and what it is shown."""
+
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file with the authorities that the app's certificate is checked against, "
+        "instead of the system's. Read again when it changes.",
+        examples=["/etc/sidegate/app-ca.crt"],
+    )
+    cert_file: Text | None = Field(
+        default=None,
+        description="PEM file with the certificate that Sidegate shows the app. Read again when it changes.",
+        examples=["/etc/sidegate/client.crt"],
+    )
+    key_file: Text | None = Field(
+        default=None, description="PEM file with its private key.", examples=["/etc/sidegate/client.key"]
+    )
+
+
 class UpstreamSettings(Section):
     """An app behind Sidegate."""
 
@@ -392,6 +411,9 @@ class UpstreamSettings(Section):
         description="Headers that are dropped by default because apps let them change what was decided, "
         "and that this app needs.",
         examples=[["X-HTTP-Method-Override"]],
+    )
+    tls: UpstreamTlsSettings = Field(
+        default=UpstreamTlsSettings(), description="For an app with https: whom to trust and what to show."
     )
 
 

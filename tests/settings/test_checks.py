@@ -358,3 +358,25 @@ def test_what_rests_on_a_wrong_key_is_not_complained_about_too(
     section: str, lines: str, count: int, load_text: LoadText
 ) -> None:
     assert len(said(load_text, file_with(section, lines))) == count
+
+
+def test_the_tls_of_an_upstream_is_checked_like_our_own(load_text: LoadText, tmp_path: Path) -> None:
+    write_certificate(tmp_path, "app")
+    whole = "{ca_file: app.crt, cert_file: app.crt, key_file: app.key}"
+
+    def problems(url: str, tls: str) -> list[str]:
+        return said(load_text, file_with("upstreams", f"app: {{url: '{url}', tls: {tls}}}"))
+
+    assert problems("https://127.0.0.1:8443", whole) == []
+    assert [line.partition("  ")[2] for line in problems("http://127.0.0.1:8000", whole)] == [
+        "upstreams.app.tls: warning: is never used, for the url is not https; write an https url, or take tls out"
+    ]
+    assert [line.partition("  ")[2] for line in problems("https://127.0.0.1", "{cert_file: app.crt}")] == [
+        "upstreams.app.tls: lacks key_file; write cert_file and key_file together, or neither"
+    ]
+    assert [line.partition("  ")[2] for line in problems("https://127.0.0.1", "{ca_file: app.key}")] == [
+        "upstreams.app.tls.ca_file: names app.key, which holds no certificates; name a file of PEM certificates"
+    ]
+    assert [line.partition("  ")[2] for line in problems("https://h", "{cert_file: nope.crt, key_file: app.key}")] == [
+        "upstreams.app.tls.cert_file: names nope.crt, which cannot be read (no such file or directory); check the path"
+    ]

@@ -142,6 +142,9 @@ def test_the_example_with_each_key_lacks_only_the_files_of_the_reader(tmp_path: 
         "server.tls.client_ca_file",
         "keycloak.ca_file",
         "sessions.encryption_keys[0].file",
+        "upstreams.app.tls.ca_file",
+        "upstreams.app.tls.cert_file",
+        "upstreams.app.tls.key_file",
     ]
     assert all("cannot be read" in problem.message for problem in load(path).errors)
 
