@@ -159,15 +159,16 @@ def post_form(
     content_type: str = "application/x-www-form-urlencoded",
     source: str = "127.0.0.1",
     query: str = "",
+    body: str | None = None,
 ) -> LogoutAnswer:
-    """POST a form from an address of loopback, as a provider does."""
+    """POST a form from an address of loopback, as a provider does; ``body`` stands in place of the pairs."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=15, source_address=(source, 0))
     try:
         connection.request(
             "POST",
             f"{parts.path}?{query}" if query else parts.path,
-            body=urlencode(pairs),
+            body=urlencode(pairs) if body is None else body,
             headers={"Content-Type": content_type},
         )
         answer = connection.getresponse()

@@ -6,6 +6,7 @@ could not be judged is 503.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,9 @@ def test_a_body_that_is_no_form_with_one_token_is_refused(party: RelyingParty, i
     assert_refused(party.logout(("logout_token", "ä" * 40_000)))
     for content_type in ("application/json", "multipart/form-data; boundary=x", "text/plain", "application/jwt"):
         assert_refused(party.logout(("logout_token", token), content_type=content_type))
+    parts = f'--x\r\nContent-Disposition: form-data; name="logout_token"\r\n\r\n{token}\r\n--x--\r\n'
+    assert_refused(party.logout(body=parts, content_type="multipart/form-data; boundary=x"))
+    assert_refused(party.logout(body=json.dumps({"logout_token": token}), content_type="application/json"))
     assert_refused(party.logout(query=f"logout_token={token}"))
     assert person.is_signed_in()
 
@@ -245,9 +249,7 @@ def test_only_post_is_a_logout(party: RelyingParty, issuer: ForgingIssuer) -> No
 
 
 @pytest.fixture(scope="module")
-def fresh_party(
-    forging_server: ForgingServer, start_lasting_party: Callable[[ForgingIssuer], RelyingParty]
-) -> RelyingParty:
+def fresh_party(forging_server: ForgingServer, start_lasting_party: Callable[..., RelyingParty]) -> RelyingParty:
     """A relying party for tests that change keys; each speaks from addresses of its own, so budgets are full."""
     return start_lasting_party(forging_server.alias())
 

@@ -67,7 +67,7 @@ def test_a_document_that_is_put_right_is_believed_without_a_restart(
     assert party.person().sign_in().status == 200
 
 
-@pytest.mark.parametrize("path", ["/no/slash", "/with/slash/", "/tenant%20one/v2.0"])
+@pytest.mark.parametrize("path", ["/no/slash", "/tenant%20one/v2.0/"])
 def test_an_issuer_may_have_any_shape(
     start_party: Callable[..., RelyingParty], forging_server: ForgingServer, path: str
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.conformance.forging_issuer import Plan, Reply, ec_key, rsa_key
+from tests.conformance.forging_issuer import Plan, Reply, ec_key, rsa_key, without
 from tests.conformance.relying_party import assert_refused
 
 if TYPE_CHECKING:
@@ -45,6 +45,18 @@ def test_among_nameless_keys_the_right_one_is_found(
     issuer.plan = Plan(key_set=issuer.plan.key_set, signer=("RS256", rsa_key("stranger").private))
     person = party.person()
     assert_refused(person, person.sign_in())
+
+
+def test_a_token_that_names_no_key_may_be_signed_by_one_that_has_a_name(
+    start_party: Callable[..., RelyingParty], forging_server: ForgingServer
+) -> None:
+    """oidcc-client-test-kid-absent-multiple-jwks, where the keys of the set have names all the same."""
+    issuer = forging_server.alias()
+    issuer.keys = [rsa_key("right"), rsa_key("decoy")]
+    issuer.plan = Plan(header=without("kid"), key_set=lambda published: {"keys": published["keys"][::-1]})
+    party = start_party(issuer)
+
+    assert party.person().sign_in().status == 200
 
 
 def test_a_key_that_changes_just_before_the_signature_is_fetched(

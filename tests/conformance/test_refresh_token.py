@@ -6,6 +6,7 @@ is over at once makes the next request refresh it.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.conformance.forging_issuer import CLIENT_ID, SUBJECT, Plan, with_members, without
@@ -56,6 +57,20 @@ def test_a_refresh_renews_tokens_and_asks_userinfo_with_the_new_one(party: Relyi
     assert set(swap.parameters) <= {"grant_type", "refresh_token", "client_id"}
     assert person.is_signed_in()
     assert len(issuer.called("swap")) == 1
+
+
+def test_many_requests_refresh_once(party: RelyingParty, issuer: ForgingIssuer) -> None:
+    """oidcc-client-test-refresh-token, as a page with many pictures does it: a refresh token is spent once."""
+    person = signed_in_with_a_token_that_is_over(party)
+    tabs = [party.person() for _ in range(8)]
+    for tab in tabs:
+        tab.browser.cookies.update(person.browser.cookies)
+
+    with ThreadPoolExecutor(len(tabs)) as pool:
+        answers = list(pool.map(lambda tab: tab.get("/who").status, tabs))
+
+    assert answers == [200] * len(tabs)
+    assert [call.endpoint for call in issuer.calls] == ["swap", "who"]
 
 
 def test_a_refresh_brings_what_userinfo_says_now(party: RelyingParty, issuer: ForgingIssuer) -> None:
