@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy import keys
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
 
     from proxy.core.cookies import OwnCookies
     from proxy.core.secret import Secret
-    from proxy.web.establish import Established
+    from proxy.core.session import Session
 
 ROOT_BYTES = 32
 """Random bytes of a root's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """A session that is stored, and the cookie value that names it."""
+
+    cookie_value: Secret
+    session: Session
 
 
 def session_cookie(request: web.Request) -> Secret | None:

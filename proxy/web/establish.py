@@ -11,7 +11,7 @@ from proxy.core.secret import Secret
 from proxy.core.session import EndCause, LoginOrigin, Persistence, Session, session_key
 from proxy.ports import AuditEvent
 from proxy.web.caller import caller_of, user_agent_of
-from proxy.web.cookies import session_cookie
+from proxy.web.cookies import Established, session_cookie
 from proxy.web.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -32,14 +32,6 @@ class LoginManner:
     origin: LoginOrigin
     persistence: Persistence = Persistence.LASTING
     notes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Established:
-    """A session that is stored, and the cookie value that names it."""
-
-    cookie_value: Secret
-    session: Session
 
 
 async def establish(request: web.Request, grant: Grant, manner: LoginManner) -> Established:

@@ -27,7 +27,7 @@ from proxy.web.person import person
 
 if TYPE_CHECKING:
     from proxy.pages.contexts import LoginPage, ProviderLink, SetupRequiredPage
-    from proxy.web.establish import Established
+    from proxy.web.cookies import Established
 
 TAB_BYTES = 12
 """Random bytes of a tab's id: enough to be unlike the other tabs of one root; the MAC does the rest."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from proxy.core.secret import Secret
 from proxy.core.session import Persistence
 from proxy.web.cookies import (
+    Established,
     clear_cookies,
     root_cookie,
     root_id_or_new,
@@ -17,7 +18,6 @@ from proxy.web.cookies import (
     set_root_cookie,
     set_session_cookie,
 )
-from proxy.web.establish import Established
 from tests.support.clocks import START
 from tests.support.sessions import make_session
 
