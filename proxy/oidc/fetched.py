@@ -24,7 +24,7 @@ T = TypeVar("T")
 FIRST_PAUSE_S = 1.0
 """Seconds before the first retry: Keycloak says ``Retry-After: 1`` while it starts."""
 
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 5.0
 """Seconds between retries at most, so that a provider that came back is noticed soon."""
 
 JITTER = 0.2

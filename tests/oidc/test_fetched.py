@@ -87,7 +87,7 @@ async def test_failures_are_retried_with_growing_pauses_that_have_an_end(bench: 
 
     assert 0.8 <= bench.sleep.pauses[0] <= 1.0
     assert all(
-        later > earlier * 1.2 for earlier, later in zip(bench.sleep.pauses[:4], bench.sleep.pauses[1:5], strict=True)
+        later > earlier * 1.2 for earlier, later in zip(bench.sleep.pauses[:2], bench.sleep.pauses[1:3], strict=True)
     )
     assert all(LONGEST_PAUSE_S * 0.8 <= pause <= LONGEST_PAUSE_S for pause in bench.sleep.pauses[5:])
 
