@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.browser_fixtures import screenshot
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.processes import Program
@@ -47,6 +48,7 @@ async def test_alice_follows_what_is_printed(demo: Program, arrive: Arrive) -> N
     await visitor.page.wait_for_url(start)
     assert "Alice Liddell" in await visitor.page.inner_text("main")
     assert "X-Auth-Roles" in await visitor.page.inner_text("main")
+    await screenshot(visitor.page, "demo-app")
     await visitor.page.goto(admin)
     assert "Here you may break things" in await visitor.page.inner_text("main")
     await visitor.page.goto(notes)
@@ -58,6 +60,7 @@ async def test_alice_follows_what_is_printed(demo: Program, arrive: Arrive) -> N
 
     at_provider = await visitor.new_tab()
     await at_provider.goto(provider)
+    await screenshot(at_provider, "demo-provider")
     await at_provider.get_by_role("row").filter(has_text="alice").get_by_role("button", name="End").click()
     await eventually(visitor.is_signed_in, expected=False)
     await visitor.page.goto(notes)
