@@ -76,32 +76,21 @@ def markdown(results: Results) -> str:
 
 
 def _goals(figures: Mapping[Key, Figure]) -> str:
-    rows = [
-        [
-            goal.scenario,
-            _WORDS[goal.what],
-            log.value,
-            goal.of,
-            f"{ratio:.2f}",
-            f"≤ {goal.ratio:.2f}",
-            _verdict(ratio, goal),
-        ]
-        for goal in GOALS
-        for log in AccessLog
-        if (ratio := _ratio_of(figures, goal, log)) is not None
-    ]
+    rows = [_goal(goal, log, *pair) for goal in GOALS for log in AccessLog if (pair := _pair(figures, goal, log))]
     return _table(["load", "figure", "access log", "Sidegate to", "ratio", "goal", ""], rows)
 
 
-def _ratio_of(figures: Mapping[Key, Figure], goal: Goal, log: AccessLog) -> float | None:
+def _pair(figures: Mapping[Key, Figure], goal: Goal, log: AccessLog) -> tuple[Figure, Figure] | None:
     ours, theirs = figures.get((goal.scenario, log, OURS)), figures.get((goal.scenario, log, goal.of))
-    if ours is None or theirs is None or not getattr(theirs, goal.what):
-        return None
-    return float(getattr(ours, goal.what) / getattr(theirs, goal.what))
+    return None if ours is None or theirs is None or not getattr(theirs, goal.what) else (ours, theirs)
 
 
-def _verdict(ratio: float, goal: Goal) -> str:
-    return "met" if ratio <= goal.ratio else "missed"
+def _goal(goal: Goal, log: AccessLog, ours: Figure, theirs: Figure) -> list[str]:
+    ratio = getattr(ours, goal.what) / getattr(theirs, goal.what)
+    verdict = "met" if ratio <= goal.ratio else "missed"
+    if ours.disturbed or theirs.disturbed:
+        verdict += ", disturbed"
+    return [goal.scenario, _WORDS[goal.what], log.value, goal.of, f"{ratio:.2f}", f"≤ {goal.ratio:.2f}", verdict]
 
 
 def _scenarios(figures: Mapping[Key, Figure]) -> Iterable[str]:

@@ -44,6 +44,12 @@ def test_disturbed_samples_are_told() -> None:
     assert "1 of 2 |" in report
 
 
+def test_a_verdict_on_disturbed_samples_says_so() -> None:
+    report = markdown(results_of(a_sample("nginx", 50, foreign=0.5), a_sample("sidegate", 81)))
+
+    assert "| missed, disturbed |" in report
+
+
 def test_the_picture_shows_each_server_with_its_figure() -> None:
     picture = svg(figures([a_sample("nginx", 50), a_sample("sidegate", 81)]))
 
