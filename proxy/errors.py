@@ -10,7 +10,7 @@
     │   ├── FramingRefused           two parsers could read this request in two ways
     │   ├── HostRefused              a Host that we do not answer for
     │   ├── BodyTooLarge
-    │   ├── MethodRefused            CONNECT, TRACE, or a method that is no token
+    │   ├── MethodRefused            CONNECT, TRACE, PRI, or a method that is no token in capitals
     │   ├── AuthorizationRefused     two Authorization fields
     │   └── ClientTooSlow            head or body did not arrive in time
     ├── UpstreamFault
@@ -27,7 +27,8 @@
     ├── SessionEnded                 what has ended stays ended
     ├── LoginFault
     │   ├── CsrfRejected
-    │   ├── CallbackRejected         state, nonce, iss or the provider's own error
+    │   ├── CallbackRejected         state, nonce or iss
+    │   │   └── ProviderDeclined     the provider's own error (OIDC Core 1.0 §3.1.2.6)
     │   ├── FormRejected             a body that is not the form
     │   └── TooManyLogins            one address has begun more logins than it may have open
     ├── Draining                     the process is shutting down
@@ -196,9 +197,15 @@ class CsrfRejected(LoginFault):
 
 
 class CallbackRejected(LoginFault):
-    """The answer of the authorization endpoint cannot be trusted or is an error (OIDC Core 1.0 §3.1.2.6, RFC 9207)."""
+    """The answer of the authorization endpoint cannot be trusted (OIDC Core 1.0 §3.1.2.7, RFC 9207)."""
 
     reason = "callback_rejected"
+
+
+class ProviderDeclined(CallbackRejected):
+    """The provider says that it did not sign the person in (OIDC Core 1.0 §3.1.2.6, RFC 6749 §4.1.2.1)."""
+
+    reason = "provider_declined"
 
 
 class FormRejected(LoginFault):

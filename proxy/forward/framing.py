@@ -65,7 +65,8 @@ _READ_IN_REQUESTS = frozenset(
 _READ_IN_ANSWERS = FRAMING_FIELDS | {b"www-authenticate"}
 _MAX_LEARNT_NAMES = 4096
 _VERSIONS = {b"HTTP/1.1": b"1.1", b"HTTP/1.0": b"1.0"}
-_NEVER_FORWARDED = frozenset({b"CONNECT", b"TRACE"})
+_NEVER_FORWARDED = frozenset({b"CONNECT", b"PRI", b"TRACE"})
+"""PRI begins HTTP/2 (RFC 9113 §11.6): some servers change protocol at its sight."""
 _KNOWN_TO_LLHTTP = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
 _CONNECTION_AUTHENTICATION = (b"ntlm", b"nego")
 
@@ -239,7 +240,7 @@ def parse_request(head: bytes, limits: HeadLimits) -> RequestFrame:
 
     Raises:
         TargetTooLong, HeadTooLarge: over a limit.
-        MethodRefused: CONNECT, TRACE, or no token.
+        MethodRefused: CONNECT, TRACE, PRI, no token, or small letters in it.
         TargetRefused: llhttp can read no target there.
         FramingRefused: everything that two parsers could read in two ways.
     """
@@ -264,6 +265,10 @@ def _split_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
         raise MethodRefused(f"{method.decode()} is not served")
     if not _TOKEN.fullmatch(method):
         raise MethodRefused("the method is no token")
+    if method != method.upper():
+        # Methods are case-sensitive (RFC 9110 §9.1), but aiohttp and old gunicorn fold them: they would do what a rule
+        # for DELETE never saw. No method with a small letter is registered; nginx refuses them too.
+        raise MethodRefused("the method has small letters")
     if version not in _VERSIONS or not target:
         raise FramingRefused("the request is neither HTTP/1.1 nor HTTP/1.0")
     return method, target, _VERSIONS[version]
