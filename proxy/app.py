@@ -140,7 +140,7 @@ class Sidegate:
                     clock=clock,
                     observer=observer,
                 ),
-                responder=Responder(self._pages),
+                responder=Responder(self._pages, everywhere=slices.everywhere(settings)),
                 observer=observer,
                 clock=clock,
             ),

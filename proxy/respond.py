@@ -190,6 +190,12 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         title="Signing in did not work",
         sentence="The answer of the sign-in service does not fit a sign-in begun in this browser. Please begin again.",
     ),
+    errors.ProviderDeclined: Row(
+        status=400,
+        code="provider_declined",
+        title="Signing in did not work",
+        sentence="The sign-in service did not sign you in. Please begin again.",
+    ),
     errors.FormRejected: Row(
         status=400,
         code="form_rejected",
@@ -253,9 +259,10 @@ def row_of(error: errors.SidegateError) -> Row:
 class Responder:
     """Make answers; one for the process."""
 
-    def __init__(self, pages: Pages) -> None:
-        """Keep the renderer."""
+    def __init__(self, pages: Pages, *, everywhere: Headers = ()) -> None:
+        """Keep the renderer; ``everywhere`` are fields of every answer (Strict-Transport-Security)."""
         self._pages = pages
+        self._everywhere = everywhere
 
     def error(self, error: errors.SidegateError, asker: Asker) -> Answer:
         """Answer for a fault; the error's message is not shown."""
@@ -265,7 +272,7 @@ class Responder:
         """Send a navigation to the login page; tell a program, or a frame, with 401 (contract §4)."""
         if asker.manner is Manner.PAGE:
             location = asker.login_url.encode()
-            return Answer(302, ((b"Location", location), *_common(asker)))
+            return Answer(302, ((b"Location", location), *self._common(asker)))
         return self.unauthorized(asker)
 
     def unauthorized(self, asker: Asker) -> Answer:
@@ -291,7 +298,7 @@ class Responder:
 
     def redirect(self, status: int, location: bytes, asker: Asker) -> Answer:
         """Send elsewhere."""
-        return Answer(status, ((b"Location", location), *_common(asker)))
+        return Answer(status, ((b"Location", location), *self._common(asker)))
 
     def _answer(
         self,
@@ -302,7 +309,7 @@ class Responder:
         members: Mapping[str, object] | None = None,
         missing: tuple[str, ...] = (),
     ) -> Answer:
-        headers = (*extra, *_retry(row), *_common(asker))
+        headers = (*extra, *_retry(row), *self._common(asker))
         if asker.manner is Manner.PROBLEM:
             return _problem(row, asker, headers, members or {})
         name = "frame" if asker.manner is Manner.FRAME and row is _AUTH_REQUIRED else _page_name(row)
@@ -318,6 +325,15 @@ class Responder:
         body = self._pages.render(name, languages=asker.languages, context=context)
         return Answer(row.status, (*headers, *self._pages.headers(name)), body)
 
+    def _common(self, asker: Asker) -> Headers:
+        # no-store on every answer of ours: what is refused now may be allowed after a login.
+        return (
+            (b"Cache-Control", b"no-store"),
+            (b"X-Content-Type-Options", b"nosniff"),
+            (b"X-Request-ID", asker.request_id.encode()),
+            *self._everywhere,
+        )
+
 
 def _page_name(row: Row) -> str:
     return "forbidden" if row is _PERMISSIONS else "error"
@@ -325,15 +341,6 @@ def _page_name(row: Row) -> str:
 
 def _retry(row: Row) -> Headers:
     return () if row.retry_after_s is None else ((b"Retry-After", str(row.retry_after_s).encode()),)
-
-
-def _common(asker: Asker) -> Headers:
-    # no-store on every answer of ours: what is refused now may be allowed after a login.
-    return (
-        (b"Cache-Control", b"no-store"),
-        (b"X-Content-Type-Options", b"nosniff"),
-        (b"X-Request-ID", asker.request_id.encode()),
-    )
 
 
 def _problem(row: Row, asker: Asker, headers: Headers, members: Mapping[str, object]) -> Answer:

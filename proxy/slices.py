@@ -14,6 +14,7 @@ from proxy.certificates import TlsFiles
 from proxy.core.cookies import OwnCookies, SameSite
 from proxy.core.cross_site import AllowedOrigins
 from proxy.core.headers import (
+    HSTS,
     AccessTokenField,
     AnswerRules,
     HeaderRules,
@@ -55,6 +56,7 @@ from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, Provid
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from proxy.core.request import Headers
     from proxy.core.secret import Secret
     from proxy.settings.model import (
         AccessConditions,
@@ -77,6 +79,11 @@ def own_cookies(settings: Settings) -> OwnCookies:
         same_site=SameSite(cookie.same_site),
         domain=cookie.domain,
     )
+
+
+def everywhere(settings: Settings) -> Headers:
+    """Return the fields of every answer of our own; those of the app's answers are ``core.headers``' business."""
+    return (HSTS,) if settings.security_headers and settings.server.public_url.scheme == "https" else ()
 
 
 # --- gate ------------------------------------------------------------------------------------------------------------
@@ -362,6 +369,7 @@ def web_options(settings: Settings) -> WebOptions:
         scopes=keycloak.scopes,
         auth_params=keycloak.auth_params,
         backchannel=_feature(settings.backchannel.enabled),
+        strict_transport_security=_feature(bool(everywhere(settings))),
     )
 
 

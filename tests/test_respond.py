@@ -82,6 +82,19 @@ def test_names_of_people_are_shown_as_text(responder: Responder) -> None:
     assert b"&lt;admin&gt;" in answer.body
 
 
+def test_what_belongs_on_every_answer_is_on_every_answer() -> None:
+    responder = Responder(JinjaPages(LOOK), everywhere=((b"Strict-Transport-Security", b"max-age=1"),))
+
+    answers = [
+        responder.error(errors.UpstreamTimeout("x"), asker(Manner.PROBLEM)),
+        responder.error(errors.UpstreamTimeout("x"), asker(Manner.PAGE)),
+        responder.challenge(Challenge(Reason.NO_SESSION), asker(Manner.PAGE)),
+        responder.redirect(308, b"https://app.example.com/", asker(Manner.PAGE)),
+    ]
+
+    assert all((b"Strict-Transport-Security", b"max-age=1") in answer.headers for answer in answers)
+
+
 def test_405_has_allow(responder: Responder) -> None:
     answer = responder.method_not_allowed(("GET", "HEAD"), asker(Manner.PROBLEM))
 

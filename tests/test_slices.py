@@ -79,6 +79,16 @@ def test_service_workers_are_refused_only_beside_a_login_page_of_ours() -> None:
     assert redirect.service_worker is ServiceWorker.ALLOWED
 
 
+def test_our_own_answers_demand_https_where_the_public_url_has_it() -> None:
+    over_http = settings(server={"public_url": "http://127.0.0.1:4180"})
+
+    assert slices.everywhere(settings())[0][0] == b"Strict-Transport-Security"
+    assert slices.web_options(settings()).strict_transport_security is Feature.ON
+    for off in (over_http, settings(security_headers=False)):
+        assert slices.everywhere(off) == ()
+        assert slices.web_options(off).strict_transport_security is Feature.OFF
+
+
 def test_the_path_of_the_public_url_precedes_the_prefix() -> None:
     rules = slices.gate_rules(settings())
 

@@ -580,9 +580,9 @@ HSTS_MAX_AGE_S = 31_536_000
 _NOSNIFF = (b"X-Content-Type-Options", b"nosniff")
 _REFERRER = (b"Referrer-Policy", b"strict-origin-when-cross-origin")
 _FRAMES = (b"Content-Security-Policy", b"frame-ancestors 'self'")
-_HSTS = (b"Strict-Transport-Security", b"max-age=%d" % HSTS_MAX_AGE_S)
+HSTS = (b"Strict-Transport-Security", b"max-age=%d" % HSTS_MAX_AGE_S)
 _WITHOUT_TLS = (_NOSNIFF, _REFERRER, _FRAMES)
-_SECURITY_NAMES = frozenset(name.lower() for name, _ in (_NOSNIFF, _REFERRER, _FRAMES, _HSTS)) | {b"x-frame-options"}
+_SECURITY_NAMES = frozenset(name.lower() for name, _ in (_NOSNIFF, _REFERRER, _FRAMES, HSTS)) | {b"x-frame-options"}
 
 _ANSWER_VERDICTS: Mapping[bytes, _Verdict] = {
     b"connection": _CONNECTION,
@@ -623,7 +623,7 @@ class AnswerRules:
 
     def __post_init__(self) -> None:
         """Settle what is added."""
-        of_scheme = (_NOSNIFF, _REFERRER, _FRAMES, _HSTS) if self.cookies.scheme == "https" else _WITHOUT_TLS
+        of_scheme = (_NOSNIFF, _REFERRER, _FRAMES, HSTS) if self.cookies.scheme == "https" else _WITHOUT_TLS
         object.__setattr__(self, "added", of_scheme if self.security_headers is SecurityHeaders.ADDED else ())
 
 

@@ -280,7 +280,9 @@ class Gate:
         event.decision, event.reason = _REASON_BY_KIND[type(decision)], decision.reason
         responder, head = self._parts.responder, accepted.head
         if isinstance(decision, Forbid):
-            return self._done(responder.forbid(decision, self._asker(head, event)), event)
+            # Whoever comes back as somebody else is to find what was refused; what was posted is not done again.
+            target = accepted.target.forward if head.method in {b"GET", b"HEAD"} else b"/"
+            return self._done(responder.forbid(decision, self._asker(head, event, target=target)), event)
         asker = self._asker(head, event, target=accepted.target.forward, manner=_manner_of_stranger(head))
         if route.on_unauthenticated is OnUnauthenticated.UNAUTHORIZED or not is_navigation(head):
             return self._done(responder.unauthorized(asker), event)

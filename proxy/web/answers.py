@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from proxy import errors, keys
+from proxy.core.headers import HSTS
 from proxy.respond import Responder, last_resort
 from proxy.web.caller import asker_of, read_caller
+from proxy.web.options import OPTIONS, Feature
 from proxy.web.page import fields
 
 if TYPE_CHECKING:
@@ -73,3 +75,6 @@ def _mark(request: web.Request, response: web.StreamResponse) -> None:
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("X-Request-ID", asker_of(request).request_id)
+    if request.app[OPTIONS].strict_transport_security is Feature.ON:
+        name, value = HSTS
+        headers.setdefault(name.decode(), value.decode())

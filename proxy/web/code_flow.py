@@ -138,7 +138,7 @@ async def _provider_said_no(request: web.Request, tab: Tab, answer: Mapping[str,
         again = _new_tab(request, tab.root_id, tab.return_to, tab.notes)
         return await _to_provider(request, replace(again, restarts=tab.restarts + 1, session_notes=tab.session_notes))
     reason = error if _ERROR_CODE.fullmatch(error) else "provider_error"
-    raise errors.CallbackRejected("the provider answered with an error", reason=reason)
+    raise errors.ProviderDeclined("the provider answered with an error", reason=reason)
 
 
 async def _to_provider(request: web.Request, tab: Tab) -> web.StreamResponse:

@@ -96,6 +96,7 @@ class WebOptions:
         issuer: the exact ``iss``.
         auth_params: further parameters of the authorization request; ours win over them.
         cookies: names and attributes of our own cookies.
+        strict_transport_security: whether our answers say so (RFC 6797): on https, unless ``security_headers`` is off.
         server_key: at least 32 secret bytes, equal on every replica; keys of forms are derived from it.
     """
 
@@ -110,6 +111,7 @@ class WebOptions:
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     auth_params: Mapping[str, str] = field(default_factory=dict)
     backchannel: Feature = Feature.ON
+    strict_transport_security: Feature = Feature.OFF
 
     @property
     def own_path(self) -> str:

@@ -60,7 +60,6 @@ async def test_somebody_else_can_sign_in_where_bob_may_not_go(visitor: Visitor) 
     assert "Alice Test" in await visitor.page.inner_text("header")
 
 
-@pytest.mark.xfail(reason="the gate gives the page of a refusal no way back", strict=True)
 async def test_the_way_to_another_account_leads_back_to_the_refused_page(visitor: Visitor) -> None:
     await visitor.sign_in("bob")
     await visitor.open("/admin")

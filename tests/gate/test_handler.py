@@ -181,6 +181,15 @@ async def test_wrong_rights_are_told_with_what_is_missing(gate: GateInHand) -> N
     assert document["user_roles"] == ["viewer"]
 
 
+async def test_who_signs_in_as_somebody_else_comes_back_to_what_was_refused(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+
+    page = await gate.refused(b"/admin/x?y=1", cookie, HTML)
+
+    assert b"/_sidegate/logout?return_to=" in page.answer.body
+    assert b"admin/x" in page.answer.body
+
+
 async def test_a_path_without_a_route_is_404_and_a_method_without_one_405(gate: GateInHand) -> None:
     cookie = await gate.signed_in()
 

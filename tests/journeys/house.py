@@ -91,9 +91,11 @@ class House:
         self.sidegate.wait_until_ready()
 
     def end(self) -> None:
-        self.sidegate.end()
-        self.app.end()
-        wait_for(self.keycloak.admin.delete_client(self.client))
+        try:
+            self.sidegate.end()
+        finally:
+            self.app.end()
+            wait_for(self.keycloak.admin.delete_client(self.client))
 
 
 class Person:

@@ -11,20 +11,22 @@ from aiohttp import web
 from proxy import errors, keys
 from proxy.respond import Responder
 from proxy.web.answers import RESPONDER, answer_everything
-from proxy.web.options import OPTIONS
+from proxy.web.options import OPTIONS, Feature
 from tests.support.observers import RecordingObserver
 from tests.support.own_pages import make_options, make_pages
 
 GATE = {"sidegate-request-id": "req-9", "sidegate-address": "::1", "sidegate-scheme": "https"}
 
 
-async def answer_to(aiohttp_client: Any, fault: BaseException, **headers: str) -> tuple[Any, str, RecordingObserver]:
+async def answer_to(
+    aiohttp_client: Any, fault: BaseException, *, hsts: Feature = Feature.OFF, **headers: str
+) -> tuple[Any, str, RecordingObserver]:
     """The answer when the handler raises ``fault``."""
 
     async def handler(_request: web.Request) -> web.StreamResponse:
         raise fault
 
-    observer, options = RecordingObserver(), make_options()
+    observer, options = RecordingObserver(), make_options(strict_transport_security=hsts)
     app = web.Application(middlewares=[answer_everything])
     app[OPTIONS], app[keys.OBSERVER] = options, observer
     app[RESPONDER] = Responder(make_pages(options))
@@ -80,3 +82,12 @@ async def test_what_nobody_foresaw_is_500_by_kind_and_place_only(aiohttp_client:
     assert observer.errors[0][1]["where"].startswith("test_answers.py:")  # type: ignore[union-attr]
     assert response.headers["X-Request-ID"] == "req-9"
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(("hsts", "expected"), [(Feature.ON, "max-age=31536000"), (Feature.OFF, None)])
+async def test_our_pages_demand_https_where_the_site_has_it(
+    aiohttp_client: Any, hsts: Feature, expected: str | None
+) -> None:
+    response, _, _ = await answer_to(aiohttp_client, errors.CsrfRejected("x"), hsts=hsts)
+
+    assert response.headers.get("Strict-Transport-Security") == expected
