@@ -21,7 +21,13 @@ pytest_plugins = [
 hypothesis.settings.register_profile("sidegate", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("sidegate")
 
-REAL_THINGS = {"keycloak": "keycloak", "browser": "browser", "browser_page": "browser", "redis_server": "redis"}
+REAL_THINGS = {
+    "keycloak": "keycloak",
+    "browser": "browser",
+    "browser_page": "browser",
+    "nginx": "nginx",
+    "redis_server": "redis",
+}
 """Fixture -> marker of the tests that use it."""
 
 
