@@ -22,6 +22,7 @@ from proxy.errors import (
     FramingRefused,
     SessionEnded,
     SidegateError,
+    StoreFull,
     UpstreamFault,
     UpstreamGarbled,
     UpstreamUnreachable,
@@ -169,11 +170,11 @@ class Exchange:
         self._held = pieces
         try:
             self._head = self._serialised()
-        except FramingRefused as refused:
+            if self._session_key is not None:
+                self._unregister = self._around.live.opened(self._session_key, self.session_ended)
+        except (FramingRefused, StoreFull) as refused:
             self._fault(refused)
             return
-        if self._session_key is not None:
-            self._unregister = self._around.live.opened(self._session_key, self.session_ended)
         if self._asked.frame.expects_continue and not pieces and not is_complete:
             self._arrange_continue()
         self._use_idle_or_dial()
@@ -417,15 +418,31 @@ class Exchange:
         headers = self._plan.apply(101, frame.headers)
         framing = b"Connection: Upgrade\r\nUpgrade: " + self._upgrade + b"\r\n"
         head = serialise_answer(101, headers, framing=framing, reason=frame.reason)
-        self.event.status = 101
         tunnel = Tunnel(self._client, connection, event=self.event, told_end=self._tell_end)
+        try:
+            self._register_instead(tunnel)
+        except StoreFull as full:
+            self._fault(full)
+            return
+        self.event.status = 101
         self._connection = None
         self._release()
         self._client.write([head])
         connection.hand_over(tunnel)
-        if self._session_key is not None:
-            tunnel.ends_with(self._around.live, self._session_key)
         self._client.switch(tunnel)
+
+    def _register_instead(self, tunnel: Tunnel) -> None:
+        """Let the session's end close the tunnel from now on, in the place that was ours.
+
+        Raises:
+            StoreFull: the place is lost; a tunnel that nobody could close is not opened.
+        """
+        if self._session_key is None:
+            return
+        if self._unregister is not None:
+            self._unregister()
+            self._unregister = None
+        tunnel.ends_with(self._around.live, self._session_key)
 
     # --- ends
 

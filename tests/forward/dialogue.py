@@ -25,6 +25,7 @@ from proxy.errors import (
     HeadTooLarge,
     SessionEnded,
     SidegateError,
+    StoreFull,
     TargetTooLong,
     UpstreamFault,
     UpstreamTimeout,
@@ -66,6 +67,7 @@ STATUS_OF_FAULT: dict[type[SidegateError], int] = {
     UpstreamTimeout: 504,
     UpstreamFault: 502,
     SessionEnded: 401,
+    StoreFull: 503,
 }
 
 

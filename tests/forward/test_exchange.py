@@ -19,7 +19,9 @@ from proxy.errors import (
 )
 from proxy.forward.exchange import Forwarded
 from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
+from proxy.sessions.live import LiveStreamRegistry
 from tests.forward.dialogue import ALICE, PlainPlan, serving, until
+from tests.support.observers import RecordingObserver
 from tests.support.ports import free_port
 from tests.support.raw_upstream import AnswerEarly, Close, Pause, RawUpstream, Reset, Send
 
@@ -562,6 +564,39 @@ async def test_a_request_that_waits_when_its_session_ends_is_refused(path: Path,
     later.set()
 
     assert (await client.answer()).status == 401
+
+
+async def test_a_session_that_ends_between_decision_and_answer_is_refused(path: Path, echo_app: RawUpstream) -> None:
+    live = path.data_path._around.live = LiveStreamRegistry(RecordingObserver())
+    decided: asyncio.Future[Forward] = asyncio.get_running_loop().create_future()
+    path.gate.session_key = ALICE
+    path.gate.admit = lambda head: (path.gate.heads.append(head), decided)[1]  # type: ignore[method-assign]
+    echo_app.script(Pause(asyncio.Event()))
+    client = await path.client()
+    await client.send(GET)
+    await until(lambda: path.gate.heads)
+
+    decided.set_result(path.gate.forward(path.gate.heads[0]))
+    live.session_ended(ALICE, EndCause.LOGOUT)
+
+    assert (await client.answer()).status == 401
+    assert len(live) == 0
+
+
+async def test_a_request_whose_stream_nobody_could_close_is_503_and_not_sent(path: Path, echo_app: RawUpstream) -> None:
+    live = path.data_path._around.live = LiveStreamRegistry(RecordingObserver(), max_streams=1)
+    path.gate.session_key = ALICE
+    end_other = live.opened(ALICE, lambda _cause: None)
+    client = await path.client()
+
+    refused = await client.ask(GET)
+    end_other()
+    answered = await client.ask(GET)
+
+    assert (refused.status, answered.status) == (503, 200)
+    assert len(echo_app.requests) == 1
+    assert len(live) == 0
+    assert [event.status for event in await path.gate.ends(2)] == [503, 200]
 
 
 async def test_an_answer_that_is_whole_is_no_stream_any_more(path: Path) -> None:

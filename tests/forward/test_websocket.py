@@ -10,20 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.session import EndCause
+from proxy.core.session import EndCause, SessionKey
+from proxy.errors import StoreFull
 from proxy.forward.websocket import (
     FRAME_PATIENCE_S,
     GOING_AWAY,
     SESSION_ENDED,
     CloseCode,
     FrameWatcher,
+    Tunnel,
     close_frame,
     masked_close_frame,
 )
-from tests.forward.dialogue import ALICE, until
+from proxy.sessions.live import LiveStreamRegistry
+from tests.forward.dialogue import ALICE, Streams, until
+from tests.support.observers import RecordingObserver
 from tests.support.raw_upstream import Close, Pause, RawUpstream, Reset, Send
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.forward.dialogue import Path, RawClient, Received
 
 HANDSHAKE = (
@@ -204,6 +210,38 @@ async def test_when_the_session_ends_both_sides_hear_1008(path: Path, echo_app: 
     await until(lambda: len(echo_app.tunnelled) == len(close_frame(SESSION_ENDED)) + 4)
     assert echo_app.tunnelled[:1] == b"\x88"
     assert [event.status for event in path.gate.ended] == [101]
+
+
+async def test_a_tunnel_takes_the_place_of_its_request_among_the_live_streams(
+    path: Path, echo_app: RawUpstream
+) -> None:
+    live = path.data_path._around.live = LiveStreamRegistry(RecordingObserver(), max_streams=1)
+    path.gate.session_key = ALICE
+
+    await opened(path, echo_app)
+
+    assert len(live) == 1
+
+
+async def test_a_tunnel_that_nobody_could_close_is_503_and_not_opened(path: Path, echo_app: RawUpstream) -> None:
+    class FullForTunnels(Streams):
+        def opened(self, key: SessionKey, close: Callable[[EndCause], None]) -> Callable[[], None]:
+            if isinstance(close.__self__, Tunnel):  # type: ignore[attr-defined]
+                raise StoreFull("no further stream")
+            return super().opened(key, close)
+
+    live = path.data_path._around.live = FullForTunnels()
+    path.gate.session_key = ALICE
+    echo_app.script(Send(SWITCHED))
+    client = await path.client()
+
+    answer = await client.ask(HANDSHAKE)
+
+    assert answer.status == 503
+    assert live.count() == 0
+    (event,) = await path.gate.ends(1)
+    assert (event.status, event.fault) == (503, StoreFull.reason)
+    assert (await client.ask(b"GET /reply HTTP/1.1\r\nHost: app\r\n\r\n")).status == 401
 
 
 async def test_the_close_comes_between_two_frames_and_nothing_after_it(path: Path, echo_app: RawUpstream) -> None:
