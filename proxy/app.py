@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -86,6 +87,10 @@ class Sidegate:
         self._data_path: DataPath | None = None
         observer.metrics.watch_sessions(self._store.active_sessions)
         observer.metrics.watch_streams(lambda: len(self._live))
+        observer.metrics.watch_connections(
+            open_now=lambda: self._data_path.open_connections if self._data_path else 0,
+            refused=lambda: self._data_path.refused_connections if self._data_path else 0,
+        )
 
     async def start(self) -> None:
         """Open the listeners and begin to look for the provider; returns when requests are answered.
@@ -102,7 +107,7 @@ class Sidegate:
             upstreams=slices.upstream_options(self._settings, self._upstream_tls),
             own_pages=OwnPages(_server_of(self._own)),
             live=self._live,
-            options=slices.forward_options(self._settings, self._tls),
+            options=slices.forward_options(self._settings, self._tls, descriptors=_descriptors()),
             clock=self._clock,
         )
         own = () if self._tls is None else (self._tls,)
@@ -290,6 +295,7 @@ def _quiet_observer() -> ProductionObserver:
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
     """Run on uvloop where it installs, else on plain asyncio."""
+    _take_all_descriptors()
     try:
         from uvloop import new_event_loop  # noqa: PLC0415 - not on every platform
     except ImportError:
@@ -297,3 +303,21 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
             return runner.run(work)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work)
+
+
+def _take_all_descriptors() -> None:
+    """Raise the soft limit to the hard one: it is 1024 by custom, for the sake of ``select``, which nobody here uses.
+
+    Precedent: Go does so for every program since 1.19, nginx by ``worker_rlimit_nofile``.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return  # macOS takes no unlimited number; what there is must do
+
+
+def _descriptors() -> int:
+    """Return how many files and sockets this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

@@ -189,14 +189,20 @@ def _host_of(upstream: UpstreamSettings) -> bytes:
 # --- forward ---------------------------------------------------------------------------------------------------------
 
 
-def forward_options(settings: Settings, tls: TlsFiles | None) -> ForwardOptions:
-    """Return the listener's limits, and the certificate when TLS ends here."""
+def forward_options(settings: Settings, tls: TlsFiles | None, *, descriptors: int) -> ForwardOptions:
+    """Return the listener's limits, and the certificate when TLS ends here.
+
+    Args:
+        descriptors: files and sockets that the process may have open; clients get three quarters at most, so that
+            connections to upstreams, provider and store can still be made when the door is full.
+    """
     server = settings.server
     line = min(server.max_header_size, HeadLimits().line_bytes)
     return ForwardOptions(
         tls=None if tls is None else tls.context,
         limits=HeadLimits(head_bytes=server.max_header_size, line_bytes=line),
         max_body_size=server.max_body_size,
+        max_connections=min(ForwardOptions().max_connections, descriptors * 3 // 4),
         head_timeout_s=server.timeouts.head,
         idle_timeout_s=server.timeouts.idle,
         body_idle_timeout_s=server.timeouts.body_idle,

@@ -166,10 +166,18 @@ def test_limits_of_the_listener() -> None:
             }
         ),
         None,
+        descriptors=1024,
     )
 
     assert (options.limits.head_bytes, options.max_body_size) == (8192, 1 << 20)
     assert (options.head_timeout_s, options.idle_timeout_s, options.body_idle_timeout_s) == (1.0, 2.0, 3.0)
+
+
+def test_clients_leave_descriptors_for_upstreams_and_have_a_cap_of_their_own() -> None:
+    few = slices.forward_options(settings(), None, descriptors=1024)
+    many = slices.forward_options(settings(), None, descriptors=1 << 20)
+
+    assert (few.max_connections, many.max_connections) == (768, 20_000)
 
 
 def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:

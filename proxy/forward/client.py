@@ -117,11 +117,10 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._around.connections) >= self._around.options.max_connections or self._around.is_draining:
+        if not self._around.takes(self):
             self.state = State.CLOSED
             self._transport.abort()
             return
-        self._around.connections.add(self)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._peer = _peer_address(transport.get_extra_info("peername"))
         self._idle_since = self._loop.time()

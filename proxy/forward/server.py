@@ -72,6 +72,11 @@ class DataPath:
         """Count the clients."""
         return len(self._around.connections)
 
+    @property
+    def refused_connections(self) -> int:
+        """Count the clients that were turned away because too many were there."""
+        return self._around.refused
+
     async def start(self, listen: str) -> None:
         """Listen at ``host:port`` or ``unix:/path``; may be called for several.
 

@@ -48,6 +48,7 @@ class Surroundings:
         is_draining: no connection is kept after its exchange.
         connections: every client connection that is open.
         is_empty: set when draining has seen the last of them go.
+        refused: how many clients were turned away at ``max_connections``.
     """
 
     gatekeeper: Gatekeeper
@@ -61,8 +62,19 @@ class Surroundings:
     connections: set[ClientConnection] = field(default_factory=set)
     is_draining: bool = False
     is_empty: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: int = 0
     _date_second: int = -1
     _date: bytes = b""
+
+    def takes(self, connection: ClientConnection) -> bool:
+        """Say whether a client that has just come may stay."""
+        if self.is_draining:
+            return False
+        if len(self.connections) >= self.options.max_connections:
+            self.refused += 1
+            return False
+        self.connections.add(connection)
+        return True
 
     def forget(self, connection: ClientConnection) -> None:
         """A client has gone."""

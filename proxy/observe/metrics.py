@@ -12,7 +12,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
 
 from proxy import __version__
@@ -99,6 +99,22 @@ class RequestFigures:
         yield self._upstream.family("sidegate_upstream_duration_seconds", "Until the head of the upstream's answer.")
 
 
+class ConnectionFigures:
+    """Clients at the front door, asked for at each scrape; a collector of prometheus-client."""
+
+    def __init__(self) -> None:
+        """Begin with nobody to ask."""
+        self.open: Callable[[], float] = lambda: 0.0
+        self.refused: Callable[[], float] = lambda: 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        yield GaugeMetricFamily("sidegate_client_connections", "Clients that are connected.", value=self.open())
+        yield CounterMetricFamily(
+            "sidegate_client_connections_refused", "Clients turned away at the cap.", value=self.refused()
+        )
+
+
 class Children(Generic[M]):
     """The children of a labelled metric, kept, and bounded by :data:`MAX_SERIES`."""
 
@@ -127,6 +143,8 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         self.requests = RequestFigures()
         registry.register(self.requests)
+        self._connections = ConnectionFigures()
+        registry.register(self._connections)
         ProcessCollector(registry=registry)
         self.logins = self._counter("logins", "Logins tried.", ("method", "outcome"))
         self.refreshes = self._counter("refreshes", "Refreshes of tokens.", ("outcome",))
@@ -152,6 +170,11 @@ class Metrics:
     def watch_streams(self, count: Callable[[], float]) -> None:
         """Ask ``count`` for ``open_streams`` at each scrape, instead of being told of each; it must answer at once."""
         self.open_streams.set_function(count)
+
+    def watch_connections(self, *, open_now: Callable[[], float], refused: Callable[[], float]) -> None:
+        """Ask these for ``client_connections`` and ``client_connections_refused_total`` at each scrape."""
+        self._connections.open = open_now
+        self._connections.refused = refused
 
     def watch_dropped_lines(self, count: Callable[[], float]) -> None:
         """Ask ``count`` for ``log_lines_dropped`` at each scrape."""

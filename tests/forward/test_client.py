@@ -415,6 +415,7 @@ async def test_connections_above_the_cap_are_closed_and_room_is_made_again(echo_
         first, second = await path.client(), await path.client()
         await until(lambda: path.data_path.open_connections == 2)
         assert await (await path.client()).ended() == b""
+        assert path.data_path.refused_connections == 1
 
         first.close()
         await until(lambda: path.data_path.open_connections == 1)

@@ -28,6 +28,8 @@ CONTRACT = {
     "sidegate_store_errors_total": set(),
     "sidegate_keycloak_duration_seconds_bucket": {"op", "outcome", "le"},
     "sidegate_open_streams": set(),
+    "sidegate_client_connections": set(),
+    "sidegate_client_connections_refused_total": set(),
     "sidegate_build_info": {"version", "python"},
 }
 
@@ -136,6 +138,18 @@ def test_live_sessions_open_streams_and_dropped_lines_are_asked_for_at_each_scra
     assert value(metrics, "sidegate_sessions_active") == 4
     assert value(metrics, "sidegate_log_lines_dropped") == 7
     assert value(metrics, "sidegate_open_streams") == 5
+
+
+def test_clients_are_asked_for_at_each_scrape_and_those_turned_away_are_a_counter(metrics: Metrics) -> None:
+    assert value(metrics, "sidegate_client_connections") == 0
+    counts = [9, 2]
+
+    metrics.watch_connections(open_now=lambda: counts[0], refused=lambda: counts[1])
+    counts[0] = 8
+
+    assert value(metrics, "sidegate_client_connections") == 8
+    assert value(metrics, "sidegate_client_connections_refused_total") == 2
+    assert families(metrics)["sidegate_client_connections_refused"].type == "counter"
 
 
 def test_two_applications_in_one_process_do_not_share_figures() -> None:
