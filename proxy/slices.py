@@ -24,6 +24,7 @@ from proxy.core.headers import (
     SecurityHeaders,
     UnverifiedEmail,
     UpstreamHeaders,
+    fold,
 )
 from proxy.core.refresh import RefreshPolicy
 from proxy.core.routing import (
@@ -140,7 +141,7 @@ def _route(settings: Settings, index: int, route: RouteSettings) -> Route:
         upstream=settings.upstream_of(route),
         strip_prefix=route.strip_prefix.encode(),
         header_set=tuple(HeaderTemplate(name, text) for name, text in route.headers.set.items()),
-        header_remove=frozenset(name.lower().replace("_", "-").encode() for name in route.headers.remove),
+        header_remove=frozenset(fold(name.encode()) for name in route.headers.remove),
         csrf=Csrf(route.csrf),
         cache=Cache(route.cache),
         # Only a login page of ours is in danger of a script that stays in the browser.

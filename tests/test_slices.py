@@ -51,7 +51,7 @@ def test_a_route_keeps_everything_that_the_file_says() -> None:
                     "preflight": "pass",
                     "passive": True,
                     "strip_prefix": "/old",
-                    "headers": {"set": {"X-Area": "old"}, "remove": ["X_Debug"]},
+                    "headers": {"set": {"X-Area": "old"}, "remove": ["X_Debug", "X.Trace"]},
                     "csrf": "off",
                     "cache": "as_sent",
                     "service_worker": True,
@@ -66,7 +66,7 @@ def test_a_route_keeps_everything_that_the_file_says() -> None:
     assert route.preflight is Preflight.PASS
     assert route.activity is Activity.PASSIVE
     assert route.strip_prefix == b"/old"
-    assert route.header_remove == {b"x-debug"}
+    assert route.header_remove == {b"x-debug", b"x-trace"}
     assert [(template.field_name, template.text) for template in route.header_set] == [(b"X-Area", "old")]
     assert (route.csrf, route.cache, route.service_worker) == (Csrf.OFF, Cache.AS_SENT, ServiceWorker.ALLOWED)
 

@@ -131,7 +131,10 @@ _PRESETS: Mapping[Preset, _Names] = {
     Preset.NONE: _Names(),
 }
 
-IDENTITY_NAMES = frozenset(fold(name) for names in _PRESETS.values() for name in names.all())
+ASSERTION_NAME = b"X-Sidegate-Assertion"
+"""The usual name of the signed assertion: dropped from clients whether we send one or not."""
+
+IDENTITY_NAMES = frozenset(fold(name) for names in _PRESETS.values() for name in names.all()) | {fold(ASSERTION_NAME)}
 """Every name of every preset, folded: an app may have been set up for another preset than ours."""
 
 NEVER_PASSED = frozenset(
@@ -430,6 +433,16 @@ class AccessTokenField(Enum):
     WITHHELD = "withheld"
 
 
+class AuthorizationField(Enum):
+    """What becomes of the client's own Authorization."""
+
+    PASSED = "passed"
+    REPLACED = "replaced"
+
+
+_PASSED, _REPLACED = AuthorizationField.PASSED, AuthorizationField.REPLACED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamHeaders:
     """What goes to one upstream, compiled once.
@@ -463,17 +476,42 @@ class UpstreamHeaders:
             access_token: the session's; sent only where the upstream is to have it, in place of the client's
                 Authorization.
         """
-        token = access_token if self.access_token_field is AccessTokenField.SENT else None
-        fields = self._of_client(accepted, authorization=_REPLACED if token else _PASSED)
-        fields += _forwarded_fields(accepted)
-        fields += identity.headers
-        if token is not None:
-            fields.append((b"Authorization", b"Bearer " + token.reveal().encode()))
-        if route.header_remove or route.header_set:
-            fields = _as_route_says(fields, route, identity.claims)
-        return tuple(fields)
+        authorization = AuthorizationField.PASSED if access_token is None else self.authorization_of_session
+        of_head = self.of_head(accepted, authorization)
+        return self.completed(of_head, accepted, identity=identity, route=route, access_token=access_token)
 
-    def _of_client(self, accepted: Accepted, *, authorization: _Authorization) -> list[Field]:
+    @property
+    def authorization_of_session(self) -> AuthorizationField:
+        """Say what becomes of the client's Authorization when somebody is signed in."""
+        return _REPLACED if self.access_token_field is AccessTokenField.SENT else _PASSED
+
+    def of_head(self, accepted: Accepted, authorization: AuthorizationField) -> Headers:
+        """Return the fields that follow from the head and the rules alone: the same for equal heads."""
+        return (*self._of_client(accepted, authorization), *_about_way(accepted))
+
+    def completed(
+        self,
+        of_head: Headers,
+        accepted: Accepted,
+        *,
+        identity: RenderedIdentity,
+        route: Route,
+        access_token: Secret | None = None,
+    ) -> Headers:
+        """Return what :meth:`of_head` gave, followed by what is of this one request (see :meth:`for_request`)."""
+        fields = (
+            *of_head,
+            (b"X-Request-ID", accepted.request_id.encode()),
+            (b"traceparent", accepted.traceparent.encode()),
+            *identity.headers,
+        )
+        if access_token is not None and self.access_token_field is AccessTokenField.SENT:
+            fields = (*fields, (b"Authorization", b"Bearer " + access_token.reveal().encode()))
+        if route.header_remove or route.header_set:
+            return _as_route_says(fields, route, identity.claims)
+        return fields
+
+    def _of_client(self, accepted: Accepted, authorization: AuthorizationField) -> list[Field]:
         """Return Host and what passes of the client's own fields."""
         verdicts = self._verdicts[accepted.peer_trust]
         fields: list[Field] = [(b"Host", self.host)]
@@ -497,14 +535,6 @@ class UpstreamHeaders:
         return fields if all(value in _HARMLESS_CONNECTION for value in named) else _not_named(fields, named)
 
 
-class _Authorization(Enum):
-    PASSED = "passed"
-    REPLACED = "replaced"
-
-
-_PASSED, _REPLACED = _Authorization.PASSED, _Authorization.REPLACED
-
-
 _HARMLESS_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Upgrade", b"upgrade"})
 """The ordinary values of Connection; they name nothing that is still there."""
 
@@ -515,28 +545,24 @@ def _not_named(fields: list[Field], connection: Iterable[bytes]) -> list[Field]:
     return [header for index, header in enumerate(fields) if index == 0 or fold(header[0]) not in named]
 
 
-def _as_route_says(fields: list[Field], route: Route, claims: Mapping[str, object]) -> list[Field]:
+def _as_route_says(fields: Sequence[Field], route: Route, claims: Mapping[str, object]) -> Headers:
     """Take out and put what the route says; Host, the first, stays. A field whose claim is missing is not sent."""
     removed = route.header_remove | {fold(template.field_name) for template in route.header_set}
     sheet = _FieldSheet()
     for template in route.header_set:
         sheet.put(template.field_name, template.render(claims))
     kept = [header for index, header in enumerate(fields) if index == 0 or fold(header[0]) not in removed]
-    return [*kept, *sheet.finished(claims).headers]
+    return (*kept, *sheet.finished(claims).headers)
 
 
-def _forwarded_fields(accepted: Accepted) -> tuple[Field, ...]:
+def _about_way(accepted: Accepted) -> tuple[Field, ...]:
     """Return what is said of the way so far; the last hop of X-Forwarded-For is the peer that we saw ourselves."""
     peer = accepted.head.peer
     chain = (*accepted.forwarded_for, peer) if peer else accepted.forwarded_for
-    about_request = (
-        (b"X-Request-ID", accepted.request_id.encode()),
-        (b"traceparent", accepted.traceparent.encode()),
-    )
     about_host = _host_fields(accepted.scheme, accepted.host)
     if not chain:
-        return about_host + about_request
-    return ((b"X-Forwarded-For", ", ".join(chain).encode()), *about_host, *about_request)
+        return about_host
+    return ((b"X-Forwarded-For", ", ".join(chain).encode()), *about_host)
 
 
 @lru_cache(maxsize=256)
@@ -627,7 +653,7 @@ class AnswerRules:
         object.__setattr__(self, "added", of_scheme if self.security_headers is SecurityHeaders.ADDED else ())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each request
 class AnswerPlan:
     """What is done to the answer to one request; made by the gate, applied by the data path."""
 
@@ -644,7 +670,7 @@ class AnswerPlan:
             verdict = verdicts[header[0]]
             if verdict is _KEEP:
                 fields.append(header)
-            elif verdict is not _DROP:
+            elif verdict is not _DROP and not (verdict is _CONNECTION and header[1] in _HARMLESS_CONNECTION):
                 looked_into.append((verdict, header))
         is_private = self.sharing is _PRIVATE and status >= 200
         added = self.rules.added if status >= 200 else ()
@@ -676,9 +702,9 @@ class AnswerPlan:
             fields += _said_private(*caching)
         else:
             fields += caching[0] + caching[1] + of_kind.get(_Verdict.SHARED_CACHE, [])
-        named = [value for _, value in of_kind.get(_CONNECTION, ()) if value not in _HARMLESS_CONNECTION]
-        if named:
-            hop_by_hop = {token.strip().lower() for value in named for token in value.split(b",")}
+        if _CONNECTION in of_kind:
+            named = of_kind[_CONNECTION]
+            hop_by_hop = {token.strip().lower() for _, value in named for token in value.split(b",")}
             fields = [header for header in fields if header[0].lower() not in hop_by_hop]
         return fields, _lacking(security, added) if security else added
 

@@ -46,9 +46,12 @@ MAX_READINGS = 128
 """Distinct readings of one path. An ordinary path has one, a file name with an escape two or three, a path made of
 every trick at once some dozens; whoever needs more wants to cost us time."""
 
-_MAX_BYTES_READ = 192 * 1024
-"""Bytes of all readings that are looked at together: 128 of 1.5 KiB, or two dozen of the longest path (8 KiB); what
-one hostile target can cost is a few milliseconds."""
+_MAX_BYTES_READ = 32 * 1024
+"""Bytes of all readings that are looked at together: 128 of 256 bytes, or four of the longest path. Each byte is looked
+at by every transformation, so this is what bounds the milliseconds that one hostile target can cost."""
+
+_MAX_ODD_PATH = 8 * 1024
+"""Bytes of a path that is not plain; Apache takes no longer line than 8190 bytes, and such a path is nobody's."""
 
 AS_SENT = "as sent"
 
@@ -279,6 +282,8 @@ _STEPS = (
 
 def _readings(path: bytes, rules: TargetRules) -> Iterator[Reading]:
     """Yield every reading, the path as sent first; refuse what is wrong in any of them."""
+    if len(path) > _MAX_ODD_PATH:
+        raise TargetRefused(f"the path could be read in several ways and is longer than {_MAX_ODD_PATH} bytes")
     if _BAD_ESCAPE.search(path):
         raise TargetRefused("the path has a % that begins no escape")
     seen: dict[bytes, list[int]] = {}

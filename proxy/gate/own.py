@@ -50,4 +50,6 @@ def _own_cookies(accepted: Accepted, cookies: OwnCookies) -> bytes:
     """Return our own cookies, repeated ones too: two of one name count for none, and the pages must see that."""
     names = {cookies.session, cookies.login, cookies.known}
     pairs = (pair.strip(b" \t") for value in accepted.head.values(b"cookie") for pair in value.split(b";"))
-    return b"; ".join(pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") in names)[:MAX_OWN_FIELD]
+    own = b"; ".join(pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") in names)
+    # Cut, a second cookie of one name could be lost behind padding, and the first would count.
+    return own if len(own) <= MAX_OWN_FIELD else b""

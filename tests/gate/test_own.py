@@ -52,6 +52,12 @@ def test_only_our_cookies_come_along_and_two_of_a_name_stay_two() -> None:
     assert fields[b"Cookie"] == b"__Host-sidegate=a; __Host-sidegate=b; __Host-sidegate-login=c"
 
 
+def test_padding_cannot_hide_the_second_of_two_cookies() -> None:
+    padded = b"__Host-sidegate=a; __Host-sidegate-known=" + b"k" * MAX_OWN_FIELD + b"; __Host-sidegate=b"
+
+    assert b"Cookie" not in made((b"Cookie", padded))
+
+
 def test_a_big_cookie_of_the_app_does_not_break_the_login() -> None:
     assert b"Cookie" not in made((b"Cookie", b"app=" + b"x" * 20_000))
 
