@@ -96,10 +96,15 @@ def accept_rules(settings: Settings) -> AcceptRules:
     return AcceptRules(
         hosts=server.host_values,
         trusted_proxies=server.trusted_proxies,
-        target=TargetRules(
-            extensions=Extensions.REMOVED if server.app_reads.extensions else Extensions.KEPT,
-            front_controllers=server.app_reads.front_controllers,
-        ),
+        target=_target_rules(settings),
+    )
+
+
+def _target_rules(settings: Settings) -> TargetRules:
+    reads = settings.server.app_reads
+    return TargetRules(
+        extensions=Extensions.REMOVED if reads.extensions else Extensions.KEPT,
+        front_controllers=reads.front_controllers,
     )
 
 
@@ -111,6 +116,7 @@ def gate_rules(settings: Settings) -> GateRules:
     return GateRules(
         routes=route_table(settings),
         own_prefix=server.own_prefix.encode(),
+        target=_target_rules(settings),
         headers=headers,
         upstreams={name: _upstream_headers(headers, one) for name, one in settings.upstreams.items()},
         answers=AnswerRules(cookies=cookies, security_headers=added),

@@ -49,6 +49,7 @@ from proxy.core.routing import (
     forward_target,
     lies_under,
 )
+from proxy.core.target import TargetRules, parse_target
 from proxy.errors import SidegateError, TargetRefused
 from proxy.gate.own import own_headers
 from proxy.ports import Admission, Forward, NotCached, OwnPage, Reply, RequestEvent
@@ -85,6 +86,7 @@ class GateRules:
 
     routes: RouteTable
     own_prefix: bytes
+    target: TargetRules
     headers: HeaderRules
     upstreams: Mapping[str, UpstreamHeaders]
     answers: AnswerRules
@@ -195,6 +197,8 @@ class Gate:
     def _forward(self, allow: Allow, accepted: Accepted, route: Route, event: RequestEvent) -> Forward:
         session = allow.session
         target = forward_target(accepted.target, route.strip_prefix)
+        if route.strip_prefix:
+            self._refuse_own_prefix(target)
         headers = self._rules.upstreams[route.upstream].for_request(
             accepted,
             identity=NOBODY if session is None else self._identity(session),
@@ -248,6 +252,12 @@ class Gate:
         event.decision, event.reason = "allow", "own"
         headers = own_headers(accepted, self._rules.cookies)
         return OwnPage(method=accepted.head.method, target=accepted.target.forward, headers=headers, event=event)
+
+    def _refuse_own_prefix(self, stripped: bytes) -> None:
+        """Refuse what would lie under our prefix once the route's prefix is taken away: another Sidegate may be next."""
+        left = parse_target(stripped, rules=self._rules.target)
+        if lies_under(self._rules.own_prefix, left) is not UnderPrefix.NONE:
+            raise TargetRefused("without strip_prefix the path lies under server.prefix, which never reaches the app")
 
     def _match(self, accepted: Accepted, event: RequestEvent) -> Route | Reply:
         head = accepted.head

@@ -238,6 +238,14 @@ async def test_no_reading_of_our_own_paths_reaches_the_app(gate: GateInHand, tar
     assert (await gate.refused(target, cookie)).answer.status == 400
 
 
+@pytest.mark.parametrize("target", [b"/old/_sidegate/login", b"/old/%5fsidegate/login", b"/old/_sidegate"])
+async def test_what_a_stripped_prefix_uncovers_is_no_path_of_ours_either(target: bytes) -> None:
+    gate = GateInHand(routes=[{"path": "/old/**", "access": "public", "strip_prefix": "/old"}])
+
+    assert (await gate.forwarded(b"/old/x?y")).target == b"/x?y"
+    assert (await gate.refused(target)).answer.status == 400
+
+
 async def test_own_pages_get_a_fresh_head(gate: GateInHand) -> None:
     cookie = await gate.signed_in()
 
