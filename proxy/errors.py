@@ -10,7 +10,7 @@
     │   ├── FramingRefused           two parsers could read this request in two ways
     │   ├── HostRefused              a Host that we do not answer for
     │   ├── BodyTooLarge
-    │   ├── MethodRefused            CONNECT, TRACE, PRI, or a method that is no token in capitals
+    │   ├── MethodRefused            CONNECT, TRACE, PRI, or a method with small letters
     │   ├── AuthorizationRefused     two Authorization fields
     │   └── ClientTooSlow            head or body did not arrive in time
     ├── UpstreamFault

@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 from enum import IntEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from proxy.core.request import RequestHead
@@ -418,9 +419,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _reply(self, reply: Reply) -> None:
         """Answer by ourselves and tell the end; go on when the rest of the request is no trouble."""
         asked, event, answer = self._asked, reply.event, reply.answer
-        keep = (
-            asked is not None and asked.frame.is_persistent and not self._around.is_draining and self._can_skip(asked)
-        )
+        keep = asked is not None and self._may_go_on(asked, answer)
         is_head = asked is not None and asked.frame.method == b"HEAD"
         self.write(self._own_answer(answer, is_head=is_head, keep=keep))
         event.status = answer.status
@@ -447,6 +446,12 @@ class ClientConnection(asyncio.BufferedProtocol):
         framing = answer_framing(body, declared_length=None, connection=option)
         head = serialise_answer(answer.status, headers, framing=framing)
         return [head] if is_head or is_bodiless or not answer.body else [head, answer.body]
+
+    def _may_go_on(self, asked: Asked, answer: Answer) -> bool:
+        """Say whether another request may come behind our answer; 400 says that something here is read in two ways."""
+        if answer.status == HTTPStatus.BAD_REQUEST or self._around.is_draining:
+            return False
+        return asked.frame.is_persistent and self._can_skip(asked)
 
     def _can_skip(self, asked: Asked) -> bool:
         """Say whether the rest of the body is here or short; a client that waits for 100 may send it or not."""

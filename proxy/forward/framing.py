@@ -240,7 +240,7 @@ def parse_request(head: bytes, limits: HeadLimits) -> RequestFrame:
 
     Raises:
         TargetTooLong, HeadTooLarge: over a limit.
-        MethodRefused: CONNECT, TRACE, PRI, no token, or small letters in it.
+        MethodRefused: CONNECT, TRACE, PRI, or small letters in it.
         TargetRefused: llhttp can read no target there.
         FramingRefused: everything that two parsers could read in two ways.
     """
@@ -264,7 +264,7 @@ def _split_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     if method in _NEVER_FORWARDED:
         raise MethodRefused(f"{method.decode()} is not served")
     if not _TOKEN.fullmatch(method):
-        raise MethodRefused("the method is no token")
+        raise FramingRefused("the method is no token")
     if method != method.upper():
         # Methods are case-sensitive (RFC 9110 §9.1), but aiohttp and old gunicorn fold them: they would do what a rule
         # for DELETE never saw. No method with a small letter is registered; nginx refuses them too.
