@@ -254,7 +254,7 @@ class Gate:
         return OwnPage(method=accepted.head.method, target=accepted.target.forward, headers=headers, event=event)
 
     def _refuse_own_prefix(self, stripped: bytes) -> None:
-            raise TargetRefused("without strip_prefix the path lies under server.prefix, which no app is sent")
+        """Refuse what lies under our prefix once the route's own is taken away: another Sidegate may be next."""
         left = parse_target(stripped, rules=self._rules.target)
         if lies_under(self._rules.own_prefix, left) is not UnderPrefix.NONE:
             raise TargetRefused("without strip_prefix the path lies under server.prefix, which never reaches the app")
