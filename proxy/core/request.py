@@ -35,6 +35,10 @@ class PeerTrust(Enum):
 class RequestHead:
     """One request head as it was parsed.
 
+    A value: whoever reads equal bytes again on a connection may hand on the same object, and what the rules made of it
+    (:meth:`remember`) is not worked out a second time. What is remembered may follow from the head and the rules alone,
+    never from the clock or from anybody's session, and dies with the head; the gate keeps some 2 KiB.
+
     Attributes:
         method: as sent, e.g. ``b"GET"``.
         target: the request-target as sent, byte for byte (RFC 9112 §3.2).
@@ -51,6 +55,7 @@ class RequestHead:
     scheme: Scheme
     version: bytes = b"1.1"
     _last: dict[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
+    _remembered: tuple[object, object] | None = field(default=None, init=False, repr=False, compare=False)
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """Return every value of the field ``name`` (given in lower case), in order."""
@@ -67,6 +72,15 @@ class RequestHead:
         values = self.values(name)
         return values[0] if values else None
 
+    def remember(self, rules: object, outcome: object) -> None:
+        """Keep what these rules make of the head; what other rules made of it is forgotten."""
+        object.__setattr__(self, "_remembered", (rules, outcome))
+
+    def recall(self, rules: object) -> object | None:
+        """Return what was remembered for these very rules (the same object, not an equal one), or None."""
+        kept = self._remembered
+        return kept[1] if kept is not None and kept[0] is rules else None
+
     def _indexed(self) -> dict[bytes, bytes]:
         """Index the fields by name, once: a dozen rules ask, and each would walk through all of them."""
         index = {_LOWER_CASE[name]: value for name, value in self.headers}
@@ -74,9 +88,9 @@ class RequestHead:
         return index
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each request, and freezing it costs as much as five of it
 class Accepted:
-    """A request whose outside is settled.
+    """A request whose outside is settled; nobody changes it.
 
     Attributes:
         head: the wire.

@@ -7,21 +7,29 @@ is :meth:`Secret.reveal`, which is easy to search for.
 from __future__ import annotations
 
 import hmac
+from hashlib import sha256
 from typing import Never
 
 
 class Secret:
     """Hold text that is shown to nobody by accident; equality takes constant time."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_sha256", "_text")
 
     def __init__(self, text: str) -> None:
         """Keep ``text`` unchanged."""
         self._text = text
+        self._sha256: str | None = None
 
     def reveal(self) -> str:
         """Return the text itself; the caller answers for where it goes."""
         return self._text
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the text as UTF-8, hex; computed once. It may be seen when the text has enough bits."""
+        if self._sha256 is None:
+            self._sha256 = sha256(self._text.encode()).hexdigest()
+        return self._sha256
 
     def __repr__(self) -> str:
         """Show nothing."""

@@ -24,7 +24,7 @@ SessionKey = NewType("SessionKey", str)
 
 def session_key(cookie_value: Secret) -> SessionKey:
     """Return the store key of a cookie value."""
-    return SessionKey(sha256(cookie_value.reveal().encode()).hexdigest())
+    return SessionKey(cookie_value.sha256())
 
 
 def subject_hash(issuer: str, subject: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from proxy.core.request import Accepted, PeerTrust, RequestHead
 from proxy.core.target import RequestTarget, TargetRules, parse_target
 from proxy.errors import AuthorizationRefused, HostRefused, MethodRefused, TargetRefused
+from proxy.gate.identifiers import Identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +51,14 @@ class Acceptor:
     def __init__(self, rules: AcceptRules, *, random_bytes: Callable[[int], bytes]) -> None:
         """Keep the rules; ``random_bytes`` makes request ids and trace ids."""
         self._rules = rules
-        self._random_bytes = random_bytes
+        self._trusts_somebody = bool(rules.trusted_proxies)
+        self._identifiers = Identifiers(random_bytes)
         # A few peers make nearly all requests; parsing their address each time would cost more than the rest here.
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up_trust)
 
     def peer_is_trusted(self, peer: str) -> bool:
         """Say whether this peer's X-Forwarded-* counts. A unix socket has no address and is not trusted by itself."""
-        return bool(self._rules.trusted_proxies) and self._is_trusted(peer)
+        return self._trusts_somebody and self._is_trusted(peer)
 
     def _look_up_trust(self, peer: str) -> bool:
         try:
@@ -68,15 +70,18 @@ class Acceptor:
 
     def request_id(self, head: RequestHead) -> str:
         """Return the trusted peer's X-Request-ID, or a fresh one of 128 random bits."""
-        if self.peer_is_trusted(head.peer):
-            given = head.value(b"x-request-id")
-            if given is not None and _REQUEST_ID.fullmatch(given):
-                return given.decode("ascii")
-        return self.fresh_id()
+        return self.given_request_id(head) or self.fresh_id()
+
+    def given_request_id(self, head: RequestHead) -> str | None:
+        """Return the trusted peer's X-Request-ID, or None."""
+        if not self.peer_is_trusted(head.peer):
+            return None
+        given = head.value(b"x-request-id")
+        return given.decode("ascii") if given is not None and _REQUEST_ID.fullmatch(given) else None
 
     def fresh_id(self) -> str:
         """Return a request id of 128 random bits."""
-        return self._random_bytes(16).hex()
+        return self._identifiers.take(32)
 
     def accept(self, head: RequestHead, request_id: str) -> Accepted:
         """Settle who calls and what for.
@@ -94,16 +99,10 @@ class Acceptor:
         target = parse_target(head.target, rules=self._rules.target)
         outside = self._outside(head)
         host = self._host(head, target, outside)
+        traceparent = given_traceparent(head) or self.fresh_traceparent()
+        # By position, which is half the price: head, target, request_id, traceparent, client_address, scheme, …
         return Accepted(
-            head=head,
-            target=target,
-            request_id=request_id,
-            traceparent=self._traceparent(head),
-            client_address=outside.address,
-            scheme=outside.scheme,
-            host=host,
-            forwarded_for=outside.chain,
-            peer_trust=PeerTrust.TRUSTED if self.peer_is_trusted(head.peer) else PeerTrust.UNTRUSTED,
+            head, target, request_id, traceparent, outside.address, outside.scheme, host, outside.chain, outside.trust
         )
 
     def _host(self, head: RequestHead, target: RequestTarget, outside: _Outside) -> str:
@@ -120,7 +119,7 @@ class Acceptor:
 
     def _outside(self, head: RequestHead) -> _Outside:
         if not self.peer_is_trusted(head.peer):
-            return _Outside(head.peer, head.scheme, None, ())
+            return _Outside(head.peer, head.scheme, None, (), PeerTrust.UNTRUSTED)
         said = _forwarded(head)
         chain = said.chain[-MAX_FORWARDED_HOPS:]
         address, trusted = head.peer, 0
@@ -130,17 +129,22 @@ class Acceptor:
             address, trusted = hop, trusted + 1
             if not self._is_trusted(hop):
                 break
-        return _Outside(address, said.scheme or head.scheme, said.host, chain[len(chain) - trusted :])
+        believed = chain[len(chain) - trusted :]
+        return _Outside(address, said.scheme or head.scheme, said.host, believed, PeerTrust.TRUSTED)
 
-    def _traceparent(self, head: RequestHead) -> str:
-        given = head.value(b"traceparent")
-        if given is not None and _TRACEPARENT.fullmatch(given):
-            return given.decode("ascii")
-        random = self._random_bytes(24).hex()
-        return f"00-{random[:32]}-{random[32:]}-00"
+    def fresh_traceparent(self) -> str:
+        """Return the context of a new trace (W3C Trace Context §3.2.2), not sampled."""
+        digits = self._identifiers.take(48)
+        return f"00-{digits[:32]}-{digits[32:]}-00"
 
 
-@dataclass(frozen=True, slots=True)
+def given_traceparent(head: RequestHead) -> str | None:
+    """Return the trace context that the client sent, when it is one of version 00."""
+    given = head.value(b"traceparent")
+    return given.decode("ascii") if given is not None and _TRACEPARENT.fullmatch(given) else None
+
+
+@dataclass(slots=True)
 class _Outside:
     """What is believed: the client's address, scheme, the host a proxy saw, and the believed part of the chain."""
 
@@ -148,6 +152,7 @@ class _Outside:
     scheme: Literal["http", "https"]
     host: bytes | None
     chain: tuple[str, ...]
+    trust: PeerTrust
 
 
 @dataclass(frozen=True, slots=True)

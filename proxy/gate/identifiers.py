@@ -1,0 +1,39 @@
+"""Random identifiers of requests and traces: unpredictable, each given out once.
+
+One read of the system's random numbers serves a hundred requests: a read costs as much as making a decision's worth of
+small values, however few bytes it returns.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BYTES_READ = 4096
+"""Bytes of one read, and so of what waits in memory: 102 requests' worth."""
+
+
+class Identifiers:
+    """Random hexadecimal text, each digit used once. For one thread."""
+
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        """Begin with nothing; ``random_bytes`` is ``secrets.token_bytes`` or a fake."""
+        self._random_bytes = random_bytes
+        self._digits = ""
+        self._used = 0
+        self._process = os.getpid()
+
+    def take(self, digits: int) -> str:
+        """Return so many hexadecimal digits, four bits of chance each; at most two for each of :data:`BYTES_READ`."""
+        begin = self._used
+        end = begin + digits
+        # A forked process would give out what its parent gives out.
+        if end > len(self._digits) or self._process != os.getpid():
+            self._digits = self._random_bytes(BYTES_READ).hex()
+            self._process = os.getpid()
+            begin, end = 0, digits
+        self._used = end
+        return self._digits[begin:end]
