@@ -17,7 +17,7 @@ from proxy.core.logout_token import LogoutClaims, validate_logout_token
 from proxy.core.session import BySid, BySubject, EndCause, EndedMark, SessionsFilter
 from proxy.ports import AuditEvent
 from proxy.web.caller import caller_of, user_agent_of
-from proxy.web.forms import URLENCODED, read_fields
+from proxy.web.forms import URLENCODED, media_type, read_fields
 from proxy.web.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def _verified_claims(request: web.Request) -> LogoutClaims:
 
 
 async def _logout_token(request: web.Request) -> str:
-    if request.content_type != URLENCODED:
+    if media_type(request) != URLENCODED:
         raise errors.FormRejected("a logout token comes in an urlencoded form")
     token = (await read_fields(request)).text("logout_token")
     if not token or len(token) > MAX_TOKEN_LENGTH:

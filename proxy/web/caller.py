@@ -8,7 +8,7 @@ from proxy import keys, ports
 from proxy.errors import RequestRefused
 from proxy.pages.languages import preferred_languages
 from proxy.respond import Asker, Manner
-from proxy.web.forms import JSON
+from proxy.web.forms import JSON, media_type
 from proxy.web.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def wants_json(request: web.Request) -> bool:
     accept = ",".join(request.headers.getall("Accept", [])).lower()
     if HTML in accept:
         return False
-    return JSON in accept or request.content_type == JSON
+    return JSON in accept or media_type(request) == JSON
 
 
 def asker_of(request: web.Request) -> Asker:

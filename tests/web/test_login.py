@@ -106,6 +106,32 @@ class TestSigningIn:
 
         assert (await browser.post(LOGIN, form)).status == 303
 
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [
+            ("multipart/form-data", b"--x--"),
+            ("multipart/form-data; boundary=x", b"nonsense"),
+            (
+                "multipart/form-data; boundary=x",
+                b'--x\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n' + b"x" * 40 + b"\r\n--x--\r\n",
+            ),
+            ("multipart/form-data; boundary=x", b"--x\r\nContent-Transfer-Encoding: x\r\n\r\n1\r\n--x--\r\n"),
+            ("multipart/form-data; boundary=x", b"--x\r\nA: " + b"b" * 9000 + b"\r\n\r\n1\r\n--x--\r\n"),
+            ("multipart/form-data; boundary=x", b"--x\r\n" + b"A: b\r\n" * 200 + b"\r\n1\r\n--x--\r\n"),
+            ("multipart/form-data; boundary=x", b"--x\r\nno field\r\n\r\n1\r\n--x--\r\n"),
+            ("multipart/mixed; boundary=x", b"--x--"),
+            ("a" * 4000, b"x"),
+        ],
+    )
+    async def test_a_broken_form_is_refused_in_the_askers_words_and_is_no_fault_of_ours(
+        self, own: OwnPages, content_type: str, body: bytes
+    ) -> None:
+        page = await own.browser().post(LOGIN, body, Content_Type=content_type, **AS_JSON)
+
+        assert (page.status, json.loads(page.text)["code"]) == (400, "form_rejected")
+        assert (await own.browser().post(LOGIN, body, Content_Type=content_type)).status == 400
+        assert own.observer.errors == []
+
     async def test_the_code_is_passed_on_without_its_spaces(self, own: OwnPages) -> None:
         await submit_login(own.browser(), otp="123 456")
 
