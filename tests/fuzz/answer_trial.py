@@ -54,17 +54,17 @@ class AnswerCourse(Course):
             [b"HTTP/1.1 200 OK\r\nX-Token: " + token + b"\r\nContent-Length: %d\r\n\r\n" % len(token) + token]
         )
 
-    async def run(self, scene: Scene) -> Result:
-        """Hold one trial."""
+    async def run(self, scene: Scene, *, patience: int = 1) -> Result:
+        """Hold one trial; ``patience`` is how many times longer than usual silence is listened to."""
         self.begin()
         self._scene = scene
         client = await self.client()
         second = ORDINARY % SECOND
         await client.send([scene.first + second] if scene.is_pipelined else [scene.first])
-        await client.until_quiet(is_busy=self.is_answering)
+        await client.until_quiet(QUIET_S * patience, is_busy=self.is_answering)
         if not scene.is_pipelined and not client.ended.done():
             await client.send([second])
-            await client.until_quiet()
+            await client.until_quiet(QUIET_S * patience)
         # A connection that is poisoned has gone back to the pool by now.
         other = await self.client()
         await other.send([ORDINARY % THIRD])

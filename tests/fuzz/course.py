@@ -131,10 +131,15 @@ class Course:
             await self._data_path.drain(0.0)
         self.log.stop()
 
+    @property
+    def port(self) -> int:
+        """Of the front door."""
+        assert self._data_path is not None
+        return self._data_path.port
+
     async def client(self) -> Sender:
         """Connect to the front door."""
-        assert self._data_path is not None
-        return await connect(self._data_path.port)
+        return await connect(self.port)
 
     def begin(self) -> None:
         """Forget the trial before."""

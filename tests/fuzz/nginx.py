@@ -88,13 +88,13 @@ class NginxHop:
             log.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def requests(self, pieces: Sequence[bytes], *, place: int) -> Transcript:
+    async def requests(self, pieces: Sequence[bytes], *, place: int, patience: int = 1) -> Transcript:
         """Return the whole requests that nginx sends on when it gets these bytes; ``refusal`` is its 4xx or 5xx."""
         log = self.logs[place]
         log.begin()
         sender = await connect_unix(self._socket(place))
         await sender.send(pieces)
-        await sender.until_quiet(QUIET_S)
+        await sender.until_quiet(QUIET_S * patience)
         await sender.close()
         await settle(lambda: log.is_settled)
         transcript = Transcript()

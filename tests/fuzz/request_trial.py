@@ -15,7 +15,7 @@ from proxy.ports import Forward
 from tests.fuzz.course import Course
 from tests.fuzz.readers import REQUEST_READERS, answer_readers
 from tests.fuzz.refusals import leaves_lawfully, refuses_lawfully
-from tests.fuzz.wire import Script, request_id
+from tests.fuzz.wire import QUIET_S, Script, request_id
 
 if TYPE_CHECKING:
     from proxy.ports import RequestEvent
@@ -57,12 +57,12 @@ class RequestCourse(Course):
         self._nginx = nginx
         self._place = place
 
-    async def run(self, stimulus: Stimulus) -> Outcome:
-        """Hold one trial."""
+    async def run(self, stimulus: Stimulus, *, patience: int = 1) -> Outcome:
+        """Hold one trial; ``patience`` is how many times longer than usual silence is listened to."""
         self.begin()
         client = await self.client()
         await client.send(stimulus.pieces)
-        await client.until_quiet()
+        await client.until_quiet(QUIET_S * patience)
         is_ended = client.ended.done()
         await client.close()
         is_settled = await self.settled()
@@ -75,15 +75,16 @@ class RequestCourse(Course):
             is_ended=is_ended,
             is_settled=is_settled,
         )
-        await self._ask_nginx(outcome)
+        if self._nginx is not None:
+            await self._ask(self._nginx, outcome, patience)
         return outcome
 
-    async def _ask_nginx(self, outcome: Outcome) -> None:
-        if self._nginx is None:
-            return
-        outcome.by_nginx = [await self._nginx.requests([stream], place=self._place) for stream, _ in outcome.streams]
+    async def _ask(self, nginx: NginxHop, outcome: Outcome, patience: int) -> None:
+        for stream, _ in outcome.streams:
+            outcome.by_nginx.append(await nginx.requests([stream], place=self._place, patience=patience))
         if outcome.admitted:
-            outcome.stimulus_by_nginx = await self._nginx.requests(outcome.stimulus.pieces, place=self._place)
+            pieces = outcome.stimulus.pieces
+            outcome.stimulus_by_nginx = await nginx.requests(pieces, place=self._place, patience=patience)
 
 
 def _echo_of_id(request: bytes) -> Script:
@@ -114,7 +115,7 @@ def _same_readings(outcome: Outcome) -> list[str]:
             found += [f"{name}: {text}" for text in _ends_badly(name, transcript, stream=stream, is_lost=is_lost)]
             found += [f"{name}: {text}" for one in transcript.messages for text in _not_as_admitted(one, outcome)]
         if outcome.by_nginx:
-            found += _unlike_by_nginx(outcome.by_nginx[number], transcripts, stream)
+            found += _unlike_by_nginx(outcome.by_nginx[number], transcripts)
     return found
 
 
@@ -130,15 +131,17 @@ def _ends_badly(name: str, transcript: Transcript, *, stream: bytes, is_lost: bo
     return []
 
 
-def _unlike_by_nginx(by_nginx: Transcript, transcripts: dict[str, Transcript], stream: bytes) -> list[str]:
-    """It read the same, up to where it refused for a reason that is known."""
+def _unlike_by_nginx(by_nginx: Transcript, transcripts: dict[str, Transcript]) -> list[str]:
+    """It read the same, up to where it, or all of the others, refused for a reason that is known."""
     if by_nginx.refusal and not refuses_lawfully("nginx", by_nginx):
         return [f"nginx: refuses: {by_nginx.refusal}"]
     most = max(transcripts.values(), key=lambda transcript: len(transcript.messages))
-    whole = [message for message in most.messages if message.is_whole]
+    read, expected = by_nginx.messages, [message for message in most.messages if message.is_whole]
     if by_nginx.refusal:
-        whole = whole[: len(by_nginx.messages)]
-    return _differences("nginx", by_nginx.messages, whole, OF_THE_HOP)
+        expected = expected[: len(read)]
+    if all(transcript.refusal for transcript in transcripts.values()):
+        read = read[: len(expected)]
+    return _differences("nginx", read, expected, OF_THE_HOP)
 
 
 def _not_as_admitted(message: Message, outcome: Outcome) -> list[str]:
@@ -159,7 +162,7 @@ def _not_as_admitted(message: Message, outcome: Outcome) -> list[str]:
 
 def _once_each(outcome: Outcome) -> list[str]:
     """No request arrives twice; one that was answered well arrived whole, one that was refused did not."""
-    whole = Counter(id_ for stream, _ in outcome.streams for id_, _ in _whole_bodies(stream))
+    whole = Counter(id_ for number in range(len(outcome.streams)) for id_, _ in _whole_bodies(outcome, number))
     found = [f"the request {id_!r} came {count} times" for id_, count in whole.items() if count > 1]
     status = {event.request_id.encode(): event.status for event in outcome.ended}
     for id_ in outcome.forwards:
@@ -170,9 +173,10 @@ def _once_each(outcome: Outcome) -> list[str]:
     return found
 
 
-def _whole_bodies(stream: bytes) -> list[tuple[bytes, bytes]]:
-    """Return id and body of each whole request, by the reader that found most."""
-    transcripts = [read(stream) for read in REQUEST_READERS.values()]
+def _whole_bodies(outcome: Outcome, number: int) -> list[tuple[bytes, bytes]]:
+    """Return id and body of each whole request of a connection, by the reader that found most."""
+    transcripts = [read(outcome.streams[number][0]) for read in REQUEST_READERS.values()]
+    transcripts += outcome.by_nginx[number : number + 1]
     most = max(transcripts, key=lambda transcript: len(transcript.messages))
     return [(dict(one.fields).get(b"x-request-id", b""), one.body) for one in most.messages if one.is_whole]
 
@@ -199,7 +203,7 @@ def _own_answers(outcome: Outcome) -> list[str]:
 
 def _same_as_sent(outcome: Outcome) -> list[str]:
     """Readers of the client's own bytes saw the same heads in the same order, and the same bodies."""
-    bodies = dict(pair for stream, _ in outcome.streams for pair in _whole_bodies(stream))
+    bodies = dict(pair for number in range(len(outcome.streams)) for pair in _whole_bodies(outcome, number))
     found: list[str] = []
     for name, read in REQUEST_READERS.items():
         for one, message in zip(outcome.admitted, read(outcome.stimulus.stream).messages, strict=False):

@@ -7,7 +7,7 @@ Protocols rather than streams: thousands of trials are held, and nothing here ma
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import re
 import socket
 import struct
@@ -76,9 +76,13 @@ def request_id(head: bytes) -> bytes:
 
 def reset(transport: asyncio.Transport) -> None:
     """End with a RST."""
+    if transport.is_closing():
+        return
     sock = transport.get_extra_info("socket")
     if sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        # uvloop's stand-in takes no options; a copy of its descriptor is the same socket.
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
     transport.abort()
 
 
@@ -231,9 +235,7 @@ class Sender(asyncio.Protocol):
     async def close(self) -> None:
         """End, and wait for the end."""
         self.transport.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                await self.ended
+        await asyncio.wait([self.ended], timeout=SETTLE_S)
 
 
 async def connect(port: int) -> Sender:
