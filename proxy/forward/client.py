@@ -56,6 +56,10 @@ if TYPE_CHECKING:
 DISCARD_LIMIT = 64 * 1024
 """Bytes of a body nobody wants that are read for the sake of the connection; above, it is closed."""
 
+OWN_PAGE_MAX_BODY = 1024 * 1024
+"""Bytes of a body for Sidegate's own pages, whatever ``max_body_size`` lets through to the app: the largest is a form
+that is kept over a login (contract §4)."""
+
 DRAIN_PATIENCE_S = 1.0
 """A connection idle for less than this may have a request under way: it is answered before the connection ends."""
 
@@ -103,6 +107,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._asked: Asked | None = None
         self._body: BodyDecoder = decoder_for(NO_BODY)
         self._body_size = 0
+        self._max_body_size = 0
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._admitting: asyncio.Task[None] | None = None
@@ -221,6 +226,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._asked = Asked(frame, head, self._around.clock.monotonic())
         self._body = decoder_for(frame.body)
         self._body_size = 0
+        self._max_body_size = self._around.options.max_body_size
         self.state = State.ADMITTING
         admission = self._around.gatekeeper.admit(head)
         if isinstance(admission, (Forward, OwnPage, Reply)):
@@ -242,10 +248,9 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._nobody_waits(admission)
         elif isinstance(admission, Reply):
             self._reply(admission)
-        elif self._is_too_large(asked.frame.body.length):
-            error = BodyTooLarge(f"the body has {asked.frame.body.length} bytes")
-            self._reply(self._around.gatekeeper.fault(error, asked.head, admission.event))
         else:
+            if isinstance(admission, OwnPage):
+                self._max_body_size = min(self._max_body_size or OWN_PAGE_MAX_BODY, OWN_PAGE_MAX_BODY)
             self._open(admission, asked)
 
     def _nobody_waits(self, admission: Admission) -> None:
@@ -254,11 +259,13 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._around.gatekeeper.finished(admission.event)
 
     def _is_too_large(self, size: int) -> bool:
-        return 0 < self._around.options.max_body_size < size
+        return 0 < self._max_body_size < size
 
     def _open(self, admission: Forward | OwnPage, asked: Asked) -> None:
         """Start the exchange with what has come of the body."""
         try:
+            if self._is_too_large(asked.frame.body.length):
+                raise BodyTooLarge(f"the body has {asked.frame.body.length} bytes")
             pieces = self._pieces_of(self._unread)
         except RequestRefused as refused:
             self._reply(self._around.gatekeeper.fault(refused, asked.head, admission.event))
@@ -288,7 +295,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._body_size += sum(map(len, pieces))
         if self._is_too_large(self._body_size):
             self._unframe()
-            raise BodyTooLarge(f"the body has more than {self._around.options.max_body_size} bytes")
+            raise BodyTooLarge(f"the body has more than {self._max_body_size} bytes")
         return pieces
 
     def _unframe(self) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from proxy.forward.client import OWN_PAGE_MAX_BODY
+from proxy.forward.options import ForwardOptions
 from proxy.forward.own_pages import OwnPages
 from proxy.forward.surroundings import READ_SIZE
 from tests.forward.dialogue import Path, serving, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from tests.support.raw_upstream import RawUpstream
 
@@ -39,18 +42,32 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _sink(request: web.Request) -> web.Response:
+    """Read whatever comes, without a bound."""
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+    return web.Response(text=str(size))
+
+
 @pytest_asyncio.fixture
-async def path(echo_app: RawUpstream) -> AsyncGenerator[Path, None]:
+async def own_pages() -> AsyncGenerator[OwnPages, None]:
     application = web.Application()
+    application.router.add_post("/own/sink", _sink)
     application.router.add_route("*", "/own/echo", _echo)
     application.router.add_get("/own/close", _close)
     application.router.add_get("/own/stream", _stream)
     runner = web.AppRunner(application)
     await runner.setup()
     assert runner.server is not None
-    async with serving(echo_app.port, own_pages=OwnPages(runner.server)) as path:
-        yield path
+    yield OwnPages(runner.server)
     await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def path(echo_app: RawUpstream, own_pages: OwnPages) -> AsyncGenerator[Path, None]:
+    async with serving(echo_app.port, own_pages=own_pages) as path:
+        yield path
 
 
 async def test_an_own_page_is_an_ordinary_answer(path: Path, echo_app: RawUpstream) -> None:
@@ -116,6 +133,49 @@ async def test_a_long_page_is_streamed(path: Path) -> None:
 
     assert len(answer.body) == 40 * READ_SIZE
     assert answer.values(b"transfer-encoding") == [b"chunked"]
+
+
+def _announced(size: int, path: bytes = b"/own/sink") -> bytes:
+    return b"POST " + path + HOST + b"Content-Length: %d\r\n\r\n" % size + b"x" * size
+
+
+def _chunked(size: int) -> bytes:
+    chunk = b"%x\r\n%s\r\n" % (size, b"x" * size)
+    return b"POST /own/sink" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_of", [_announced, _chunked])
+async def test_a_body_for_an_own_page_is_bounded_where_the_apps_is_not(
+    path: Path, echo_app: RawUpstream, request_of: Callable[[int], bytes]
+) -> None:
+    largest = await (await path.client()).ask(request_of(OWN_PAGE_MAX_BODY))
+    too_large = await (await path.client()).ask(request_of(OWN_PAGE_MAX_BODY + 1))
+    for_the_app = await (await path.client()).ask(_announced(OWN_PAGE_MAX_BODY + 1, path=b"/upload"))
+
+    assert (largest.status, largest.body) == (200, b"%d" % OWN_PAGE_MAX_BODY)
+    assert too_large.status == 413
+    assert for_the_app.status == 200
+    assert len(echo_app.requests) == 1
+
+
+async def test_an_upload_for_an_own_page_that_never_ends_is_ended(path: Path) -> None:
+    client = await path.client()
+    await client.send(b"POST /own/sink" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+
+    for _ in range(OWN_PAGE_MAX_BODY // 0x10000 + 1):
+        await client.send(chunk)
+
+    assert (await client.answer()).status == 413
+
+
+@pytest.mark.parametrize("request_of", [_announced, _chunked])
+async def test_the_operators_limit_holds_for_own_pages_when_it_is_the_smaller(
+    echo_app: RawUpstream, own_pages: OwnPages, request_of: Callable[[int], bytes]
+) -> None:
+    async with serving(echo_app.port, own_pages=own_pages, options=ForwardOptions(max_body_size=10)) as path:
+        assert (await (await path.client()).ask(request_of(10))).body == b"10"
+        assert (await (await path.client()).ask(request_of(11))).status == 413
 
 
 async def test_a_client_that_waits_for_100_is_told_at_once(path: Path) -> None:
