@@ -450,6 +450,7 @@ class UpstreamHeaders:
     Attributes:
         host: the upstream's own Host, with its port when that is not the scheme's own.
         allow_request_headers: names of the second list of contract §5; others have no effect.
+        authorization_of_session: what becomes of the client's Authorization when somebody is signed in.
     """
 
     rules: HeaderRules
@@ -457,6 +458,7 @@ class UpstreamHeaders:
     host_field: HostField = HostField.PRESERVED
     access_token_field: AccessTokenField = AccessTokenField.WITHHELD
     allow_request_headers: tuple[str, ...] = ()
+    authorization_of_session: AuthorizationField = field(init=False, repr=False, compare=False)
     _verdicts: Mapping[PeerTrust, Remembered[_Verdict]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -464,6 +466,8 @@ class UpstreamHeaders:
         dropped = NEVER_PASSED | self.rules.identity_names | _PUT_BY_US
         allowed = frozenset(fold(name.encode()) for name in self.allow_request_headers)
         verdicts = {trust: Remembered(_RequestVerdicts(dropped, allowed=allowed, trust=trust)) for trust in PeerTrust}
+        of_session = _REPLACED if self.access_token_field is AccessTokenField.SENT else _PASSED
+        object.__setattr__(self, "authorization_of_session", of_session)
         object.__setattr__(self, "_verdicts", verdicts)
 
     def for_request(
@@ -476,14 +480,9 @@ class UpstreamHeaders:
             access_token: the session's; sent only where the upstream is to have it, in place of the client's
                 Authorization.
         """
-        authorization = AuthorizationField.PASSED if access_token is None else self.authorization_of_session
+        authorization = _PASSED if access_token is None else self.authorization_of_session
         of_head = self.of_head(accepted, authorization)
         return self.completed(of_head, accepted, identity=identity, route=route, access_token=access_token)
-
-    @property
-    def authorization_of_session(self) -> AuthorizationField:
-        """Say what becomes of the client's Authorization when somebody is signed in."""
-        return _REPLACED if self.access_token_field is AccessTokenField.SENT else _PASSED
 
     def of_head(self, accepted: Accepted, authorization: AuthorizationField) -> Headers:
         """Return the fields that follow from the head and the rules alone: the same for equal heads."""
@@ -505,7 +504,7 @@ class UpstreamHeaders:
             (b"traceparent", accepted.traceparent.encode()),
             *identity.headers,
         )
-        if access_token is not None and self.access_token_field is AccessTokenField.SENT:
+        if access_token is not None and self.authorization_of_session is _REPLACED:
             fields = (*fields, (b"Authorization", b"Bearer " + access_token.reveal().encode()))
         if route.header_remove or route.header_set:
             return _as_route_says(fields, route, identity.claims)

@@ -72,14 +72,14 @@ class RequestHead:
         values = self.values(name)
         return values[0] if values else None
 
-    def remember(self, rules: object, outcome: object) -> None:
-        """Keep what these rules make of the head; what other rules made of it is forgotten."""
-        object.__setattr__(self, "_remembered", (rules, outcome))
+    def remember(self, judge: object, outcome: object) -> None:
+        """Keep what the rules of ``judge`` make of the head; what another's made of it is forgotten."""
+        object.__setattr__(self, "_remembered", (judge, outcome))
 
-    def recall(self, rules: object) -> object | None:
-        """Return what was remembered for these very rules (the same object, not an equal one), or None."""
+    def recall(self, judge: object) -> object | None:
+        """Return what this very judge remembered (the same object, not an equal one), or None."""
         kept = self._remembered
-        return kept[1] if kept is not None and kept[0] is rules else None
+        return kept[1] if kept is not None and kept[0] is judge else None
 
     def _indexed(self) -> dict[bytes, bytes]:
         """Index the fields by name, once: a dozen rules ask, and each would walk through all of them."""

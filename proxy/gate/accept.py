@@ -79,6 +79,10 @@ class Acceptor:
         given = head.value(b"x-request-id")
         return given.decode("ascii") if given is not None and _REQUEST_ID.fullmatch(given) else None
 
+    def given(self, head: RequestHead) -> tuple[str | None, str | None]:
+        """Return the request id and the trace context that the head brings along."""
+        return self.given_request_id(head), given_traceparent(head)
+
     def fresh_id(self) -> str:
         """Return a request id of 128 random bits."""
         return self._identifiers.take(32)

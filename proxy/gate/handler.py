@@ -26,6 +26,7 @@ from proxy.core.headers import (
     NOBODY,
     AnswerPlan,
     AnswerRules,
+    AuthorizationField,
     HeaderRules,
     RenderedIdentity,
     Sharing,
@@ -52,6 +53,7 @@ from proxy.core.routing import (
 from proxy.core.target import TargetRules, parse_target
 from proxy.errors import SidegateError, TargetRefused
 from proxy.gate.own import own_headers
+from proxy.gate.settled import Outgoing, Settled
 from proxy.ports import Admission, Forward, NotCached, OwnPage, Reply, RequestEvent
 from proxy.respond import Asker, Manner, Responder, last_resort
 
@@ -119,8 +121,11 @@ class Gate:
 
     def admit(self, head: RequestHead) -> Admission | Awaitable[Admission]:
         """Decide; an awaitable only when the store or the provider must be asked."""
-        event = self._event(head)
+        settled = head.recall(self)
+        event = self._event_again(head, settled) if isinstance(settled, Settled) else self._event(head)
         try:
+            if isinstance(settled, Settled):
+                return self._judge_again(head, settled, event)
             return self._judge(head, event)
         except SidegateError as error:
             return self.fault(error, head, event)
@@ -159,47 +164,89 @@ class Gate:
             return route
         if refused := service_worker_verdict(head, route):
             return self._refuse(refused, accepted, route, event)
-        if isinstance(route.access, Public) or (preflight_method(head) and route.preflight is Preflight.PASS):
-            return self._conclude(decide_preflight(route, None, self._parts.clock.now()), accepted, route, event)
-        return self._protected(accepted, route, event)
+        settled = self._settle(accepted, route, event)
+        head.remember(self, settled)
+        return self._ask(accepted, settled, event)
 
-    def _protected(self, accepted: Accepted, route: Route, event: RequestEvent) -> Admission | Awaitable[Admission]:
-        cookie_value = session_cookie_value(accepted.head, self._rules.cookies)
-        if cookie_value is None:
-            return self._authorized(None, accepted, route, event)
-        if refused := cross_site_verdict(accepted, route, allowed=self._rules.allowed_origins):
-            return self._refuse(refused, accepted, route, event)
-        session = self._parts.authenticator.at_once(cookie_value)
+    def _judge_again(
+        self, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Admission | Awaitable[Admission]:
+        """Go on where the head says nothing new: it passed every step before :meth:`_ask`, and would again."""
+        given = settled.given
+        traceparent = (given and given[1]) or self._parts.acceptor.fresh_traceparent()
+        accepted = settled.accepted(head, request_id=event.request_id, traceparent=traceparent)
+        return self._ask(accepted, settled, event)
+
+    def _settle(self, accepted: Accepted, route: Route, event: RequestEvent) -> Settled:
+        """Gather what the head says about who asks, and from where; pure."""
+        head, rules = accepted.head, self._rules
+        is_open = isinstance(route.access, Public) or (
+            preflight_method(head) is not None and route.preflight is Preflight.PASS
+        )
+        cookie_value = None if is_open else session_cookie_value(head, rules.cookies)
+        refusal = None if cookie_value is None else cross_site_verdict(accepted, route, allowed=rules.allowed_origins)
+        return Settled(
+            accepted.target,
+            accepted.client_address,
+            accepted.scheme,
+            accepted.host,
+            accepted.forwarded_for,
+            accepted.peer_trust,
+            event.path,
+            route,
+            is_open,
+            cookie_value,
+            refusal,
+        )
+
+    def _ask(self, accepted: Accepted, settled: Settled, event: RequestEvent) -> Admission | Awaitable[Admission]:
+        """Ask what no head can tell: who this is now, and what they may do."""
+        if settled.is_open:
+            decision = decide_preflight(settled.route, None, self._parts.clock.now())
+            return self._conclude(decision, accepted, settled, event)
+        if settled.cookie_value is None:
+            return self._authorized(None, accepted, settled, event)
+        if settled.refusal is not None:
+            return self._refuse(settled.refusal, accepted, settled.route, event)
+        session = self._parts.authenticator.at_once(settled.cookie_value)
         if isinstance(session, NotCached):
-            return self._awaited(cookie_value, accepted, route, event)
-        return self._authorized(session, accepted, route, event)
+            return self._awaited(settled.cookie_value, accepted, settled, event)
+        return self._authorized(session, accepted, settled, event)
 
-    async def _awaited(self, cookie_value: Secret, accepted: Accepted, route: Route, event: RequestEvent) -> Admission:
+    async def _awaited(
+        self, cookie_value: Secret, accepted: Accepted, settled: Settled, event: RequestEvent
+    ) -> Admission:
         try:
             session = await self._parts.authenticator.eventually(cookie_value)
-            return self._authorized(session, accepted, route, event)
+            return self._authorized(session, accepted, settled, event)
         except SidegateError as error:
             return self.fault(error, accepted.head, event)
         except Exception as error:  # noqa: BLE001 - the outermost frame: closed, never a pass
             return self._defect(error, event)
 
-    def _authorized(self, session: Session | None, accepted: Accepted, route: Route, event: RequestEvent) -> Admission:
+    def _authorized(
+        self, session: Session | None, accepted: Accepted, settled: Settled, event: RequestEvent
+    ) -> Admission:
         if session is not None:
             event.subject = session.identity.subject
             event.username = session.identity.username
-        return self._conclude(decide(route.access, session, self._parts.clock.now()), accepted, route, event)
+        decision = decide(settled.route.access, session, self._parts.clock.now())
+        return self._conclude(decision, accepted, settled, event)
 
-    def _conclude(self, decision: Decision, accepted: Accepted, route: Route, event: RequestEvent) -> Admission:
+    def _conclude(self, decision: Decision, accepted: Accepted, settled: Settled, event: RequestEvent) -> Admission:
         if isinstance(decision, Allow):
-            return self._forward(decision, accepted, route, event)
-        return self._refuse(decision, accepted, route, event)
+            return self._forward(decision, accepted, settled, event)
+        return self._refuse(decision, accepted, settled.route, event)
 
-    def _forward(self, allow: Allow, accepted: Accepted, route: Route, event: RequestEvent) -> Forward:
-        session = allow.session
-        target = forward_target(accepted.target, route.strip_prefix)
-        if route.strip_prefix:
-            self._refuse_own_prefix(target)
-        headers = self._rules.upstreams[route.upstream].for_request(
+    def _forward(self, allow: Allow, accepted: Accepted, settled: Settled, event: RequestEvent) -> Forward:
+        session, route = allow.session, settled.route
+        upstream = self._rules.upstreams[route.upstream]
+        authorization = AuthorizationField.PASSED if session is None else upstream.authorization_of_session
+        outgoing = settled.outgoing
+        if outgoing is None or outgoing.authorization is not authorization:
+            outgoing = settled.outgoing = self._outgoing(accepted, route, authorization)
+        headers = upstream.completed(
+            outgoing.fields,
             accepted,
             identity=NOBODY if session is None else self._identity(session),
             route=route,
@@ -208,17 +255,30 @@ class Gate:
         if session is not None and route.activity is Activity.COUNTS:
             self._parts.authenticator.touch(session)
         event.decision, event.reason = "allow", allow.reason
+        # By position, which is half the price: allow, upstream, method, target, headers, answer, event, …
         return Forward(
-            allow=allow,
-            upstream=route.upstream,
-            method=accepted.head.method,
-            target=target,
-            headers=headers,
-            answer=AnswerPlan(self._rules.answers, accepted.request_id, _sharing(session, route)),
-            event=event,
-            upgrade=b"websocket" if is_websocket(accepted.head) else None,
-            session_key=None if session is None else session.key,
+            allow,
+            route.upstream,
+            accepted.head.method,
+            outgoing.target,
+            headers,
+            AnswerPlan(self._rules.answers, accepted.request_id, _sharing(session, route)),
+            event,
+            outgoing.upgrade,
+            None if session is None else session.key,
         )
+
+    def _outgoing(self, accepted: Accepted, route: Route, authorization: AuthorizationField) -> Outgoing:
+        """Return what is sent on, but for what is of one request or one person; pure.
+
+        Raises:
+            TargetRefused: ``strip_prefix`` cannot be taken away, or uncovers what is ours.
+        """
+        target = forward_target(accepted.target, route.strip_prefix)
+        if route.strip_prefix:
+            self._refuse_own_prefix(target)
+        fields = self._rules.upstreams[route.upstream].of_head(accepted, authorization)
+        return Outgoing(target, fields, authorization, b"websocket" if is_websocket(accepted.head) else None)
 
     def _identity(self, session: Session) -> RenderedIdentity:
         """Return the identity fields, rendered once for each state of a session."""
@@ -328,18 +388,32 @@ class Gate:
         login = prefix.decode() + "/login"
         return login if return_to == "/" else f"{login}?return_to={quote(return_to, safe='/')}"
 
+    def _event_again(self, head: RequestHead, settled: Settled) -> RequestEvent:
+        """Return the event of a head that was settled before, as :meth:`_event` and the steps to the route leave it."""
+        if settled.given is None:
+            settled.given = self._parts.acceptor.given(head)
+        request_id = settled.given[0] or self._parts.acceptor.fresh_id()
+        event = RequestEvent(request_id, self._parts.clock.monotonic(), head.method.decode("latin-1"))
+        event.path, event.host, event.address = settled.path, settled.host, settled.client_address
+        event.route = settled.route.pattern
+        event.user_agent = _user_agent(head)
+        return event
+
     def _event(self, head: RequestHead | None) -> RequestEvent:
         started_at = self._parts.clock.monotonic()
         if head is None:
             return RequestEvent(request_id=self._parts.acceptor.fresh_id(), started_at=started_at)
-        agent = head.value(b"user-agent") or b""
         return RequestEvent(
             request_id=self._parts.acceptor.request_id(head),
             started_at=started_at,
             method=head.method.decode("latin-1"),
             address=head.peer,
-            user_agent=agent[:256].decode("latin-1"),
+            user_agent=_user_agent(head),
         )
+
+
+def _user_agent(head: RequestHead) -> str:
+    return (head.value(b"user-agent") or b"")[:256].decode("latin-1")
 
 
 def _sharing(session: Session | None, route: Route) -> Sharing:

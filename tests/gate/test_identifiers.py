@@ -39,7 +39,12 @@ def test_every_byte_is_given_out_once_and_what_is_too_short_is_left() -> None:
 
 def test_one_read_serves_many() -> None:
     counts: list[int] = []
-    identifiers = Identifiers(lambda count: (counts.append(count), bytes(count))[1])
+
+    def random_bytes(count: int) -> bytes:
+        counts.append(count)
+        return bytes(count)
+
+    identifiers = Identifiers(random_bytes)
 
     for _ in range(50):
         identifiers.take(32)

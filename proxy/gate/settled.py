@@ -1,0 +1,80 @@
+"""What of a decision follows from the head and the rules alone, so that equal heads need it once.
+
+Kept on the ``RequestHead`` (:meth:`~proxy.core.request.RequestHead.remember`) and gone with it. Neither time nor
+anybody's session is in it: whether the session lives, what it may do and that it was used are asked for each request.
+Refusals are not kept. Nothing here leads back to the head, or only the garbage collector could free both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxy.core.request import Accepted
+
+if TYPE_CHECKING:
+    from proxy.core.headers import AuthorizationField
+    from proxy.core.policy import Forbid
+    from proxy.core.request import Headers, PeerTrust, RequestHead, Scheme
+    from proxy.core.routing import Route
+    from proxy.core.secret import Secret
+    from proxy.core.target import RequestTarget
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What is sent on for such a head, but for what is of one request or one person.
+
+    Attributes:
+        target: request-target for the upstream.
+        fields: what ``UpstreamHeaders.of_head`` gave for ``authorization``.
+        upgrade: as in ``ports.Forward``.
+    """
+
+    target: bytes
+    fields: Headers
+    authorization: AuthorizationField
+    upgrade: bytes | None
+
+
+@dataclass(slots=True)
+class Settled:
+    """A head that was accepted and met a route.
+
+    Attributes:
+        target, client_address, scheme, host, forwarded_for, peer_trust: as in ``core.request.Accepted``.
+        path: of the target, for the log.
+        is_open: whether nobody is asked who they are: a public route, or a preflight that passes.
+        cookie_value: the session cookie of a head that is asked.
+        refusal: the verdict on another site's request, given when there is such a cookie.
+        given: request id and trace context that the head brings along; None until such a head comes again.
+        outgoing: None until such a request was allowed.
+    """
+
+    target: RequestTarget
+    client_address: str
+    scheme: Scheme
+    host: str
+    forwarded_for: tuple[str, ...]
+    peer_trust: PeerTrust
+    path: str
+    route: Route
+    is_open: bool
+    cookie_value: Secret | None
+    refusal: Forbid | None
+    given: tuple[str | None, str | None] | None = None
+    outgoing: Outgoing | None = None
+
+    def accepted(self, head: RequestHead, *, request_id: str, traceparent: str) -> Accepted:
+        """Return what the acceptor would make of an equal head again."""
+        return Accepted(
+            head,
+            self.target,
+            request_id,
+            traceparent,
+            self.client_address,
+            self.scheme,
+            self.host,
+            self.forwarded_for,
+            self.peer_trust,
+        )
