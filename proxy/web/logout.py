@@ -45,14 +45,14 @@ async def submit_logout(request: web.Request) -> web.StreamResponse:
     """End the session here and at the provider, or ask again when nobody can say who wants that.
 
     Raises:
-        CsrfRejected: the same, to a program.
+        CsrfRejected: the same, to a program, or where there is nothing to ask about.
         StoreUnavailable: nothing has ended.
     """
     form = await read_fields(request) if request.can_read_body else NO_FIELDS
     return_to = destination(request, form.text("return_to"))
     visitor = await visitor_of(request)
     if visitor.session is None or visitor.cookie_value is None:
-        return _gone(request, see_other(_logged_out_path(request, return_to)))
+        return _nothing_to_end(request, see_other(_logged_out_path(request, return_to)))
     if not _is_wanted(request, form.text("csrf_token"), visitor.cookie_value):
         return _ask_again(request, visitor.session, visitor.cookie_value, return_to)
     await _end_here(request, visitor.session)
@@ -65,6 +65,18 @@ async def show_logged_out(request: web.Request) -> web.StreamResponse:
     return_to = LogoutStates(options.server_key).open(only(request, "state") or "")
     context: LoggedOutPage = {"login_url": options.path("login", return_to=return_to)}
     return page(request, "logged_out", context)
+
+
+def _nothing_to_end(request: web.Request, response: web.Response) -> web.Response:
+    """Say that it is over, and take stale cookies away when a page of ours asked.
+
+    No cookie does not mean no session: on a form of another site the browser withholds ours (SameSite), and yet it
+    would obey when we clear it, and leave the session alive that nobody can end any more.
+    """
+    said = provenance(request)
+    if said is Provenance.FOREIGN:
+        raise errors.CsrfRejected("a logout came from another site", reason="csrf_foreign")
+    return _gone(request, response) if said is Provenance.SAME_ORIGIN else response
 
 
 def _is_wanted(request: web.Request, csrf_token: str | None, cookie_value: Secret) -> bool:

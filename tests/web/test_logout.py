@@ -125,6 +125,49 @@ class TestWhoMayEndIt:
         assert page.location.startswith(f"{OWN}/logged-out?state=")
 
 
+class TestWithoutASessionCookie:
+    """A form of another site arrives without our cookies (SameSite=Lax): to us it looks like nobody's."""
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": PUBLIC_URL, "Sec-Fetch-Site": "cross-site"},
+        ],
+    )
+    @pytest.mark.parametrize("accept", ["text/html", "application/json"])
+    async def test_another_site_cannot_sign_anybody_out(self, own: OwnPages, said: dict[str, str], accept: str) -> None:
+        page = await own.browser().send("POST", LOGOUT, headers={"Accept": accept, **said})
+
+        assert page.status == 403
+        assert page.set_cookies == {}
+
+    @pytest.mark.parametrize("said", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": PUBLIC_URL}])
+    async def test_a_page_of_ours_has_stale_cookies_taken_away(self, own: OwnPages, said: dict[str, str]) -> None:
+        page = await own.browser().send("POST", LOGOUT, headers=said)
+
+        assert page.status == 303
+        assert {cookie["max-age"] for cookie in page.set_cookies.values()} == {"0"}
+        assert set(page.set_cookies) == {"__Host-sidegate", "__Host-sidegate-login"}
+
+    async def test_when_nobody_can_say_who_asked_nothing_is_taken_away(self, own: OwnPages) -> None:
+        page = await own.browser().send("POST", LOGOUT)
+
+        assert (page.status, page.set_cookies) == (303, {})
+
+    @pytest.mark.parametrize("path", [LOGOUT, f"{OWN}/logged-out", f"{OWN}/logged-out?state=x"])
+    async def test_no_get_takes_anything_away(self, own: OwnPages, path: str) -> None:
+        browser = await own.signed_in()
+
+        page = await browser.get(path)
+        without = await own.browser().send("GET", path, headers={"Sec-Fetch-Site": "same-origin"})
+
+        assert (page.set_cookies, without.set_cookies) == ({}, {})
+
+
 class TestTheEndHere:
     async def test_what_ended_is_remembered_before_it_is_deleted(self, own: OwnPages) -> None:
         browser = await own.signed_in()
