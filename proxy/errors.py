@@ -27,6 +27,7 @@
     ├── SessionEnded                 what has ended stays ended
     ├── LoginFault
     │   ├── CsrfRejected
+    │   │   └── ForeignForm          another site posted the form
     │   ├── CallbackRejected         state, nonce or iss
     │   │   └── ProviderDeclined     the provider's own error (OIDC Core 1.0 §3.1.2.6)
     │   ├── FormRejected             a body that is not the form
@@ -194,6 +195,12 @@ class CsrfRejected(LoginFault):
     """The form's token is missing, foreign or expired."""
 
     reason = "csrf_rejected"
+
+
+class ForeignForm(CsrfRejected):
+    """The form was posted by a page of another site."""
+
+    reason = "csrf_foreign"
 
 
 class CallbackRejected(LoginFault):

@@ -184,6 +184,12 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         title="This form is no longer valid",
         sentence="The form was open too long or came from elsewhere. Please use the fresh one.",
     ),
+    errors.ForeignForm: Row(
+        status=403,
+        code="csrf_rejected",
+        title="This form came from another site",
+        sentence="Nothing was done, as nobody can tell that you wanted it. If you did, begin on this site.",
+    ),
     errors.CallbackRejected: Row(
         status=400,
         code="callback_rejected",

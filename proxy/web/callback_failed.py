@@ -1,4 +1,7 @@
-"""A sign-in at the provider that did not come about: a page that says so, with a link to begin again."""
+"""A sign-in that cannot go on from here: a page that says so, with a link to begin again.
+
+A callback of the provider that failed, or a login form that another site posted.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def callback_failed(request: web.Request, error: SidegateError, return_to: str | None) -> web.Response:
-    """Answer a failed callback; nothing that the provider's answer said is shown."""
+    """Answer what failed; nothing that the provider's answer, or the form, said is shown."""
     if asker_of(request).manner is not Manner.PAGE:
         return error_response(request, error)
     row = row_of(error)

@@ -75,6 +75,7 @@ async def submit_login(request: web.Request) -> web.StreamResponse:
 async def _outcome(request: web.Request) -> web.StreamResponse | Refusal:
     form = NO_FORM
     try:
+        _refuse_foreign(request)
         form = await read_login_form(request)
         return await _attempt(request, form)
     except (errors.LoginFault, errors.ProviderFault, errors.StoreFault, errors.SessionEnded) as error:
@@ -85,10 +86,14 @@ async def _outcome(request: web.Request) -> web.StreamResponse | Refusal:
         return Refusal.of(fault, form)
 
 
+def _refuse_foreign(request: web.Request) -> None:
+    """Refuse a form of another site before it is read: nothing in it is the person's word."""
+    if provenance(request) is Provenance.FOREIGN:
+        raise errors.ForeignForm("a login form was posted by another site")
+
+
 async def _attempt(request: web.Request, form: LoginForm) -> web.StreamResponse | Refusal:
     options, clock = request.app[OPTIONS], request.app[keys.CLOCK]
-    if provenance(request) is Provenance.FOREIGN:
-        raise errors.CsrfRejected("a login form was posted by another site", reason="csrf_foreign")
     tab = LoginFormTokens(options.server_key).open(form.csrf_token, root_cookie(request), clock.now())
     grant = await _grant(request, form) if can_be_right(form, options.login) else GrantRefusal.INVALID_CREDENTIALS
     if isinstance(grant, GrantRefusal):

@@ -16,6 +16,7 @@ from proxy.core.session import Persistence
 from proxy.core.tokens import GrantRefusal
 from proxy.ports import AuditEvent
 from proxy.respond import CHALLENGE, row_of
+from proxy.web.callback_failed import callback_failed
 from proxy.web.caller import caller_of, user_agent_of, wants_json
 from proxy.web.cookies import root_id_or_new, set_root_cookie, set_session_cookie
 from proxy.web.destination import destination
@@ -141,6 +142,8 @@ def refused(request: web.Request, refusal: Refusal) -> web.Response:
 
 
 def _refused_page(request: web.Request, refusal: Refusal) -> web.Response:
+    if _is_foreign(refusal):
+        return callback_failed(request, errors.ForeignForm("a login form was posted by another site"), None)
     if refusal.code != SETUP_REQUIRED:
         return form_page(request, refusal.form.return_to, refusal=refusal)
     username = refusal.form.username
@@ -149,19 +152,25 @@ def _refused_page(request: web.Request, refusal: Refusal) -> web.Response:
 
 
 def _refused_document(request: web.Request, refusal: Refusal) -> web.Response:
+    document = {"success": False, "code": refusal.code, "request_id": caller_of(request).request_id}
+    if _is_foreign(refusal):
+        return web.json_response(document, status=refusal.status)
     root_id = root_id_or_new(request)
-    wanted = destination(request, refusal.form.return_to)
-    document = {
-        "success": False,
-        "code": refusal.code,
-        "request_id": caller_of(request).request_id,
-        "csrf_token": _form_token(request, root_id, wanted),
-    }
+    document["csrf_token"] = _form_token(request, root_id, destination(request, refusal.form.return_to))
     if refusal.code == SETUP_REQUIRED:
         document["redirect_url"] = _setup_link(request, refusal.form)
     response = web.json_response(document, status=refusal.status)
     set_root_cookie(request, response, root_id)
     return response
+
+
+def _is_foreign(refusal: Refusal) -> bool:
+    """Say whether another site posted the form: then none is drawn again.
+
+    A fresh form needs a root, and the browser withheld its own (SameSite): a new one would take its place, and every
+    form that the person has open would be worth nothing.
+    """
+    return refusal.reason == errors.ForeignForm.reason
 
 
 def _form_token(request: web.Request, root_id: str, wanted: str) -> str:

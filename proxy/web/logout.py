@@ -45,7 +45,7 @@ async def submit_logout(request: web.Request) -> web.StreamResponse:
     """End the session here and at the provider, or ask again when nobody can say who wants that.
 
     Raises:
-        CsrfRejected: the same, to a program, or where there is nothing to ask about.
+        CsrfRejected: the same, to a program; ForeignForm where there is nothing to ask about.
         StoreUnavailable: nothing has ended.
     """
     form = await read_fields(request) if request.can_read_body else NO_FIELDS
@@ -75,7 +75,7 @@ def _nothing_to_end(request: web.Request, response: web.Response) -> web.Respons
     """
     said = provenance(request)
     if said is Provenance.FOREIGN:
-        raise errors.CsrfRejected("a logout came from another site", reason="csrf_foreign")
+        raise errors.ForeignForm("a logout was posted by another site")
     return _gone(request, response) if said is Provenance.SAME_ORIGIN else response
 
 

@@ -405,6 +405,46 @@ class TestForgery:
 
         assert page.status == 403
         assert own.provider.passwords == []
+        assert own.observer.audits[-1].reason == "csrf_foreign"
+        assert own.slept == [0.5]
+
+    @pytest.mark.parametrize("accept", ["text/html", "application/json"])
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [
+            ("application/x-www-form-urlencoded", b"username=mallory&password=x&csrf_token=x"),
+            ("application/json", b"[]"),
+            ("multipart/form-data", b"no form"),
+            ("text/plain", b"no form"),
+        ],
+    )
+    async def test_a_form_from_another_site_leaves_the_forms_that_are_open_valid(
+        self, own: OwnPages, accept: str, content_type: str, body: bytes
+    ) -> None:
+        browser = own.browser()
+        token = (await browser.get(LOGIN)).field("csrf_token")
+        said = {"Sec-Fetch-Site": "cross-site", "Accept": accept, "Cookie": "", "Content-Type": content_type}
+
+        page = await browser.send("POST", LOGIN, headers=said, data=body)
+
+        assert (page.status, page.set_cookies) == (403, {})
+        form = {"username": "alice", "password": "secret words", "csrf_token": token}
+        assert (await browser.post(LOGIN, form)).status == 303
+
+    async def test_the_answer_to_another_site_leads_to_the_form_and_repeats_nothing(self, own: OwnPages) -> None:
+        browser = own.browser()
+
+        page = await browser.send(
+            "POST", LOGIN, data={"username": "mallory"}, headers={"Sec-Fetch-Site": "cross-site", "Cookie": ""}
+        )
+        told = await browser.send(
+            "POST", LOGIN, json={}, headers={"Sec-Fetch-Site": "cross-site", "Cookie": "", **AS_JSON}
+        )
+
+        assert f'href="{OWN}/login?return_to=%2F"' in page.text
+        assert "<form" not in page.text
+        assert "mallory" not in page.text
+        assert json.loads(told.text) == {"success": False, "code": "csrf_rejected", "request_id": "req-1"}
 
     async def test_a_form_of_before_the_logout_cannot_be_sent_again(self, own: OwnPages) -> None:
         browser = own.browser()
