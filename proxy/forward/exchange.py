@@ -335,7 +335,7 @@ class Exchange:
         self._is_kept = self._may_be_kept(frame) and body is not UNTIL_CLOSE
         framing = answer_framing(body, declared_length=frame.declared_length, connection=self._connection_option())
         headers = self._plan.apply(frame.status, frame.headers)
-        if not has_field(frame.headers, b"date"):
+        if not frame.is_dated:
             headers = (*headers, (b"Date", self._around.date()))
         self._out.append(serialise_answer(frame.status, headers, framing=framing, reason=frame.reason))
         self._answer = frame

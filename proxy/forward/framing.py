@@ -6,6 +6,9 @@ here into a :class:`Body` and written anew; they are never copied (RFC 9112 §6.
 
 Two things llhttp refuses are lawful: a method it has not heard of (RFC 9110 §9.1) and bytes above 127 in a target,
 which the law of the target judges. It is shown a stand-in for these, and the true bytes are kept.
+
+Most heads are plain: one pattern, narrower than both judges, says so, and they need not be asked. Whatever it does not
+match is judged twice as above; a plain head is read as they would read it, which the tests hold against each other.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NoReturn
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import httptools
 
@@ -29,7 +34,7 @@ from proxy.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from proxy.core.request import Headers
     from proxy.forward.options import HeadLimits
@@ -44,6 +49,19 @@ _WHOLE_HEAD = re.compile(rb"(?:[!-~\x80-\xff][\t -~\x80-\xff]*+\r\n)++\r\n").ful
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _DIGITS = re.compile(rb"[0-9]{1,15}")
 _ABOVE_ASCII_TO_LETTER = bytes([*range(0x80), *([ord("x")] * 0x80)])
+
+# Heads that nobody reads in two ways: words of ASCII, one space behind each colon, no value empty, none with space at
+# its ends; no interim answer, which llhttp reads in its own way. Narrower than the scan and llhttp together, so that
+# what matches passes both.
+_PLAIN_FIELDS = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++: [!-~](?:[\t -~]*+(?<![\t ]))?\r\n)++)\r\n"
+_PLAIN_REQUEST = re.compile(
+    rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[0-9A-Za-z\-._~!$&'()*+,;=:@%/?]*+) HTTP/(1\.[01])\r\n"
+    + _PLAIN_FIELDS
+).fullmatch
+_PLAIN_ANSWER = re.compile(
+    rb"HTTP/(1\.[01]) ([2-5][0-9][0-9]) ([A-Za-z][A-Za-z \-']*+)(?<! )\r\n" + _PLAIN_FIELDS
+).fullmatch
+_FIELDS_OF_PLAIN = re.compile(rb"([^:]++): ([^\r]++)\r\n").findall
 
 FRAMING_FIELDS = frozenset(
     {
@@ -62,7 +80,7 @@ FRAMING_FIELDS = frozenset(
 _READ_IN_REQUESTS = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"authorization"}
 )
-_READ_IN_ANSWERS = FRAMING_FIELDS | {b"www-authenticate"}
+_READ_IN_ANSWERS = FRAMING_FIELDS | {b"www-authenticate", b"date"}
 _MAX_LEARNT_NAMES = 4096
 _VERSIONS = {b"HTTP/1.1": b"1.1", b"HTTP/1.0": b"1.0"}
 _NEVER_FORWARDED = frozenset({b"CONNECT", b"PRI", b"TRACE"})
@@ -80,8 +98,7 @@ class Delimiter(IntEnum):
     CLOSE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """The framing of one body; ``length`` in bytes, of LENGTH only."""
 
     delimiter: Delimiter
@@ -123,6 +140,7 @@ class AnswerFrame:
         is_persistent: the upstream keeps the connection.
         keep_alive_s: for how long, when it said so (``Keep-Alive: timeout=5``); else None.
         upgrade: value of Upgrade in lower case when Connection names it; else None.
+        is_dated: it has a Date (RFC 9110 §6.6.1 wants one in each answer).
     """
 
     status: int
@@ -134,6 +152,7 @@ class AnswerFrame:
     keep_alive_s: float | None
     upgrade: bytes | None
     pins_connection: bool
+    is_dated: bool
 
 
 class _LowerCase(dict[bytes, bytes]):
@@ -149,6 +168,30 @@ class _LowerCase(dict[bytes, bytes]):
 
 
 _LOWER = _LowerCase()
+
+
+class _Read(dict[bytes, bytes | None]):
+    """Field name as spelled -> lower case when it is one of ``names``, else None; learns a bounded number.
+
+    Raises:
+        ValueError: a name that is no token.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: frozenset[bytes]) -> None:
+        self._names = names
+
+    def __missing__(self, name: bytes) -> bytes | None:
+        lower = _LOWER[name]
+        read = lower if lower in self._names else None
+        if len(self) < _MAX_LEARNT_NAMES:
+            self[name] = read
+        return read
+
+
+_OF_REQUESTS = _Read(_READ_IN_REQUESTS)
+_OF_ANSWERS = _Read(_READ_IN_ANSWERS)
 
 
 # --- the scan --------------------------------------------------------------------------------------------------------
@@ -169,6 +212,12 @@ def scan_part(part: bytes) -> str | None:
     if whole.translate(None, _TEXT) != CRLF * whole.count(CRLF):
         return "a control byte, a bare CR or a bare LF"
     return None
+
+
+def _is_small(head: bytes, limits: HeadLimits) -> bool:
+    """Say whether :func:`_check_size` has nothing to find; cheaper, and False when in doubt."""
+    size = len(head)
+    return size <= limits.line_bytes and size <= limits.head_bytes and head.count(CRLF) - 2 <= limits.fields
 
 
 def _check_size(head: bytes, limits: HeadLimits) -> None:
@@ -244,16 +293,25 @@ def parse_request(head: bytes, limits: HeadLimits) -> RequestFrame:
         TargetRefused: llhttp can read no target there.
         FramingRefused: everything that two parsers could read in two ways.
     """
+    if (plain := _PLAIN_REQUEST(head)) and _is_small(head, limits):
+        method, target, version, lines = plain.groups()
+        headers = tuple(_FIELDS_OF_PLAIN(lines))
+    else:
+        method, target, version, headers = _judged_request(head, limits)
+    try:
+        return _framed_request(method, target, headers, version)
+    except ValueError as wrong_field:
+        raise FramingRefused(f"the request head is ambiguous: {wrong_field}") from wrong_field
+
+
+def _judged_request(head: bytes, limits: HeadLimits) -> tuple[bytes, bytes, bytes, Headers]:
+    """Read any head, by our own scan and by llhttp; raises as :func:`parse_request`."""
     _check_size(head, limits)
     if wrong := scan_head(head):
         raise FramingRefused(f"the request head has {wrong}")
     line, _, rest = head.partition(CRLF)
     method, target, version = _split_request_line(line)
-    headers = _request_fields(method, target, line, rest)
-    try:
-        return _framed_request(method, target, headers, version)
-    except ValueError as wrong_field:
-        raise FramingRefused(f"the request head is ambiguous: {wrong_field}") from wrong_field
+    return method, target, version, _request_fields(method, target, line, rest)
 
 
 def _split_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
@@ -304,8 +362,8 @@ def _framed_request(method: bytes, target: bytes, headers: Headers, version: byt
     codings: list[bytes] = []
     connection = expect = authorization = b""
     for field, value in headers:
-        name = _LOWER[field]
-        if name not in _READ_IN_REQUESTS:
+        name = _OF_REQUESTS[field]
+        if name is None:
             continue
         match name:
             case b"host":
@@ -329,7 +387,7 @@ def _framed_request(method: bytes, target: bytes, headers: Headers, version: byt
         headers=headers,
         version=version,
         body=NO_BODY if body is None else body,
-        is_persistent=_is_persistent(connection, version),
+        is_persistent=_connection(connection, version).is_persistent,
         expects_continue=version == b"1.1" and expect.lower() == b"100-continue",
         pins_connection=authorization[:4].lower() in _CONNECTION_AUTHENTICATION,
     )
@@ -354,17 +412,19 @@ def _declared_body(lengths: list[bytes], codings: list[bytes], version: bytes) -
     return CHUNKED
 
 
-def _is_persistent(connection: bytes, version: bytes) -> bool:
-    if not connection:
-        return version == b"1.1"
-    options = _tokens(connection)
-    if version == b"1.1":
-        return b"close" not in options
-    return b"keep-alive" in options and b"close" not in options
+class _Connection(NamedTuple):
+    """What the fields named Connection say."""
+
+    options: frozenset[bytes]
+    is_persistent: bool
 
 
-def _tokens(value: bytes) -> frozenset[bytes]:
-    return frozenset(token.strip(b" \t").lower() for token in value.split(b",")) - {b""}
+@lru_cache(maxsize=64)  # nearly all say keep-alive or close, or nothing
+def _connection(values: bytes, version: bytes) -> _Connection:
+    """Read the values, with commas between (RFC 9110 §7.6.1, RFC 9112 §9.3)."""
+    options = frozenset(token.strip(b" \t").lower() for token in values.split(b",")) - {b""}
+    is_wanted = version == b"1.1" or b"keep-alive" in options
+    return _Connection(options, is_wanted and b"close" not in options)
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -379,6 +439,19 @@ def parse_answer(head: bytes, limits: HeadLimits, *, asked: bytes) -> AnswerFram
     Raises:
         UpstreamGarbled: it cannot be read in one way only, or is over a limit.
     """
+    if (plain := _PLAIN_ANSWER(head)) and _is_small(head, limits):
+        version, digits, reason, lines = plain.groups()
+        status, headers = int(digits), tuple(_FIELDS_OF_PLAIN(lines))
+    else:
+        version, status, reason, headers = _judged_answer(head, limits)
+    try:
+        return _framed_answer(status, reason, headers, version=version, asked=asked)
+    except ValueError as wrong_field:
+        raise UpstreamGarbled(f"the upstream's answer is ambiguous: {wrong_field}") from wrong_field
+
+
+def _judged_answer(head: bytes, limits: HeadLimits) -> tuple[bytes, int, bytes, Headers]:
+    """Read any head, by our own scan and by llhttp; raises as :func:`parse_answer`."""
     try:
         _check_size(head, limits)
     except RequestRefused as refused:
@@ -388,11 +461,7 @@ def parse_answer(head: bytes, limits: HeadLimits, *, asked: bytes) -> AnswerFram
     version = _VERSIONS.get(head[:8])
     if version is None:
         raise UpstreamGarbled("the upstream's answer is neither HTTP/1.1 nor HTTP/1.0")
-    status, reason, headers = _answer_fields(head)
-    try:
-        return _framed_answer(status, reason, headers, version=version, asked=asked)
-    except ValueError as wrong_field:
-        raise UpstreamGarbled(f"the upstream's answer is ambiguous: {wrong_field}") from wrong_field
+    return version, *_answer_fields(head)
 
 
 def _answer_fields(head: bytes) -> tuple[int, bytes, Headers]:
@@ -416,13 +485,16 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
     codings: list[bytes] = []
     kept: list[tuple[bytes, bytes]] = []
     connection = keep_alive = upgrade = b""
-    pins = False
+    pins = is_dated = False
     for field in headers:
-        name = _LOWER[field[0]]
-        if name not in _READ_IN_ANSWERS:
+        name = _OF_ANSWERS[field[0]]
+        if name is None:
             kept.append(field)
             continue
         match name:
+            case b"date":
+                is_dated = True
+                kept.append(field)
             case b"content-length":
                 lengths.append(field[1])
             case b"transfer-encoding":
@@ -437,7 +509,7 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
                 pins = pins or field[1][:4].lower() in _CONNECTION_AUTHENTICATION
                 kept.append(field)
     declared = _declared_body(lengths, codings, version)
-    options = _tokens(connection)
+    options, is_persistent = _connection(connection, version)
     is_bodiless = asked == b"HEAD" or status < 200 or status in {204, 304}
     return AnswerFrame(
         status=status,
@@ -445,10 +517,11 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
         headers=tuple(kept) if options <= _PLAIN_OPTIONS else _without(kept, options),
         body=NO_BODY if is_bodiless else _answer_body(declared),
         declared_length=_declared_length(declared) if asked == b"HEAD" or status == 304 else None,
-        is_persistent=_is_persistent(connection, version),
+        is_persistent=is_persistent,
         keep_alive_s=_keep_alive_s(keep_alive),
         upgrade=upgrade.strip(b", ").lower() if b"upgrade" in options else None,
         pins_connection=pins,
+        is_dated=is_dated,
     )
 
 
@@ -482,16 +555,13 @@ def serialise_request(method: bytes, target: bytes, headers: Headers, *, body: B
     Raises:
         FramingRefused: a method, target, name or value that would not be read as exactly this.
     """
-    if b" " in method or b" " in target or not method or not target:
+    line = b"%b %b HTTP/1.1" % (method, target)
+    if line.split() != [method, target, b"HTTP/1.1"]:
         _refuse("a space in method or target")
-    fields = _field_lines(headers)
     own = _framing_line(body)
     if upgrade is not None:
         own += b"Connection: Upgrade\r\nUpgrade: " + upgrade + CRLF
-    head = b"".join((method, b" ", target, b" HTTP/1.1\r\n", *fields, own, CRLF))
-    if head.count(CRLF) != len(fields) + own.count(CRLF) + 2 or scan_head(head) is not None:
-        _refuse("a line break or control byte in a field")
-    return head
+    return _head(line, headers, own) or _refuse("a line break or control byte in a field")
 
 
 def serialise_answer(status: int, headers: Headers, *, framing: bytes, reason: bytes | None = None) -> bytes:
@@ -500,13 +570,12 @@ def serialise_answer(status: int, headers: Headers, *, framing: bytes, reason: b
     Raises:
         UpstreamGarbled: a name or value that would not be read as exactly this.
     """
+    line = b"HTTP/1.1 %d %b" % (status, reason_phrase(status) if reason is None else reason)
     try:
-        fields = _field_lines(headers)
+        head = _head(line, headers, framing)
     except FramingRefused as refused:
         raise UpstreamGarbled(f"the answer has {refused}") from refused
-    line = b"HTTP/1.1 %d %b\r\n" % (status, reason_phrase(status) if reason is None else reason)
-    head = b"".join((line, *fields, framing, CRLF))
-    if head.count(CRLF) != len(fields) + 2 + framing.count(CRLF) or scan_head(head) is not None:
+    if not head:
         raise UpstreamGarbled("the answer has a line break or control byte in a field")
     return head
 
@@ -531,11 +600,37 @@ def has_field(headers: Iterable[tuple[bytes, bytes]], lower_name: bytes) -> bool
     return any(_LOWER[name] == lower_name for name, _ in headers)
 
 
-def _field_lines(headers: Headers) -> list[bytes]:
+_NAME = itemgetter(0)
+_FIELD_LINE = b": ".join
+_SENDABLE: set[bytes] = set()
+"""Names as spelled that were found to be tokens and no framing fields; a bounded number."""
+
+
+def _head(line: bytes, headers: Headers, framing: bytes) -> bytes:
+    """Put a head together; empty when something in it is not what :func:`scan_head` would let pass.
+
+    Args:
+        framing: whole lines.
+
+    Raises:
+        FramingRefused: a name that is no token.
+    """
+    fields = headers if _SENDABLE.issuperset(map(_NAME, headers)) else _sendable(headers)
+    head = CRLF.join((line, *map(_FIELD_LINE, fields), framing + CRLF))
+    # No line begins with space, since names are tokens; so all that can be wrong is a control byte beside our own.
+    line_ends = len(fields) + 2 + framing.count(CRLF)
+    return head if len(head.translate(None, _TEXT)) == line_ends * len(CRLF) else b""
+
+
+def _sendable(headers: Headers) -> Sequence[tuple[bytes, bytes]]:
+    """Take away framing fields, and learn which names are none."""
     try:
-        return [name + b": " + value + CRLF for name, value in headers if _LOWER[name] not in FRAMING_FIELDS]
+        fields = [field for field in headers if _LOWER[field[0]] not in FRAMING_FIELDS]
     except ValueError as wrong:
         raise FramingRefused(f"a field that cannot be sent: {wrong}") from wrong
+    if len(_SENDABLE) + len(fields) <= _MAX_LEARNT_NAMES:
+        _SENDABLE.update(map(_NAME, fields))
+    return fields
 
 
 def _framing_line(body: Body) -> bytes:

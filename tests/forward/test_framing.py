@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
 import h11
 import httptools
 import pytest
@@ -39,6 +43,9 @@ from proxy.forward.framing import (
     serialise_request,
 )
 from proxy.forward.options import ANSWER_LIMITS, HeadLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LIMITS = HeadLimits(head_bytes=2048, line_bytes=512, fields=20)
 TWO_BYTES = Body(Delimiter.LENGTH, 2)
@@ -313,6 +320,105 @@ def test_whatever_we_let_pass_h11_reads_as_the_same_request(raw: bytes) -> None:
     assert isinstance(event, h11.Request)
     assert (event.method, event.target) == (frame.method, frame.target)
     assert [(bytes(n), bytes(v)) for n, v in event.headers] == [(n.lower(), v) for n, v in frame.headers]
+
+
+# --- plain heads
+
+PLAIN_FIELD = st.builds(
+    lambda name, value: name + b": " + value,
+    st.text("!#$%&'*+-.^_`|~0123456789abXY", min_size=1, max_size=12).map(str.encode)
+    | st.sampled_from(
+        [b"Content-Length", b"Transfer-Encoding", b"Connection", b"Upgrade", b"Host", b"Expect", b"Date"]
+    ),
+    st.text("".join(map(chr, range(0x20, 0x7F))) + "\t", min_size=1, max_size=24).map(
+        lambda text: text.strip().encode()
+    )
+    | st.sampled_from([b"1", b"chunked", b"gzip, chunked", b"keep-alive", b"Upgrade", b"websocket", b"9" * 40, b"a:b"]),
+)
+STATUS_LINE = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.0 404 Not Found",
+        b"HTTP/1.1 418 I'm a teapot",
+        b"HTTP/1.1 101 Switching Protocols",
+        b"HTTP/1.1 304 Not Modified",
+        b"HTTP/1.1 200 ",
+        b"HTTP/1.1 500 O\xfe",
+        b"HTTP/1.1 600 No",
+    ]
+)
+REQUEST_LINE = st.builds(
+    lambda method, target, version: method + b" " + target + b" HTTP/1." + version,
+    st.sampled_from([b"GET", b"POST", b"OPTIONS", b"DELETE", b"PATCH", b"BREW"]),
+    TARGET,
+    st.sampled_from([b"0", b"1"]),
+)
+SPOILT = st.sampled_from(
+    [b"\r", b"\n", b"\x00", b" ", b"\t", b":", b"\r\n", b"\x7f", b"\x80", b"\x0b", b";", b"#", b'"', b"x"]
+)
+
+
+@st.composite
+def nearly_plain(draw: st.DrawFn, first: st.SearchStrategy[bytes]) -> bytes:
+    """Draw a head, with one odd thing somewhere in it, or none."""
+    head = b"\r\n".join([draw(first), b"Host: app", *draw(st.lists(PLAIN_FIELD, max_size=6)), b"", b""])
+    if draw(st.booleans()):
+        return head
+    at = draw(st.integers(0, len(head) - 4))
+    return head[:at] + draw(SPOILT) + head[at + draw(st.integers(0, 1)) :]
+
+
+def outcome(read: Callable[[], object]) -> object:
+    """Return what was read, or the kind of the refusal."""
+    try:
+        return read()
+    except (FramingRefused, MethodRefused, TargetRefused, HeadTooLarge, UpstreamGarbled) as refused:
+        return type(refused)
+
+
+NOT_PLAIN = re.compile(rb"(?!)").fullmatch
+
+
+@given(nearly_plain(REQUEST_LINE))
+def test_a_request_is_read_in_the_same_way_with_and_without_the_pattern_of_plain_ones(head: bytes) -> None:
+    short = outcome(lambda: parse_request(head, LIMITS))
+
+    with patch.object(framing, "_PLAIN_REQUEST", NOT_PLAIN):
+        assert outcome(lambda: parse_request(head, LIMITS)) == short
+
+
+@given(nearly_plain(STATUS_LINE), st.sampled_from([b"GET", b"HEAD"]))
+def test_an_answer_is_read_in_the_same_way_with_and_without_the_pattern_of_plain_ones(
+    head: bytes, asked: bytes
+) -> None:
+    short = outcome(lambda: parse_answer(head, LIMITS, asked=asked))
+
+    with patch.object(framing, "_PLAIN_ANSWER", NOT_PLAIN):
+        assert outcome(lambda: parse_answer(head, LIMITS, asked=asked)) == short
+
+
+def test_ordinary_heads_are_plain_and_need_no_second_judge() -> None:
+    with patch.object(framing, "httptools", None):
+        frame = parsed(b"Accept: */*", b"Cookie: a=b; c=d", line=b"GET /a%20b?c=d&e HTTP/1.1")
+        answer = answered(b"Content-Length: 3", b'ETag: "x"', b"Date: Sat, 21 Nov 2026 10:00:00 GMT")
+
+    assert frame.target == b"/a%20b?c=d&e"
+    assert frame.headers == ((b"Host", b"app"), (b"Accept", b"*/*"), (b"Cookie", b"a=b; c=d"))
+    assert answer.body == Body(Delimiter.LENGTH, 3)
+    assert answer.is_dated
+
+
+def test_limits_hold_for_plain_heads_too() -> None:
+    few = HeadLimits(head_bytes=60, line_bytes=40, fields=2)
+
+    assert parse_request(request_head(b"A: b"), few).target == b"/"
+    for head in (
+        request_head(b"A: b", b"C: d"),
+        request_head(b"A: " + b"b" * 38),
+        request_head(line=b"GET /%b HTTP/1.1" % (b"x" * 40)),
+    ):
+        with pytest.raises((HeadTooLarge, TargetTooLong)):
+            parse_request(head, few)
 
 
 # --- finding the end
