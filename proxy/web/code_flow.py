@@ -75,8 +75,11 @@ async def _take_tab(request: web.Request) -> Tab | None:
     if root_id is None or not state:
         return None
     tab = await request.app[keys.AUTHENTICATIONS].take(root_id, state)
+    if tab is None:
+        # Nothing was taken, so the record that the quota counts is there still: who knows a state alone frees nothing.
+        return None
     request.app[FLOW_QUOTA].release(caller_of(request).address, state)
-    return tab if tab is not None and tab.client_id == request.app[OPTIONS].client_id else None
+    return tab if tab.client_id == request.app[OPTIONS].client_id else None
 
 
 async def _unknown_tab(request: web.Request) -> web.StreamResponse:

@@ -90,6 +90,33 @@ class TestStart:
         assert len(own.authentications) == 0
         assert (await own.browser(address="203.0.113.8").get(START)).status == 302
 
+    @pytest.mark.parametrize("cookie", ["", "__Host-sidegate-login=" + "x" * 43, "another browser's"])
+    async def test_a_callback_that_takes_no_tab_frees_no_place(self, own: OwnPages, cookie: str) -> None:
+        other = own.browser()
+        await other.get(START)
+        cookie = f"__Host-sidegate-login={other.cookies['__Host-sidegate-login']}" if "another" in cookie else cookie
+        for number in range(FLOWS_PER_ADDRESS - 2):
+            own.client.app[FLOW_QUOTA].admit("203.0.113.7", str(number))  # type: ignore[index]
+        started = await own.browser().get(START)
+
+        for state in ("0", "1", query_of(started.location)["state"]):
+            await own.browser().get(f"{CALLBACK}?{callback_query(started, state=state)}", Cookie=cookie)
+
+        assert (await own.browser().get(START)).status == 429
+        assert len(own.authentications) == 2
+
+    async def test_a_callback_frees_its_place_once(self, own: OwnPages) -> None:
+        browser = own.browser()
+        started = await browser.get(START)
+        for number in range(FLOWS_PER_ADDRESS - 1):
+            own.client.app[FLOW_QUOTA].admit("203.0.113.7", str(number))  # type: ignore[index]
+
+        for _ in range(3):
+            await browser.get(f"{CALLBACK}?{callback_query(started)}")
+
+        assert (await own.browser().get(START)).status == 302
+        assert (await own.browser().get(START)).status == 429
+
     async def test_flows_that_came_to_their_end_do_not_count(self, own: OwnPages) -> None:
         browser, quota = own.browser(), own.client.app[FLOW_QUOTA]  # type: ignore[index]
         for number in range(FLOWS_PER_ADDRESS - 1):
