@@ -15,14 +15,22 @@ from tests.support.raw_upstream import RawUpstream
 from tests.support.sidegate_process import SidegateProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 
 class StartSidegate(Protocol):
-    """Start one Sidegate and wait until it is ready; with ``wait_for="listening"`` until it answers at all."""
+    """Start one Sidegate and wait until it is ready; with ``wait_for="listening"`` until it answers at all.
+
+    ``wait_for="started"`` does not wait: for a test in whose loop something else must go on.
+    """
 
     def __call__(
-        self, config: Mapping[str, Any], *, env: Mapping[str, str] | None = None, wait_for: str = "ready"
+        self,
+        config: Mapping[str, Any],
+        *,
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+        wait_for: str = "ready",
     ) -> SidegateProcess:
         """See the class."""
 
@@ -66,13 +74,21 @@ def sidegate_process(tmp_path: Path) -> Iterator[StartSidegate]:
     started: list[SidegateProcess] = []
 
     def start(
-        config: Mapping[str, Any], *, env: Mapping[str, str] | None = None, wait_for: str = "ready"
+        config: Mapping[str, Any],
+        *,
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+        wait_for: str = "ready",
     ) -> SidegateProcess:
-        process = SidegateProcess(config, tmp_path, env=env)
+        process = SidegateProcess(config, tmp_path, env=env, under=under)
         started.append(process)
-        {"ready": process.wait_until_ready, "listening": process.wait_until_listening}[wait_for]()
+        {"ready": process.wait_until_ready, "listening": process.wait_until_listening, "started": _at_once}[wait_for]()
         return process
 
     yield start
     for process in started:
         process.end()
+
+
+def _at_once() -> None:
+    """Wait for nothing."""

@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 from tests.support.processes import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 COMMAND = Path(sys.executable).with_name("sidegate")
 START_TIMEOUT_S = 20.0
@@ -28,12 +28,23 @@ class SidegateProcess:
         program: pid, exit code and output.
     """
 
-    def __init__(self, config: Mapping[str, Any], folder: Path, *, env: Mapping[str, str] | None = None) -> None:
-        """Start it. Listeners that the configuration leaves out get free ports, and ``public_url`` follows them."""
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
+        """Start it. Listeners that the configuration leaves out get free ports, and ``public_url`` follows them.
+
+        Args:
+            under: a command that runs the one it is given, such as ``prlimit``.
+        """
         self.config = _with_listeners(config)
-        self.config_file = folder / f"sidegate-{self.port}.yaml"
+        self.config_file = folder / f"sidegate-{self.management_url.rpartition(':')[2]}.yaml"
         self.write(self.config)
-        command = [str(COMMAND), "run", "-c", str(self.config_file)]
+        command = [*under, str(COMMAND), "run", "-c", str(self.config_file)]
         self.program = Program(command, log=self.config_file.with_suffix(".log"), env=env)
 
     @property
@@ -67,18 +78,19 @@ class SidegateProcess:
 
     def wait_until_listening(self) -> None:
         """Return when it answers at all, ready or not."""
-        self.program.wait_until(lambda: self._readiness() is not None, timeout_s=START_TIMEOUT_S)
+        self.program.wait_until(lambda: self.readiness() is not None, timeout_s=START_TIMEOUT_S)
 
     def wait_until_ready(self) -> None:
         """Return when ``/readyz`` is 200."""
-        self.program.wait_until(lambda: self._readiness() == 200, timeout_s=START_TIMEOUT_S)
+        self.program.wait_until(lambda: self.readiness() == 200, timeout_s=START_TIMEOUT_S)
 
     def end(self) -> None:
         """SIGTERM; it must drain and end with 0."""
         code = self.program.end(patience_s=30)
         assert code == 0, f"sidegate ended with {code}:\n{self.program.output[-4000:]}"
 
-    def _readiness(self) -> int | None:
+    def readiness(self) -> int | None:
+        """Return the status of ``/readyz``; None while nobody answers."""
         host, _, port = self.config["management"]["listen"].rpartition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=2)
         try:
