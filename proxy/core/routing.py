@@ -21,6 +21,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -507,9 +508,13 @@ class UnderPrefix(Enum):
     NONE = "none"
 
 
+_folded_prefix = lru_cache(maxsize=64)(fold_letters)
+"""Of our own prefixes, one a portal."""
+
+
 def lies_under(prefix: bytes, target: RequestTarget) -> UnderPrefix:
     """Say whether a path is or lies under ``prefix`` (``/_sidegate``, with the public URL's path before it)."""
-    folded, under = fold_letters(prefix), b"/"
+    folded, under = _folded_prefix(prefix), b"/"
     inside = 0
     for reading in target.readings:
         path = fold_letters(reading.path)

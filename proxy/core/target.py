@@ -34,7 +34,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from proxy.errors import TargetRefused
@@ -91,8 +91,7 @@ class TargetRules:
         object.__setattr__(self, "plain", _plain_expression(self.extensions, names))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):  # and no dataclass: at a quarter of the price, and one is made for each request
     """One path that an app could see, and the transformations that lead there, in order."""
 
     path: bytes
@@ -103,8 +102,7 @@ class Reading:
         return f"{self.path.decode('ascii', 'backslashreplace')} ({', '.join(self.by) or AS_SENT})"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestTarget:
+class RequestTarget(NamedTuple):
     """A request-target that can be judged.
 
     Attributes:

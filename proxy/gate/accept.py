@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal, cast
 
+from proxy.core.remembered import Remembered
 from proxy.core.request import Accepted, PeerTrust, RequestHead
 from proxy.core.target import RequestTarget, TargetRules, parse_target
 from proxy.errors import AuthorizationRefused, HostRefused, MethodRefused, TargetRefused
@@ -55,6 +56,8 @@ class Acceptor:
         self._identifiers = Identifiers(random_bytes)
         # A few peers make nearly all requests; parsing their address each time would cost more than the rest here.
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up_trust)
+        # The same for hosts; what is longer than a name is seldom one of ours.
+        self._normal_http, self._normal_https = Remembered(_normal_http), Remembered(_normal_https)
 
     def peer_is_trusted(self, peer: str) -> bool:
         """Say whether this peer's X-Forwarded-* counts. A unix socket has no address and is not trusted by itself."""
@@ -115,7 +118,8 @@ class Acceptor:
             raise HostRefused("a request needs exactly one Host field")
         if target.authority is not None and target.authority.lower() != fields[0].lower():
             raise TargetRefused("the authority of the absolute target differs from Host")
-        host = normal_host(outside.host or fields[0], outside.scheme)
+        normal = self._normal_https if outside.scheme == "https" else self._normal_http
+        host = normal[outside.host or fields[0]]
         if host is None or host not in self._rules.hosts:
             shown = (outside.host or fields[0])[:100].decode("ascii", "replace")
             raise HostRefused(f"Host {shown!r} is neither that of server.public_url nor in server.hosts")
@@ -213,6 +217,14 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _normal_http(value: bytes) -> str | None:
+    return normal_host(value, "http")
+
+
+def _normal_https(value: bytes) -> str | None:
+    return normal_host(value, "https")
 
 
 def normal_host(value: bytes | str, scheme: str) -> str | None:

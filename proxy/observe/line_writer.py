@@ -39,7 +39,7 @@ class LineWriter:
         self._dropped = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._closing = threading.Event()
+        self._is_closing = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -50,18 +50,19 @@ class LineWriter:
     def write(self, line: bytes) -> None:
         """Take a line (with its line feed); it is dropped and counted when there is no room."""
         with self._lock:
-            if self._held_bytes + len(line) > self._max_held_bytes or self._closing.is_set():
+            held_bytes = self._held_bytes + len(line)
+            if held_bytes > self._max_held_bytes or self._is_closing:
                 self._dropped += 1
                 return
-            self._held_bytes += len(line)
+            self._held_bytes = held_bytes
+            is_first = not self._lines
             self._lines.append(line)
-            is_first = len(self._lines) == 1
         if is_first:
             self._awaken()
 
     def close(self) -> None:
         """Write what is held, for a while; lines that come later are dropped."""
-        self._closing.set()
+        self._is_closing = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join(CLOSE_GRACE_S)
@@ -74,9 +75,9 @@ class LineWriter:
         self._wake.set()
 
     def _write_for_ever(self) -> None:
-        while not self._closing.is_set():
+        while not self._is_closing:
             self._wake.wait()
-            if not self._closing.is_set():
+            if not self._is_closing:
                 time.sleep(self._gather_s)
             self._wake.clear()
             self._write_batch()

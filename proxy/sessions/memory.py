@@ -280,10 +280,13 @@ class MemorySessionStore:
         record = self._records.get(key)
         if record is None:
             return None
-        cause = record.cause_of_end(self._clock.now())
-        if cause is None:
+        now, session = self._clock.now(), record.session
+        # Asked twice in each request, so the common case is said here and not by a call.
+        if now < session.expires_at and now < record.last_seen_at + session.idle_timeout_s:
             return record
-        self._end(key, cause)
+        cause = record.cause_of_end(now)
+        if cause is not None:
+            self._end(key, cause)
         return None
 
     def _matching(self, which: SessionsFilter | None) -> list[_Record]:
