@@ -284,8 +284,9 @@ class LoginSettings(Section):
     )
     remember_me: Switch = Field(
         default=True,
-        description="Offer to stay signed in. Unticked, and without the offer, the cookie ends with the browser "
-        "and the session after 12h.",
+        description="Offer to stay signed in. Unticked, the cookie ends with the browser and the session after 12h; "
+        "without the offer that holds for every sign-in. With it, one at Keycloak's own page, which has no box of "
+        "ours, lasts as if ticked.",
     )
     max_concurrent: PositiveCount = Field(
         default=8,

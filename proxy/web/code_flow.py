@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from proxy import errors, keys
 from proxy.core.authentication import ROOT_LIFETIME_S, Tab
 from proxy.core.secret import Secret
-from proxy.core.session import LoginOrigin
+from proxy.core.session import LoginOrigin, Persistence
 from proxy.core.tokens import Grant, GrantRefusal
 from proxy.ports import AuditEvent
 from proxy.web.authorization import authorization_url, wishes
@@ -27,7 +27,7 @@ from proxy.web.destination import destination, only, single_values
 from proxy.web.establish import LoginManner, establish
 from proxy.web.flow_quota import FLOW_QUOTA
 from proxy.web.logout_at_provider import leave_provider
-from proxy.web.options import OPTIONS
+from proxy.web.options import OPTIONS, Feature
 from proxy.web.page import found
 from proxy.web.visitor import visitor_of
 
@@ -98,13 +98,19 @@ async def _finish(request: web.Request, tab: Tab) -> web.StreamResponse:
         return await _provider_said_no(request, tab, answer)
     grant = await _exchange(request, tab, answer)
     try:
-        manner = LoginManner(origin=LoginOrigin.CODE, notes=tab.session_notes)
+        manner = LoginManner(origin=LoginOrigin.CODE, persistence=_persistence(request), notes=tab.session_notes)
         established = await establish(request, grant, manner)
     except errors.SessionEnded as error:
         raise _EndedGrant(grant) from error
     response = found(tab.return_to)
     set_session_cookie(request, response, established)
     return response
+
+
+def _persistence(request: web.Request) -> Persistence:
+    """Return how long it lasts: nobody left a box unticked at the provider, but a site may offer lasting to nobody."""
+    offers = request.app[OPTIONS].login.remember_me is Feature.ON
+    return Persistence.LASTING if offers else Persistence.BROWSER
 
 
 async def _exchange(request: web.Request, tab: Tab, answer: Mapping[str, str]) -> Grant:

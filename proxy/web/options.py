@@ -51,7 +51,7 @@ class LoginOptions:
 
     Attributes:
         landing: path where a login without ``return_to`` leads.
-        remember_me: whether the form offers it; without the offer every form login ends with the browser.
+        remember_me: whether the form offers it; without the offer every login ends with the browser, by code too.
         csrf_lifetime_s: seconds for which a form that was shown may be posted.
         max_concurrent: password grants at the provider at once.
         max_wait_s: seconds for which a further one waits for its turn (``keycloak.timeout``).

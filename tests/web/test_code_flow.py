@@ -158,6 +158,22 @@ class TestCallback:
 
         assert (await own.live(browser)).authenticated_at == 1_700_000_000.0
 
+    @pytest.mark.parametrize(
+        ("offer", "max_age", "lifetime_s"), [(Feature.ON, str(30 * 86400), 30 * 86400), (Feature.OFF, "", 12 * 3600)]
+    )
+    async def test_a_session_lasts_unless_the_site_offers_that_to_nobody(
+        self, aiohttp_client: Any, offer: Feature, max_age: str, lifetime_s: int
+    ) -> None:
+        own = await open_own_pages(aiohttp_client, LoginOptions(remember_me=offer))
+        browser = own.browser()
+        started = await browser.get(START)
+
+        page = await browser.get(f"{CALLBACK}?{callback_query(started)}")
+
+        session = await own.live(browser)
+        assert page.set_cookies["__Host-sidegate"]["max-age"] == max_age
+        assert session.expires_at - session.created_at == lifetime_s
+
     async def test_two_tabs_at_once_both_arrive_where_they_wanted(self, own: OwnPages) -> None:
         browser = own.browser()
         one, two = await browser.get(f"{START}?return_to=/one"), await browser.get(f"{START}?return_to=/two")
