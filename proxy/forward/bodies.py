@@ -189,11 +189,15 @@ class ChunkedBody:
         return data[position : end - 1], end + 1
 
 
+_NO_BODY = NoBody()
+"""It takes nothing, so one serves all."""
+
+
 def decoder_for(body: Body) -> BodyDecoder:
     """Return a fresh decoder for a body framed so."""
     match body.delimiter:
         case Delimiter.NONE:
-            return NoBody()
+            return _NO_BODY
         case Delimiter.LENGTH:
             return LengthBody(body.length)
         case Delimiter.CHUNKED:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from proxy.core.request import RequestHead
 from proxy.errors import BodyTooLarge, ClientTooSlow, FramingRefused, RequestRefused, SidegateError
 from proxy.forward.bodies import BodyDecoder, BodyMalformed, LengthBody, decoder_for
+from proxy.forward.buffers import READ_SIZE, WRITE_HIGH
 from proxy.forward.deadlines import Deadline
 from proxy.forward.exchange import CLIENT_GONE, STATUS_CLIENT_GONE, Asked, Exchange, Forwarded, OwnPageShown
 from proxy.forward.framing import (
@@ -38,7 +39,7 @@ from proxy.forward.framing import (
     parse_request,
     serialise_answer,
 )
-from proxy.forward.surroundings import READ_SIZE, WRITE_HIGH
+from proxy.forward.surroundings import MAX_KEPT_HEAD, ReadHead
 from proxy.forward.websocket import GOING_AWAY, Tunnel
 from proxy.ports import Forward, OwnPage, Reply
 
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from proxy.core.answer import Answer
     from proxy.core.request import Scheme
-    from proxy.forward.framing import RequestFrame
     from proxy.forward.origin import Origin
     from proxy.forward.surroundings import Surroundings
     from proxy.forward.upstream import UpstreamConnection
@@ -189,21 +189,36 @@ class ClientConnection(asyncio.BufferedProtocol):
         if self.state is State.IDLE and self._unread.startswith(CRLF):
             # One empty line before a request is an old client's habit (RFC 9112 §2.2).
             self._unread = self._unread[len(CRLF) :]
-        limits = self._around.options.limits
         try:
-            end = cut_request_head(self._unread, limits, scanned=self._scanned)
-            frame = parse_request(self._unread[:end], limits) if end else None
+            end = cut_request_head(self._unread, self._around.options.limits, scanned=self._scanned)
+            read = self._parsed(self._unread[:end]) if end else None
         except RequestRefused as refused:
             self._refuse(refused)
             return False
-        if frame is None:
+        if read is None:
             self._head_goes_on()
             return False
         self._unread = self._unread[end:]
         self._scanned = 0
         self._deadline.clear()
-        self._admit(frame)
+        self._admit(read)
         return True
+
+    def _parsed(self, received: bytes) -> ReadHead:
+        """Return what these bytes are; browsers and their scripts repeat themselves, and equal bytes are read once.
+
+        Raises:
+            RequestRefused
+        """
+        known = self._around.heads.get(self)
+        if known is not None and known.received == received:
+            return known
+        frame = parse_request(received, self._around.options.limits)
+        head = RequestHead(frame.method, frame.target, frame.headers, self._peer, self._scheme, frame.version)
+        read = ReadHead(received, frame, head)
+        if len(received) <= MAX_KEPT_HEAD:
+            self._around.heads[self] = read
+        return read
 
     def _head_goes_on(self) -> None:
         self._scanned = len(self._unread)
@@ -221,8 +236,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     # --- the gate
 
-    def _admit(self, frame: RequestFrame) -> None:
-        head = RequestHead(frame.method, frame.target, frame.headers, self._peer, self._scheme, frame.version)
+    def _admit(self, read: ReadHead) -> None:
+        frame, head = read.frame, read.head
         self._asked = Asked(frame, head, self._around.clock.monotonic())
         self._body = decoder_for(frame.body)
         self._body_size = 0
@@ -266,7 +281,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         try:
             if self._is_too_large(asked.frame.body.length):
                 raise BodyTooLarge(f"the body has {asked.frame.body.length} bytes")
-            pieces = self._pieces_of(self._unread)
+            pieces = [] if self._body.is_complete else self._pieces_of(self._unread)
         except RequestRefused as refused:
             self._reply(self._around.gatekeeper.fault(refused, asked.head, admission.event))
             return

@@ -14,8 +14,7 @@ once it is over, every callback finds it so and does nothing (law 4). The end of
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from proxy.core.policy import Allow
 from proxy.errors import (
@@ -80,8 +79,7 @@ class _OwnPagePlan:
 _OWN_PAGE_PLAN = _OwnPagePlan()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request that was read: how it is framed, what the gate saw, and the monotonic instant of its head."""
 
     frame: RequestFrame

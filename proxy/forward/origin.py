@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
+from proxy.forward.buffers import ReadBuffer
 from proxy.forward.options import UnixAddress
 from proxy.forward.pool import Pool
-from proxy.forward.surroundings import ReadBuffer
 from proxy.forward.upstream import UpstreamConnection
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ BACKLOG = 1024
 """Connections that the kernel holds for us; it caps this at ``net.core.somaxconn`` itself."""
 
 SWEEP_S = 1.0
-"""How often idle upstream connections are looked through."""
+"""How often idle upstream connections are looked through, and request heads forgotten."""
 
 
 class DataPath:
@@ -132,6 +132,7 @@ class DataPath:
     def _sweep(self) -> None:
         for origin in self._all_origins():
             origin.sweep()
+        self._around.heads.clear()
         self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     def _all_origins(self) -> list[Origin]:

@@ -1,43 +1,44 @@
-"""What every connection of one data path shares: the ports, the options, the origins, and one read buffer.
-
-One process-wide buffer is enough: the loop fills it and tells us in the same step, and the bytes are copied out before
-anything else runs. So ten thousand idle connections hold no buffers, and no read is larger than it.
-"""
+"""What every connection of one data path shares: the ports, the options, the origins, and one read buffer."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from proxy.forward.buffers import ReadBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxy.forward.client import ClientConnection
+    from proxy.core.request import RequestHead
+    from proxy.forward.framing import RequestFrame
     from proxy.forward.options import ForwardOptions
     from proxy.forward.origin import Origin
     from proxy.ports import Clock, Gatekeeper, LiveStreams
     from proxy.tasks import TaskOwner
 
-READ_SIZE = 64 * 1024
-"""Bytes of one read, and so of what a connection can be given at once."""
-
-WRITE_HIGH = 64 * 1024
-"""Bytes waiting to be written above which the other side is not read: with one read more, 128 KiB each way."""
+MAX_KEPT_HEAD = 4 * 1024
+"""Bytes of a request head that is kept for a second: more than browsers send, cookies of a few KiB aside."""
 
 
-class ReadBuffer:
-    """Memory into which the loop reads, for all connections of one loop."""
+class Client(Protocol):
+    """A client's connection, as those who see clients in and out know it."""
 
-    __slots__ = ("view",)
+    def drain(self) -> None:
+        """Take no further request; end when what runs is done."""
 
-    def __init__(self) -> None:
-        self.view = memoryview(bytearray(READ_SIZE))
+    def abort(self) -> None:
+        """End at once."""
 
-    def taken(self, size: int) -> bytes:
-        """Return a copy of the first ``size`` bytes."""
-        return bytes(self.view[:size])
+
+class ReadHead(NamedTuple):
+    """A request head as bytes and what they are."""
+
+    received: bytes
+    frame: RequestFrame
+    head: RequestHead
 
 
 @dataclass(slots=True)
@@ -47,6 +48,8 @@ class Surroundings:
     Attributes:
         is_draining: no connection is kept after its exchange.
         connections: every client connection that is open.
+        heads: the last head of each client that asked lately. Equal bytes of the same client are the same head; what is
+            decided about it is never kept. Emptied each second, so that idle connections hold nothing.
         is_empty: set when draining has seen the last of them go.
         refused: how many clients were turned away at ``max_connections``.
     """
@@ -59,14 +62,15 @@ class Surroundings:
     clock: Clock
     tasks: TaskOwner
     buffer: ReadBuffer = field(default_factory=ReadBuffer)
-    connections: set[ClientConnection] = field(default_factory=set)
+    connections: set[Client] = field(default_factory=set)
+    heads: dict[Client, ReadHead] = field(default_factory=dict)
     is_draining: bool = False
     is_empty: asyncio.Event = field(default_factory=asyncio.Event)
     refused: int = 0
     _date_second: int = -1
     _date: bytes = b""
 
-    def takes(self, connection: ClientConnection) -> bool:
+    def takes(self, connection: Client) -> bool:
         """Say whether a client that has just come may stay."""
         if self.is_draining:
             return False
@@ -76,9 +80,10 @@ class Surroundings:
         self.connections.add(connection)
         return True
 
-    def forget(self, connection: ClientConnection) -> None:
+    def forget(self, connection: Client) -> None:
         """A client has gone."""
         self.connections.discard(connection)
+        self.heads.pop(connection, None)
         if self.is_draining and not self.connections:
             self.is_empty.set()
 

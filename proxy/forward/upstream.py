@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
 from proxy.forward.bodies import BodyDecoder, BodyMalformed, CloseBody, decoder_for
+from proxy.forward.buffers import READ_SIZE, WRITE_HIGH
 from proxy.forward.deadlines import Deadline
 from proxy.forward.framing import AnswerFrame, cut_answer_head, parse_answer
 from proxy.forward.options import ANSWER_LIMITS
-from proxy.forward.surroundings import READ_SIZE, WRITE_HIGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.forward.surroundings import ReadBuffer
+    from proxy.forward.buffers import ReadBuffer
 
 MAX_INTERIM = 32
 """Interim answers before the final one; more is an upstream gone wild."""

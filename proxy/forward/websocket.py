@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.core.session import EndCause, SessionKey
     from proxy.errors import UpstreamFault
-    from proxy.forward.exchange import ClientSide
     from proxy.forward.framing import AnswerFrame
     from proxy.forward.upstream import UpstreamConnection
     from proxy.ports import LiveStreams, RequestEvent
@@ -117,12 +116,31 @@ def _payload_size(header: bytes) -> int:
     return length
 
 
+class TunnelClient(Protocol):
+    """The client's connection, as a tunnel sees it."""
+
+    def write(self, parts: list[bytes]) -> None:
+        """Send bytes."""
+
+    def hold_upload(self) -> None:
+        """Read no more of the client for now."""
+
+    def release_upload(self) -> None:
+        """Read on."""
+
+    def cut(self) -> None:
+        """End the connection at once."""
+
+    def tunnel_over(self) -> None:
+        """End the connection after what is written."""
+
+
 class Tunnel:
     """Both directions of one WebSocket; consumes what the upstream sends, and is given what the client sends."""
 
     def __init__(
         self,
-        client: ClientSide,
+        client: TunnelClient,
         connection: UpstreamConnection,
         *,
         event: RequestEvent,

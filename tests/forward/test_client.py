@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import ClientTooSlow, FramingRefused
+from proxy.forward.buffers import READ_SIZE
 from proxy.forward.client import DISCARD_LIMIT, ON_DATA, TABLE, ClientConnection, Event, State
 from proxy.forward.options import ForwardOptions, HeadLimits
-from proxy.forward.surroundings import READ_SIZE
+from proxy.forward.surroundings import MAX_KEPT_HEAD
 from tests.forward.dialogue import serving, until
 from tests.support.raw_upstream import Pause, RawUpstream, Send
 
@@ -511,3 +512,60 @@ async def test_bytes_after_the_last_answer_are_thrown_away(path: Path, echo_app:
 
     assert path.gate.heads == []
     assert echo_app.requests == []
+
+
+# --- heads that come again
+
+
+def with_field(field: bytes) -> bytes:
+    return GET[:-2] + field + b"\r\n\r\n"
+
+
+async def test_equal_heads_of_a_client_are_read_once_and_judged_each_time(path: Path, echo_app: RawUpstream) -> None:
+    client = await path.client()
+
+    first = await client.ask(GET)
+    again = await client.ask(GET)
+    other = await client.ask(with_field(b"X: y"))
+
+    assert [answer.status for answer in (first, again, other)] == [200, 200, 200]
+    one, same, another = path.gate.heads
+    assert one is same
+    assert another.value(b"x") == b"y"
+    assert len(echo_app.requests) == 3
+
+
+async def test_equal_heads_of_two_clients_are_two(path: Path) -> None:
+    first, second = await path.client(), await path.client()
+
+    await first.ask(GET)
+    await second.ask(GET)
+
+    one, other = path.gate.heads
+    assert one == other
+    assert one is not other
+
+
+async def test_a_head_is_kept_only_when_it_is_short_and_no_longer_than_its_client_stays(path: Path) -> None:
+    heads = path.data_path._around.heads
+    client = await path.client()
+
+    await client.ask(with_field(b"X: " + b"y" * MAX_KEPT_HEAD))
+    assert not heads
+    await client.ask(GET)
+    assert [kept.received for kept in heads.values()] == [GET]
+    client.close()
+
+    await until(lambda: not heads)
+
+
+async def test_heads_are_forgotten_by_the_sweep(path: Path) -> None:
+    client = await path.client()
+    await client.ask(GET)
+
+    timer = path.data_path._sweep_timer
+    assert timer is not None
+    timer.cancel()
+    path.data_path._sweep()
+
+    assert not path.data_path._around.heads

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from proxy.forward.buffers import READ_SIZE
 from proxy.forward.client import OWN_PAGE_MAX_BODY
 from proxy.forward.options import ForwardOptions
 from proxy.forward.own_pages import OwnPages
-from proxy.forward.surroundings import READ_SIZE
 from tests.forward.dialogue import Path, serving, until
 
 if TYPE_CHECKING:

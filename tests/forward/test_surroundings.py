@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.forward.options import ForwardOptions
-from proxy.forward.surroundings import ReadBuffer, Surroundings
+from proxy.forward.surroundings import Surroundings
 from tests.forward.dialogue import FewWords, Streams
 from tests.support.clocks import START, FakeClock
 
 if TYPE_CHECKING:
-    from proxy.forward.client import ClientConnection
+    from proxy.forward.surroundings import Client
 
 
 def surroundings(clock: FakeClock) -> Surroundings:
@@ -31,19 +31,9 @@ def test_the_date_is_that_of_the_clock_and_changes_with_it() -> None:
     assert around.date() == b"Fri, 15 Jan 2027 08:00:01 GMT"
 
 
-def test_what_was_read_is_a_copy_that_the_next_read_cannot_change() -> None:
-    buffer = ReadBuffer()
-    buffer.view[:5] = b"alice"
-
-    taken = buffer.taken(5)
-    buffer.view[:5] = b"bobby"
-
-    assert taken == b"alice"
-
-
 async def test_draining_hears_when_the_last_client_has_gone() -> None:
     around = surroundings(FakeClock())
-    first, last = cast("ClientConnection", object()), cast("ClientConnection", object())
+    first, last = cast("Client", object()), cast("Client", object())
     around.connections |= {first, last}
     around.is_draining = True
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
-from proxy.forward.surroundings import WRITE_HIGH, ReadBuffer
+from proxy.forward.buffers import WRITE_HIGH, ReadBuffer
 from proxy.forward.upstream import MAX_INTERIM, UpstreamConnection
 
 if TYPE_CHECKING:
