@@ -9,6 +9,8 @@ are honoured, ``~/.netrc`` is not: aiohttp's ``trust_env`` would read both.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -34,6 +36,14 @@ MAX_ANSWER_BYTES = 512 * 1024
 
 _SHOWN = 200
 """Characters of a provider's own words that go into a sentence of ours."""
+
+
+_WORDS = {
+    aiohttp.ServerDisconnectedError: "it hung up without an answer",
+    aiohttp.ClientPayloadError: "its answer broke off",
+    aiohttp.ClientResponseError: "its answer is no HTTP",
+}
+"""What aiohttp tells over several lines, or with the address once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +233,35 @@ def _outcome(status: int) -> str:
 
 
 def _why(fault: Exception) -> str:
-    return shown(str(fault) or type(fault).__name__)
+    """Return why in a few words, without the address: the sentence names it already."""
+    if isinstance(fault, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {fault.status}"
+    for kind, words in _WORDS.items():
+        if isinstance(fault, kind):
+            return words
+    words = _words_of_cause(_cause(fault))
+    return f"the proxy: {words}" if isinstance(fault, aiohttp.ClientProxyConnectionError) else words
+
+
+def _cause(fault: Exception) -> Exception:
+    """Return what the system or the TLS library said; aiohttp wraps it in words of its own, with the address."""
+    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+        return fault.certificate_error
+    return fault.os_error if isinstance(fault, aiohttp.ClientConnectorError) else fault
+
+
+def _words_of_cause(cause: Exception) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({shown(cause.verify_message)})"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed ({shown(cause.reason or cause)})"
+    text = str(cause) or type(cause).__name__
+    if isinstance(cause, socket.gaierror):
+        text = cause.strerror or text
+    elif isinstance(cause, OSError) and cause.errno:
+        # Not its strerror: asyncio writes the address into that.
+        text = os.strerror(cause.errno)
+    return shown(text[:1].lower() + text[1:])
 
 
 def _instant(date: str | None) -> float | None:

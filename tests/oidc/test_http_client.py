@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -120,6 +121,46 @@ async def test_who_does_not_listen_is_away(http: HttpClient, free_port: int) -> 
         await http.get("discovery", f"http://127.0.0.1:{free_port}/")
 
 
+async def test_the_sentence_names_the_address_once_and_the_reason_in_few_words(
+    http: HttpClient, free_port: int
+) -> None:
+    url = f"http://127.0.0.1:{free_port}/realms/acme"
+
+    with pytest.raises(ProviderUnavailable) as refused:
+        await http.get("discovery", url)
+    with pytest.raises(ProviderUnavailable) as two_addresses:
+        await http.get("discovery", f"http://localhost:{free_port}/")
+    with pytest.raises(ProviderUnavailable) as unknown:
+        await http.get("discovery", "http://keycloak.invalid/")
+
+    assert str(refused.value) == f"{url} cannot be reached: connection refused"
+    assert str(two_addresses.value) == f"http://localhost:{free_port}/ cannot be reached: connection refused"
+    assert re.fullmatch(r"http://keycloak\.invalid/ cannot be reached: [a-z][a-z -]+", str(unknown.value))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"", "it hung up without an answer"),
+        (b"SSH-2.0-OpenSSH_9\r\n", "its answer is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "its answer broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "its answer is no HTTP"),
+    ],
+)
+async def test_an_answer_that_is_none_is_told_in_one_sentence(http: HttpClient, said: bytes, words: str) -> None:
+    async def listener(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(listener, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(ProviderUnavailable) as away:
+            await http.get("discovery", url)
+
+    assert str(away.value) == f"{url} cannot be reached: {words}"
+
+
 async def test_who_hangs_up_or_speaks_no_http_is_away(http: HttpClient) -> None:
     async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -167,6 +208,31 @@ class TestProxyOfTheEnvironment:
 
         assert server.asked[0].path == "http://keycloak.test/realms/acme"
         assert server.asked[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
+
+    async def test_a_proxy_that_is_away_is_told_from_a_provider_that_is(
+        self, http: HttpClient, monkeypatch: pytest.MonkeyPatch, free_port: int
+    ) -> None:
+        monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{free_port}")
+
+        with pytest.raises(ProviderUnavailable) as away:
+            await http.get("discovery", "http://keycloak.test/")
+
+        assert str(away.value) == "http://keycloak.test/ cannot be reached: the proxy: connection refused"
+
+    async def test_a_proxy_that_opens_no_tunnel_says_why(
+        self, http: HttpClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            with pytest.raises(ProviderUnavailable) as away:
+                await http.get("discovery", "https://keycloak.test/")
+
+        assert str(away.value) == "https://keycloak.test/ cannot be reached: the proxy answers 407"
 
     async def test_exceptions_from_the_proxy_hold(
         self, http: HttpClient, server: AnsweringServer, monkeypatch: pytest.MonkeyPatch, free_port: int
@@ -226,8 +292,12 @@ class TestTrust:
         async with answering_server(tls) as server:
             server.give("/x", {})
             assert (await trusting.get("discovery", f"{server.url}/x")).status == 200
-            with pytest.raises(ProviderUnavailable, match=r"(?i)certificate"):
+            with pytest.raises(
+                ProviderUnavailable, match=r"x cannot be reached: its certificate is not trusted \(self"
+            ):
                 await plain.get("discovery", f"{server.url}/x")
+            with pytest.raises(ProviderUnavailable, match=r"x cannot be reached: .*(hung up|TLS|HTTP|reset|broke off)"):
+                await plain.get("discovery", f"{server.url}/x".replace("https", "http"))
 
         await trusting.close()
         await plain.close()
