@@ -79,7 +79,7 @@ async def read_fields(request: web.Request) -> Fields:
     """Return the body of a form.
 
     Raises:
-        FormRejected: another content type, or not readable as what it says it is.
+        FormRejected: another content type, not readable as what it says it is, or not sent to its end.
         BodyTooLarge: above MAX_BODY_BYTES.
     """
     readers = {URLENCODED: _urlencoded, MULTIPART: _multipart, JSON: _json}
@@ -91,6 +91,8 @@ async def read_fields(request: web.Request) -> Fields:
     except web.HTTPRequestEntityTooLarge as error:
         msg = f"the form is larger than {MAX_BODY_BYTES} bytes"
         raise BodyTooLarge(msg) from error
+    except (ConnectionError, web.RequestPayloadError):
+        raise FormRejected("the connection ended within the form") from None
     except (ValueError, LookupError, RecursionError) as error:
         # Its text may hold a piece of the body, and so of a password: only its kind is told.
         msg = f"the form cannot be read: {type(error).__name__}"

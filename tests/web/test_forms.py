@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 
 from proxy.errors import BodyTooLarge, FormRejected
@@ -139,6 +140,21 @@ async def test_a_body_that_never_ends_is_too_large_as_soon_as_it_is(aiohttp_clie
 
     async with asyncio.timeout(10):
         assert isinstance(await outcome(aiohttp_client, lines(), content_type), BodyTooLarge)
+
+
+@pytest.mark.parametrize("fault", [ConnectionResetError("Connection lost"), web.RequestPayloadError("broken")])
+@pytest.mark.parametrize("content_type", [URLENCODED, MULTIPART, JSON])
+async def test_who_hangs_up_within_a_form_has_sent_none(content_type: str, fault: Exception) -> None:
+    body = StreamReader(Mock(_reading_paused=False), 2**16, loop=asyncio.get_running_loop())
+    body.feed_data(b"username=al")
+    request = make_mocked_request("POST", "/", headers={"Content-Type": content_type}, payload=body)
+    reading = asyncio.get_running_loop().create_task(read_fields(request))
+    await asyncio.sleep(0)
+
+    body.set_exception(fault)
+
+    with pytest.raises(FormRejected, match="the connection ended"):
+        await reading
 
 
 @pytest.mark.parametrize("piece", [b"\n", b"\r\n", b"--x\r\n", b"--x\r\nA: b\r\n\r\n\r\n", b"--x\r\nA: b\r\n"])
