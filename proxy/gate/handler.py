@@ -192,7 +192,9 @@ class Gate:
             accepted.host,
             accepted.forwarded_for,
             accepted.peer_trust,
+            event.method,
             event.path,
+            event.user_agent,
             route,
             is_open,
             cookie_value,
@@ -393,11 +395,21 @@ class Gate:
         if settled.given is None:
             settled.given = self._parts.acceptor.given(head)
         request_id = settled.given[0] or self._parts.acceptor.fresh_id()
-        event = RequestEvent(request_id, self._parts.clock.monotonic(), head.method.decode("latin-1"))
-        event.path, event.host, event.address = settled.path, settled.host, settled.client_address
-        event.route = settled.route.pattern
-        event.user_agent = _user_agent(head)
-        return event
+        # By position, as in its class: request_id, started_at, method, path, host, route, decision, reason, subject, …
+        return RequestEvent(
+            request_id,
+            self._parts.clock.monotonic(),
+            settled.method,
+            settled.path,
+            settled.host,
+            settled.route.pattern,
+            "",
+            "",
+            None,
+            None,
+            settled.client_address,
+            settled.user_agent,
+        )
 
     def _event(self, head: RequestHead | None) -> RequestEvent:
         started_at = self._parts.clock.monotonic()
@@ -408,12 +420,8 @@ class Gate:
             started_at=started_at,
             method=head.method.decode("latin-1"),
             address=head.peer,
-            user_agent=_user_agent(head),
+            user_agent=(head.value(b"user-agent") or b"")[:256].decode("latin-1"),
         )
-
-
-def _user_agent(head: RequestHead) -> str:
-    return (head.value(b"user-agent") or b"")[:256].decode("latin-1")
 
 
 def _sharing(session: Session | None, route: Route) -> Sharing:

@@ -43,7 +43,7 @@ class Settled:
 
     Attributes:
         target, client_address, scheme, host, forwarded_for, peer_trust: as in ``core.request.Accepted``.
-        path: of the target, for the log.
+        method, path, user_agent: as in ``ports.RequestEvent``.
         is_open: whether nobody is asked who they are: a public route, or a preflight that passes.
         cookie_value: the session cookie of a head that is asked.
         refusal: the verdict on another site's request, given when there is such a cookie.
@@ -57,7 +57,9 @@ class Settled:
     host: str
     forwarded_for: tuple[str, ...]
     peer_trust: PeerTrust
+    method: str
     path: str
+    user_agent: str
     route: Route
     is_open: bool
     cookie_value: Secret | None
