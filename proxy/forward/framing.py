@@ -47,7 +47,7 @@ _TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 # Lines that begin with something visible and end with CRLF, then an empty one: nothing folded, nothing bare.
 _WHOLE_HEAD = re.compile(rb"(?:[!-~\x80-\xff][\t -~\x80-\xff]*+\r\n)++\r\n").fullmatch
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_DIGITS = re.compile(rb"[0-9]{1,15}")
+_MAX_LENGTH_DIGITS = 15
 _ABOVE_ASCII_TO_LETTER = bytes([*range(0x80), *([ord("x")] * 0x80)])
 
 # Heads that nobody reads in two ways: words of ASCII, one space behind each colon, no value empty, none with space at
@@ -215,9 +215,9 @@ def scan_part(part: bytes) -> str | None:
 
 
 def _is_small(head: bytes, limits: HeadLimits) -> bool:
-    """Say whether :func:`_check_size` has nothing to find; cheaper, and False when in doubt."""
+    """Say whether no line of the head can be too long, nor the head; False when in doubt."""
     size = len(head)
-    return size <= limits.line_bytes and size <= limits.head_bytes and head.count(CRLF) - 2 <= limits.fields
+    return size <= limits.line_bytes and size <= limits.head_bytes
 
 
 def _check_size(head: bytes, limits: HeadLimits) -> None:
@@ -293,15 +293,21 @@ def parse_request(head: bytes, limits: HeadLimits) -> RequestFrame:
         TargetRefused: llhttp can read no target there.
         FramingRefused: everything that two parsers could read in two ways.
     """
-    if (plain := _PLAIN_REQUEST(head)) and _is_small(head, limits):
-        method, target, version, lines = plain.groups()
-        headers = tuple(_FIELDS_OF_PLAIN(lines))
-    else:
-        method, target, version, headers = _judged_request(head, limits)
+    method, target, version, headers = _plain_request(head, limits) or _judged_request(head, limits)
     try:
         return _framed_request(method, target, headers, version)
     except ValueError as wrong_field:
         raise FramingRefused(f"the request head is ambiguous: {wrong_field}") from wrong_field
+
+
+def _plain_request(head: bytes, limits: HeadLimits) -> tuple[bytes, bytes, bytes, Headers] | None:
+    """Read a head that is plain and surely within the limits; None for every other."""
+    plain = _PLAIN_REQUEST(head) if _is_small(head, limits) else None
+    if plain is None:
+        return None
+    method, target, version, lines = plain.groups()
+    headers = tuple(_FIELDS_OF_PLAIN(lines))
+    return (method, target, version, headers) if len(headers) <= limits.fields else None
 
 
 def _judged_request(head: bytes, limits: HeadLimits) -> tuple[bytes, bytes, bytes, Headers]:
@@ -404,9 +410,10 @@ def _declared_body(lengths: list[bytes], codings: list[bytes], version: bytes) -
     if len(lengths) + len(codings) > 1:
         raise ValueError("more than one length or transfer coding")
     if lengths:
-        if not _DIGITS.fullmatch(lengths[0]):
+        length = lengths[0]
+        if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
             raise ValueError("Content-Length is no plain number")
-        return Body(Delimiter.LENGTH, int(lengths[0]))
+        return Body(Delimiter.LENGTH, int(length))
     if codings[0].lower() != b"chunked" or version == b"1.0":
         raise ValueError("the transfer coding is not exactly chunked, or HTTP/1.0 has one")
     return CHUNKED
@@ -439,15 +446,21 @@ def parse_answer(head: bytes, limits: HeadLimits, *, asked: bytes) -> AnswerFram
     Raises:
         UpstreamGarbled: it cannot be read in one way only, or is over a limit.
     """
-    if (plain := _PLAIN_ANSWER(head)) and _is_small(head, limits):
-        version, digits, reason, lines = plain.groups()
-        status, headers = int(digits), tuple(_FIELDS_OF_PLAIN(lines))
-    else:
-        version, status, reason, headers = _judged_answer(head, limits)
+    version, status, reason, headers = _plain_answer(head, limits) or _judged_answer(head, limits)
     try:
         return _framed_answer(status, reason, headers, version=version, asked=asked)
     except ValueError as wrong_field:
         raise UpstreamGarbled(f"the upstream's answer is ambiguous: {wrong_field}") from wrong_field
+
+
+def _plain_answer(head: bytes, limits: HeadLimits) -> tuple[bytes, int, bytes, Headers] | None:
+    """Read a head that is plain and surely within the limits; None for every other."""
+    plain = _PLAIN_ANSWER(head) if _is_small(head, limits) else None
+    if plain is None:
+        return None
+    version, status, reason, lines = plain.groups()
+    headers = tuple(_FIELDS_OF_PLAIN(lines))
+    return (version, int(status), reason, headers) if len(headers) <= limits.fields else None
 
 
 def _judged_answer(head: bytes, limits: HeadLimits) -> tuple[bytes, int, bytes, Headers]:
