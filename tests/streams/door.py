@@ -1,7 +1,7 @@
 """Sidegate's front door in the hands of these tests: a file of everyday kind, raw clients, apps of a few lines.
 
-With ``SIDEGATE_TEST_FULL=1`` the tests of this folder use the sizes and numbers of the promise (1 GiB, every case of
-Autobahn's testsuite, half a minute of load); without it, smaller ones of the same kind.
+With ``SIDEGATE_TEST_FULL=1`` the tests of this folder use the sizes and numbers of the promise (1 GiB, 10,000
+idle connections, every case of Autobahn's testsuite, four replicas replaced); without it, smaller ones of that kind.
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import resource
 import socket
-import statistics
+import subprocess
+import sys
 import threading
-import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,44 +24,25 @@ if TYPE_CHECKING:
 
     from tests.streams.door import Dial
     from tests.support.fixtures import StartSidegate
+    from tests.support.legacy_app import LegacyApp
     from tests.support.sidegate_process import SidegateProcess
 
-IDLE = 10_000
+ROOT = Path(__file__).parents[2]
+IDLE = 10_000 if IS_FULL else 2_000
 REFUSED = "sidegate_client_connections_refused_total"
 DRIPPING = 500
 FLOOD = 2_000
-REQUESTS = 3_000 if IS_FULL else 600
+REQUESTS = 3_000 if IS_FULL else 200
 PATIENT = {"head": "60s", "idle": "120s", "body_idle": "60s"}
 
 
-class Visitor:
-    """Somebody with one kept connection who asks without pause, in a thread of their own."""
-
-    def __init__(self, process: SidegateProcess) -> None:
-        """Connect."""
-        self._request = get("/", process)
-        self._sock = socket.create_connection(("127.0.0.1", process.port), timeout=20)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def p99_ms(self, count: int = REQUESTS) -> float:
-        """Ask so many times, at most 400 times a second; every answer must be whole."""
-        took = []
-        for _ in range(count):
-            begun = time.perf_counter()
-            self._sock.sendall(self._request)
-            answer = b""
-            while not answer.endswith(b"\r\n\r\nhello"):
-                data = self._sock.recv(65536)
-                assert data, "the connection was closed"
-                answer += data
-            assert answer.startswith(b"HTTP/1.1 200 "), answer
-            took.append(time.perf_counter() - begun)
-            time.sleep(0.0025)
-        return statistics.quantiles(took, n=100)[98] * 1000
-
-    def close(self) -> None:
-        """Leave."""
-        self._sock.close()
+def p99_ms(process: SidegateProcess, count: int = REQUESTS) -> float:
+    """What a visitor in a process of its own says; every answer was whole."""
+    host = process.url.partition("://")[2]
+    command = [sys.executable, "-m", "tests.support.visitor", str(process.port), host, "/visitor", str(count)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
 
 
 @contextmanager
@@ -103,10 +86,12 @@ def dripping(socks: list[socket.socket]) -> Iterator[None]:
     is_over = threading.Event()
 
     def drip() -> None:
-        while not is_over.wait(0.5):
-            for sock in socks:
-                with contextlib.suppress(OSError):
-                    sock.send(b"x")
+        # Evenly, as many strangers do; all of them at once would be a burst, which is another trouble.
+        for sock in itertools.cycle(socks):
+            if is_over.wait(0.5 / len(socks)):
+                return
+            with contextlib.suppress(OSError):
+                sock.send(b"x")
 
     thread = threading.Thread(target=drip)
     thread.start()
@@ -149,14 +134,28 @@ async def beside(
     """The p99 of a visitor alone, and beside the crowd, in milliseconds."""
 
     def measure() -> tuple[float, float]:
-        visitor = Visitor(process)
-        with contextlib.closing(visitor):
-            visitor.p99_ms(100)
-            alone = visitor.p99_ms()
-            with crowd():
-                return alone, visitor.p99_ms()
+        p99_ms(process, 100)
+        alone = p99_ms(process)
+        with crowd():
+            return alone, p99_ms(process)
 
     return await asyncio.to_thread(measure)
+
+
+@pytest.fixture
+def other_app(legacy_app: Callable[[str], LegacyApp]) -> str:
+    """An app in a process of its own, for the visitor."""
+    return legacy_app("tests.support.environ_wsgi:application").url
+
+
+def two_apps(app_url: str, visited: str, timeouts: dict[str, str]) -> dict[str, Any]:
+    """The crowd asks one app, the visitor the other."""
+    routes = [
+        {"path": "/visitor", "access": "public", "upstream": "visited"},
+        {"path": "/**", "access": "public", "upstream": "app"},
+    ]
+    upstreams = {"app": {"url": app_url}, "visited": {"url": visited}}
+    return settings(app_url, server={"timeouts": timeouts}, upstreams=upstreams, routes=routes)
 
 
 def told(what: str, alone: float, beside_it: float) -> None:
@@ -165,13 +164,15 @@ def told(what: str, alone: float, beside_it: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_others_are_served_beside_ten_thousand_idle_connections(sidegate_process: StartSidegate) -> None:
+async def test_others_are_served_beside_thousands_of_idle_connections(
+    sidegate_process: StartSidegate, other_app: str
+) -> None:
     with many(IDLE), contextlib.ExitStack() as stack:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         async with app_of(hello) as app:
             # A shell's soft limit: Sidegate takes what the hard one allows.
             process = sidegate_process(
-                settings(app.url, server={"timeouts": PATIENT}),
+                two_apps(app.url, other_app, PATIENT),
                 under=["prlimit", f"--nofile=1024:{hard if hard >= 0 else 'unlimited'}"],
                 wait_for="listening",
             )
@@ -195,10 +196,12 @@ async def test_others_are_served_beside_ten_thousand_idle_connections(sidegate_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["head", "body"])
-async def test_others_are_served_beside_those_who_drip(sidegate_process: StartSidegate, part: str) -> None:
+async def test_others_are_served_beside_those_who_drip(
+    sidegate_process: StartSidegate, other_app: str, part: str
+) -> None:
     with many(2 * DRIPPING), contextlib.ExitStack() as stack:
         async with app_of(hello) as app:
-            process = sidegate_process(settings(app.url, server={"timeouts": PATIENT}), wait_for="listening")
+            process = sidegate_process(two_apps(app.url, other_app, PATIENT), wait_for="listening")
             body = post("/", process, "Content-Length: 100000")
             begun = get("/", process, "X-Long: ").removesuffix(b"\r\n\r\n") if part == "head" else body
 
@@ -215,11 +218,11 @@ async def test_others_are_served_beside_those_who_drip(sidegate_process: StartSi
 
 @pytest.mark.slow
 async def test_others_are_served_beside_a_flood_of_connections_that_say_nothing(
-    sidegate_process: StartSidegate,
+    sidegate_process: StartSidegate, other_app: str
 ) -> None:
     with many(2 * FLOOD):
         async with app_of(hello) as app:
-            process = sidegate_process(settings(app.url, server={"timeouts": {"head": "2s"}}), wait_for="listening")
+            process = sidegate_process(two_apps(app.url, other_app, {"head": "2s"}), wait_for="listening")
             counts: list[list[int]] = []
 
             @contextmanager

@@ -1,7 +1,7 @@
 """Autobahn's testsuite for WebSockets, 0.8.2: a program of the days of Python 2.7, in an environment of its own.
 
 The environment is made once and kept in the cache folder of the tests. It needs an interpreter of Python 2.7, which no
-current distribution has: ``SIDEGATE_TEST_PYTHON27`` names one, else the PATH and pyenv are looked through.
+current distribution has: ``SIDEGATE_TEST_PYTHON27`` names one, else pyenv and the PATH are looked through.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def python27() -> str | None:
     """Return an interpreter of Python 2.7, or None."""
     in_pyenv = sorted(Path.home().glob(".pyenv/versions/2.7.*/bin/python2.7"))
     named = os.environ.get("SIDEGATE_TEST_PYTHON27")
-    return named or shutil.which("python2.7") or (str(in_pyenv[-1]) if in_pyenv else None)
+    # Before the PATH: there pyenv has a stand-in by that name which refuses to run unless it is told which version.
+    return named or (str(in_pyenv[-1]) if in_pyenv else shutil.which("python2.7"))
 
 
 def wstest(interpreter: str) -> Path:

@@ -78,16 +78,20 @@ class SidegateProcess:
 
     def wait_until_listening(self) -> None:
         """Return when it answers at all, ready or not."""
-        self.program.wait_until(lambda: self.readiness() is not None, timeout_s=START_TIMEOUT_S)
+        self.program.wait_until(lambda: self._serves() and self.readiness() is not None, timeout_s=START_TIMEOUT_S)
 
     def wait_until_ready(self) -> None:
         """Return when ``/readyz`` is 200."""
-        self.program.wait_until(lambda: self.readiness() == 200, timeout_s=START_TIMEOUT_S)
+        self.program.wait_until(lambda: self._serves() and self.readiness() == 200, timeout_s=START_TIMEOUT_S)
 
     def end(self) -> None:
         """SIGTERM; it must drain and end with 0."""
         code = self.program.end(patience_s=30)
         assert code == 0, f"sidegate ended with {code}:\n{self.program.output[-4000:]}"
+
+    def _serves(self) -> bool:
+        """Say whether the front door is open, which it is a moment after the management port."""
+        return "sidegate: serving" in self.program.output
 
     def readiness(self) -> int | None:
         """Return the status of ``/readyz``; None while nobody answers."""
