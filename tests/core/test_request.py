@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -39,3 +39,16 @@ def test_a_dash_and_an_underscore_are_two_names_on_the_wire() -> None:
 def test_a_head_does_not_change_in_place() -> None:
     with pytest.raises(FrozenInstanceError):
         HEAD.target = b"/"  # type: ignore[misc]  # that is the law
+
+
+def test_a_head_remembers_for_the_very_judge_that_asked_it_to() -> None:
+    head = replace(HEAD)
+    one, equal = [1], [1]
+
+    head.remember(one, "outcome")
+
+    assert head.recall(one) == "outcome"
+    assert head.recall(equal) is None
+    assert replace(head).recall(one) is None, "another head, though equal, has a memory of its own"
+    head.remember(equal, "other")
+    assert head.recall(one) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 import pickle
@@ -90,3 +91,9 @@ def test_half_characters_can_be_compared() -> None:
 def test_an_empty_one_is_false() -> None:
     assert not Secret("")
     assert SECRET
+
+
+def test_its_hash_is_that_of_its_text_each_time() -> None:
+    secret = Secret("ä-value")
+
+    assert [secret.sha256(), secret.sha256()] == [hashlib.sha256("ä-value".encode()).hexdigest()] * 2
