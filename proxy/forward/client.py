@@ -229,7 +229,9 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _refuse(self, error: SidegateError) -> None:
         """Answer what could not be read, and read no more."""
         self._asked = None
-        self._reply(self._around.gatekeeper.fault(error, None, None))
+        # Nothing is known of the request but who sent it; the log is to name at least that.
+        unread = RequestHead(b"", b"", (), self._peer, self._scheme)
+        self._reply(self._around.gatekeeper.fault(error, unread, None))
 
     def _head_too_slow(self) -> None:
         self._refuse(ClientTooSlow("the request head did not arrive in time"))

@@ -530,12 +530,17 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
         headers=tuple(kept) if options <= _PLAIN_OPTIONS else _without(kept, options),
         body=NO_BODY if is_bodiless else _answer_body(declared),
         declared_length=_declared_length(declared) if asked == b"HEAD" or status == 304 else None,
-        is_persistent=is_persistent,
+        is_persistent=is_persistent and not (status == 204 and _has_body(declared)),
         keep_alive_s=_keep_alive_s(keep_alive),
         upgrade=upgrade.strip(b", ").lower() if b"upgrade" in options else None,
         pins_connection=pins,
         is_dated=is_dated,
     )
+
+
+def _has_body(declared: Body | None) -> bool:
+    """Say whether a body is announced; behind a 204 it would be read as the next answer (RFC 9112 §6.3)."""
+    return declared is not None and declared != Body(Delimiter.LENGTH, 0)
 
 
 _PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade"})

@@ -516,6 +516,15 @@ def test_an_answer_has_the_body_that_status_and_method_allow() -> None:
     assert answered(length, line=b"HTTP/1.1 304 Not Modified").body == NO_BODY
     assert answered(length, line=b"HTTP/1.1 204 No Content").body == NO_BODY
     assert answered(length, line=b"HTTP/1.1 204 No Content").declared_length is None
+
+
+def test_a_connection_is_not_used_again_behind_a_204_that_announces_a_body() -> None:
+    line = b"HTTP/1.1 204 No Content"
+
+    assert answered(line=line).is_persistent
+    assert answered((b"Content-Length", b"0"), line=line).is_persistent
+    assert not answered((b"Content-Length", b"3"), line=line).is_persistent
+    assert not answered((b"Transfer-Encoding", b"chunked"), line=line).is_persistent
     assert answered(line=b"HTTP/1.1 103 Early Hints").body == NO_BODY
 
 

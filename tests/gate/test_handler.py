@@ -9,7 +9,7 @@ import pytest
 
 from proxy.core.policy import Allow
 from proxy.core.request import RequestHead
-from proxy.errors import ProviderUnavailable, UpstreamTimeout
+from proxy.errors import FramingRefused, ProviderUnavailable, UpstreamTimeout
 from proxy.ports import OwnPage, RequestEvent
 from proxy.sessions.memory import MemorySessionStore
 from tests.gate.conftest import HOST, HTML, GateInHand, header
@@ -401,6 +401,15 @@ async def test_bytes_that_are_no_request_are_answered_too(gate: GateInHand) -> N
 
     assert reply.answer.status == 504
     assert header(reply, b"x-request-id")
+
+
+async def test_a_head_that_could_not_be_read_is_logged_with_who_sent_it(gate: GateInHand) -> None:
+    unread = RequestHead(b"", b"", (), "203.0.113.7", "https")
+
+    reply = gate.gate.fault(FramingRefused("two lengths"), unread, None)
+
+    assert reply.answer.status == 400
+    assert reply.event.address == "203.0.113.7"
 
 
 async def test_the_event_of_a_request_holds_no_query(gate: GateInHand) -> None:
