@@ -522,9 +522,9 @@ def test_a_connection_is_not_used_again_behind_a_204_that_announces_a_body() -> 
     line = b"HTTP/1.1 204 No Content"
 
     assert answered(line=line).is_persistent
-    assert answered((b"Content-Length", b"0"), line=line).is_persistent
-    assert not answered((b"Content-Length", b"3"), line=line).is_persistent
-    assert not answered((b"Transfer-Encoding", b"chunked"), line=line).is_persistent
+    assert answered(b"Content-Length: 0", line=line).is_persistent
+    assert not answered(b"Content-Length: 3", line=line).is_persistent
+    assert not answered(b"Transfer-Encoding: chunked", line=line).is_persistent
     assert answered(line=b"HTTP/1.1 103 Early Hints").body == NO_BODY
 
 
