@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # No socket, no clock: what must hold on every Python that we promise.
-PURE := $(wildcard tests/core tests/properties)
+PURE := $(wildcard tests/core)
 FURTHER_PYTHONS := 3.12 3.13
 
 .PHONY: help install lint test bench demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -14,8 +15,6 @@ import jwt
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.keycloak.admin import Client
     from tests.keycloak.server import KeycloakServer
     from tests.support.raw_upstream import RawUpstream
@@ -148,6 +147,10 @@ def test_a_program_does_not_outlive_a_killed_test_run(tmp_path: Path) -> None:
     run = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     child = int(run.stdout.readline())
+    # Only once it runs has it asked the kernel to be told of its parent's death.
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child}/comm").read_text("utf-8") != "sleep\n" and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert _lives(child)
 
     run.kill()
