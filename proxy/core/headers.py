@@ -29,7 +29,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.core.claims import claim_value
 from proxy.core.cookies import OwnCookies, fold_cookie_name
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from proxy.core.identity import Identity
     from proxy.core.request import Accepted, Headers
-    from proxy.core.routing import Route
     from proxy.core.secret import Secret
 
 Field = tuple[bytes, bytes]
@@ -443,6 +442,18 @@ class AuthorizationField(Enum):
 _PASSED, _REPLACED = AuthorizationField.PASSED, AuthorizationField.REPLACED
 
 
+class RouteFields(Protocol):
+    """What a route says about fields (``core.routing.Route``)."""
+
+    @property
+    def header_set(self) -> tuple[HeaderTemplate, ...]:
+        """Fields put last."""
+
+    @property
+    def header_remove(self) -> frozenset[bytes]:
+        """Folded names taken out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamHeaders:
     """What goes to one upstream, compiled once.
@@ -471,7 +482,7 @@ class UpstreamHeaders:
         object.__setattr__(self, "_verdicts", verdicts)
 
     def for_request(
-        self, accepted: Accepted, *, identity: RenderedIdentity, route: Route, access_token: Secret | None = None
+        self, accepted: Accepted, *, identity: RenderedIdentity, route: RouteFields, access_token: Secret | None = None
     ) -> Headers:
         """Return every end-to-end field for the upstream: Host, the client's in order, then ours.
 
@@ -494,7 +505,7 @@ class UpstreamHeaders:
         accepted: Accepted,
         *,
         identity: RenderedIdentity,
-        route: Route,
+        route: RouteFields,
         access_token: Secret | None = None,
     ) -> Headers:
         """Return what :meth:`of_head` gave, followed by what is of this one request (see :meth:`for_request`)."""
@@ -544,7 +555,7 @@ def _not_named(fields: list[Field], connection: Iterable[bytes]) -> list[Field]:
     return [header for index, header in enumerate(fields) if index == 0 or fold(header[0]) not in named]
 
 
-def _as_route_says(fields: Sequence[Field], route: Route, claims: Mapping[str, object]) -> Headers:
+def _as_route_says(fields: Sequence[Field], route: RouteFields, claims: Mapping[str, object]) -> Headers:
     """Take out and put what the route says; Host, the first, stays. A field whose claim is missing is not sent."""
     removed = route.header_remove | {fold(template.field_name) for template in route.header_set}
     sheet = _FieldSheet()
