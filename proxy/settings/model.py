@@ -332,7 +332,8 @@ class SessionSettings(Section):
     memory: MemorySettings = Field(default=MemorySettings(), description="For store: memory.")
     encryption_keys: tuple[SecretSource, ...] = Field(
         default=(),
-        description="Keys as `sidegate keygen` makes them: the first encrypts, all decrypt. "
+        description="Keys as `sidegate keygen` makes them, read at the start. The first protects our own forms; "
+        "sessions in memory are not encrypted, so further keys are not used. "
         "Without any, a key is made at each start, and login pages shown before a restart must be loaded again.",
         examples=[[{"file": "/run/secrets/session-key"}]],
     )
