@@ -31,7 +31,6 @@ from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
 from proxy.observe.observer import ProductionObserver
 from proxy.oidc.provider import OpenIdProvider
 from proxy.pages.render import JinjaPages
-from proxy.ports import Readiness
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemorySessionStore
@@ -169,7 +168,7 @@ class Sidegate:
         return health_application(
             HealthServices(
                 keycloak=self._provider.readiness,
-                store=lambda: Readiness(is_ready=True),
+                store=self._store.readiness,
                 is_draining=lambda: self._is_draining,
                 exposition=lambda: (self._observer.exposition(), EXPOSITION_CONTENT_TYPE),
             )

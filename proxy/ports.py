@@ -230,10 +230,17 @@ class SessionStore(Protocol):
         """Return what is left of a session that ended in the last 24 h."""
 
     async def mark_ended(self, mark: EndedMark) -> None:
-        """Remember that something has ended, so that create, replace and tokens refuse it from now on."""
+        """Remember that something has ended, so that create, replace and tokens refuse it from now on.
 
-    async def has_ended(self, *, issuer: str, sid: str | None, subject: str, issued_at: float) -> bool:
+        For ``EverySessionOf``, to which no index leads, live sessions that it covers are not served from now on either,
+        on any replica, and their streams close (cause ``admin``); their records may go later.
+        """
+
+    async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
         """Say whether a login with these marks is over."""
+
+    def readiness(self) -> Readiness:
+        """Say whether the store is there, for ``/readyz``; memory always is."""
 
     async def jti_is_spent(self, jti: str) -> bool:
         """Say whether this token id was remembered."""

@@ -130,8 +130,24 @@ class BySubject:
     subject: str
 
 
-SessionsFilter = BySid | BySubject
+@dataclass(frozen=True, slots=True)
+class ByUsername:
+    """All sessions of whoever signed in under this user name."""
+
+    issuer: str
+    username: str
+
+
+SessionsFilter = BySid | BySubject | ByUsername
 """What ``delete_matching`` takes; there is no empty filter, so nobody ends everything by mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class EverySessionOf:
+    """All sessions of one client: what a realm-wide logout ends. A watermark: no index leads to them."""
+
+    issuer: str
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +155,13 @@ class EndedMark:
     """Something that has ended and stays ended.
 
     Attributes:
-        what: a provider session, or a person.
-        ended_at: for a person: whatever was issued at or before this instant (same second included) is over.
+        what: a provider session, a person, or all of a client.
+        ended_at: for a person or a client: whatever was issued at or before this instant (same second included) is
+            over, sessions that live now included.
         keep_until: when the mark may be forgotten: after the longest life of a token issued before.
     """
 
-    what: SessionsFilter
+    what: BySid | BySubject | EverySessionOf
     ended_at: float
     keep_until: float
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.core.session import BySid, BySubject, EndedMark, SessionsFilter
+from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
 from proxy.sessions.expiring import ExpiringMap
 
 
@@ -20,7 +20,7 @@ class EndedMarks:
 
     def __init__(self, cap: int) -> None:
         """Begin with nothing ended; ``cap`` is a number of marks."""
-        self._marks: ExpiringMap[SessionsFilter, EndedMark] = ExpiringMap(cap)
+        self._marks: ExpiringMap[BySid | BySubject | EverySessionOf, EndedMark] = ExpiringMap(cap)
         self._floor = float("-inf")
 
     def __len__(self) -> int:
@@ -37,12 +37,17 @@ class EndedMarks:
             self._floor = max(self._floor, oldest.ended_at)
         self._marks.put(mark.what, mark, mark.keep_until)
 
-    def cover(self, *, issuer: str, sid: str | None, subject: str, issued_at: float, now: float) -> bool:
+    def cover(
+        self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float, now: float
+    ) -> bool:
         """Say whether a mark names this login."""
         if sid is not None and self._marks.get(BySid(issuer, sid), now) is not None:
             return True
-        mark = self._marks.get(BySubject(issuer, subject), now)
-        return mark is not None and _is_at_or_before(issued_at, mark.ended_at)
+        many = (
+            self._marks.get(BySubject(issuer, subject), now),
+            self._marks.get(EverySessionOf(issuer, client_id), now),
+        )
+        return any(mark is not None and _is_at_or_before(issued_at, mark.ended_at) for mark in many)
 
     def may_have_covered(self, issued_at: float) -> bool:
         """Say whether a mark that had to be forgotten at the cap could have named a login of that instant."""

@@ -27,8 +27,10 @@ from typing import TYPE_CHECKING, Final
 from proxy.core.session import (
     BySid,
     BySubject,
+    ByUsername,
     EndCause,
     EndedMark,
+    EverySessionOf,
     SessionKey,
     SessionsFilter,
     SessionSummary,
@@ -37,7 +39,7 @@ from proxy.core.session import (
     subject_hash,
 )
 from proxy.errors import SessionEnded, StoreFull
-from proxy.ports import AuditEvent
+from proxy.ports import AuditEvent, Readiness
 from proxy.sessions.ended import EndedMarks
 from proxy.sessions.expiring import Deadlines, ExpiringMap
 from proxy.tasks import TaskOwner
@@ -118,6 +120,8 @@ def _filters(session: Session) -> Iterable[SessionsFilter]:
     """Yield every filter that finds this session."""
     issuer = session.identity.issuer
     yield BySubject(issuer, session.identity.subject)
+    if session.identity.username is not None:
+        yield ByUsername(issuer, session.identity.username)
     if session.sid is not None:
         yield BySid(issuer, session.sid)
 
@@ -247,13 +251,23 @@ class MemorySessionStore:
         return self._tombstones.get(key, self._clock.now())
 
     async def mark_ended(self, mark: EndedMark) -> None:
-        """Remember that something has ended."""
+        """Remember that something has ended; of a client's every session the live ones end now."""
         self._ended.put(mark, self._clock.now())
+        if isinstance(mark.what, EverySessionOf):
+            for record in [*self._records.values()]:
+                if self._is_ended(record.session):
+                    self._end(record.session.key, EndCause.ADMIN)
 
-    async def has_ended(self, *, issuer: str, sid: str | None, subject: str, issued_at: float) -> bool:
+    def readiness(self) -> Readiness:
+        """Say that memory is there."""
+        return Readiness(is_ready=True)
+
+    async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
         """Say whether a login with these marks is over."""
         now = self._clock.now()
-        is_covered = self._ended.cover(issuer=issuer, sid=sid, subject=subject, issued_at=issued_at, now=now)
+        is_covered = self._ended.cover(
+            issuer=issuer, client_id=client_id, sid=sid, subject=subject, issued_at=issued_at, now=now
+        )
         return is_covered or self._ended.may_have_covered(issued_at)
 
     async def jti_is_spent(self, jti: str) -> bool:
@@ -296,6 +310,7 @@ class MemorySessionStore:
     def _is_ended(self, session: Session) -> bool:
         return self._ended.cover(
             issuer=session.identity.issuer,
+            client_id=session.client_id,
             sid=session.sid,
             subject=session.identity.subject,
             issued_at=session.issued_at,

@@ -68,13 +68,16 @@ def findings_of(draft: Draft) -> Iterator[Finding]:
 
 
 def _listeners(draft: Draft) -> Iterator[Finding]:
-    """The app's port and the management port are two."""
-    listen = draft.settings.server.listen
-    if listen == draft.settings.management.listen:
-        management = ("management", "listen")
-        path = management if draft.written(management) is not None else ("server", "listen")
-        other = ("server", "listen") if path == management else management
-        yield Finding(path, f"is the address of {key_text(other)} too", "choose another port", depends_on=(other,))
+    """The ports of the app, of the probes and of the management API are three."""
+    settings = draft.settings
+    taken: dict[object, KeyPath] = {settings.server.listen: ("server", "listen")}
+    for path, listen in ((("management", "listen"), settings.management.listen),
+                         (("management", "api_listen"), settings.management.api_listen)):  # fmt: skip
+        other = taken.setdefault(listen, path)
+        if other != path:
+            written, unwritten = (path, other) if draft.written(path) is not None else (other, path)
+            yield Finding(written, f"is the address of {key_text(unwritten)} too", "choose another port",
+                          depends_on=(unwritten,))  # fmt: skip
 
 
 def _https_redirect(draft: Draft) -> Iterator[Finding]:
@@ -223,6 +226,12 @@ def _secrets(draft: Draft) -> Iterator[Finding]:
         yield from _source_findings(draft, ("keycloak", "client_auth", "secret"), secret, secret.read)
     for index, source in enumerate(draft.settings.sessions.encryption_keys):
         yield from _source_findings(draft, ("sessions", "encryption_keys", index), source, source.read_key)
+    for path, other in (
+        (("management", "admin_token"), draft.settings.management.admin_token),
+        (("sessions", "redis", "password"), draft.settings.sessions.redis.password),
+    ):
+        if other is not None:
+            yield from _source_findings(draft, path, other, other.read)
 
 
 def _source_findings(
@@ -265,6 +274,44 @@ def _session_times(draft: Draft) -> Iterator[Finding]:
     if draft.written(path) is not None and sessions.idle_timeout > sessions.lifetime:
         yield Finding(path, "is longer than sessions.lifetime and never comes", "write a shorter one", Level.WARNING,
                       (("sessions", "lifetime"),))  # fmt: skip
+
+
+def _redis(draft: Draft) -> Iterator[Finding]:
+    """Sessions in Redis are sealed; what belongs to Redis is not written for memory; one way to find it."""
+    sessions, path = draft.settings.sessions, ("sessions", "redis")
+    if sessions.store == "memory":
+        if draft.written(path) is not None:
+            yield Finding(path, "is not used, for sessions.store is memory", "write store: redis, or take it out",
+                          Level.WARNING, (("sessions", "store"),))  # fmt: skip
+        return
+    if not sessions.encryption_keys:
+        yield Finding(("sessions", "store"), "is redis, and there is no key to seal sessions with",
+                      "write encryption_keys: [{file: PATH}], with a key from `sidegate keygen`",
+                      depends_on=(("sessions", "encryption_keys"),))  # fmt: skip
+    yield from _redis_topology(draft, path)
+    yield from _redis_tls(draft, path)
+
+
+def _redis_topology(draft: Draft, path: KeyPath) -> Iterator[Finding]:
+    redis = draft.settings.sessions.redis
+    if redis.cluster and redis.sentinel is not None:
+        yield Finding((*path, "sentinel"), "is written beside cluster: true, and a cluster has no sentinels",
+                      "take one of them out", depends_on=((*path, "cluster"),))  # fmt: skip
+    if redis.cluster and redis.url.database != 0:
+        yield Finding((*path, "url"), "names a database, and a cluster has only number 0", "take it out",
+                      depends_on=((*path, "cluster"),))  # fmt: skip
+    if redis.password is not None and redis.url.password is not None:
+        yield Finding((*path, "password"), "is written in url too", "take it out of url", depends_on=((*path, "url"),))
+
+
+def _redis_tls(draft: Draft, path: KeyPath) -> Iterator[Finding]:
+    redis, tls = draft.settings.sessions.redis, draft.settings.sessions.redis.tls
+    if tls.model_fields_set and not redis.url.is_tls:
+        yield Finding((*path, "tls"), "is never used, for the url is not rediss", "write rediss://, or take tls out",
+                      Level.WARNING, ((*path, "url"),))  # fmt: skip
+    if tls.ca_file is not None:
+        yield from _authorities((*path, "tls", "ca_file"), tls.ca_file)
+    yield from _client_certificate((*path, "tls"), tls.cert_file, tls.key_file)
 
 
 def _cookie(draft: Draft) -> Iterator[Finding]:
@@ -413,6 +460,7 @@ CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
     _secrets,
     _same_key_twice,
     _session_times,
+    _redis,
     _cookie,
     _header_names,
     _upstream_names,

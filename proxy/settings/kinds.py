@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 
 from proxy.settings import values
 from proxy.settings.problems import ValueRefused
-from proxy.settings.values import Address, IpNetwork, PublicUrl, UpstreamUrl
+from proxy.settings.redis_url import RedisUrl, parse_host_and_port, parse_redis_url
+from proxy.settings.values import Address, IpNetwork, PublicUrl, TcpAddress, UpstreamUrl
 
 _AS_TEXT: Final = PlainSerializer(str, return_type=str)
 _DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": values.DURATION_PATTERN})
@@ -34,6 +35,8 @@ Size = Annotated[
 ListenAddress = Annotated[Address, PlainValidator(values.parse_address), _AS_TEXT, WithJsonSchema({"type": "string"})]
 BaseUrl = Annotated[PublicUrl, PlainValidator(values.parse_public_url), _AS_TEXT, WithJsonSchema({"type": "string"})]
 AppUrl = Annotated[UpstreamUrl, PlainValidator(values.parse_upstream_url), _AS_TEXT, WithJsonSchema({"type": "string"})]
+RedisServer = Annotated[RedisUrl, PlainValidator(parse_redis_url), _AS_TEXT, WithJsonSchema({"type": "string"})]
+HostAndPort = Annotated[TcpAddress, PlainValidator(parse_host_and_port), _AS_TEXT, WithJsonSchema({"type": "string"})]
 Network = Annotated[IpNetwork, PlainValidator(values.parse_network), _AS_TEXT, WithJsonSchema({"type": "string"})]
 ProviderUrl = Annotated[str, BeforeValidator(values.parse_provider_url)]
 EndpointUrl = Annotated[str, BeforeValidator(values.parse_endpoint_url)]

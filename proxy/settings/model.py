@@ -28,6 +28,7 @@ from proxy.settings.kinds import (
     Given,
     HeaderName,
     Host,
+    HostAndPort,
     ListenAddress,
     LocalPath,
     Method,
@@ -38,6 +39,7 @@ from proxy.settings.kinds import (
     PositiveCount,
     Prefix,
     ProviderUrl,
+    RedisServer,
     Role,
     Scope,
     Size,
@@ -49,6 +51,7 @@ from proxy.settings.kinds import (
     Word,
 )
 from proxy.settings.problems import ValueRefused
+from proxy.settings.redis_url import RedisUrl
 from proxy.settings.secret_source import SecretSource
 from proxy.settings.values import TcpAddress
 
@@ -171,6 +174,17 @@ class ManagementSettings(Section):
         description="Where /healthz, /readyz and /metrics are served: host:port, [IPv6]:port or unix:/path.",
         examples=["0.0.0.0:4190"],
     )
+    api_listen: ListenAddress = Field(
+        default=TcpAddress("127.0.0.1", 4191),
+        description="Where /api/sessions and /api/audit are served, to whoever has admin_token: host:port, "
+        "[IPv6]:port or unix:/path.",
+        examples=["127.0.0.1:4191"],
+    )
+    admin_token: SecretSource | None = Field(
+        default=None,
+        description="The token of the management API, sent as Authorization: Bearer. Without one the API is 403.",
+        examples=[{"file": "/run/secrets/admin-token"}],
+    )
 
 
 # --- keycloak --------------------------------------------------------------------------------------------------------
@@ -224,6 +238,10 @@ class KeycloakSettings(Section):
     )
     scopes: Annotated[tuple[Scope, ...], WithoutDoubles] = Field(
         default=("openid", "profile", "email"), description="Scopes asked at login; openid is one of them."
+    )
+    offline_access: Switch = Field(
+        default=False,
+        description="true: ask for offline_access at login, so that sessions outlive Keycloak's SSO session.",
     )
     auth_params: dict[Text, Text] = Field(
         default={}, description="Further parameters of the authorization request.", examples=[{"ui_locales": "de"}]
@@ -307,6 +325,53 @@ class MemorySettings(Section):
     )
 
 
+class SentinelSettings(Section):
+    """Redis Sentinel: who knows which Redis is the primary."""
+
+    master: Text = Field(description="The name under which the sentinels know the primary.", examples=["mymaster"])
+    nodes: Annotated[tuple[HostAndPort, ...], AtLeastOne] = Field(
+        description="The sentinels, host:port each.", examples=[["sentinel-0:26379", "sentinel-1:26379"]]
+    )
+
+
+class RedisTlsSettings(Section):
+    """How a Redis that is reached with rediss:// is verified, and what it is shown."""
+
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file with the authorities that its certificate is checked against, instead of the system's.",
+        examples=["/etc/sidegate/redis-ca.crt"],
+    )
+    cert_file: Text | None = Field(
+        default=None, description="PEM file with our certificate.", examples=["/etc/sidegate/redis-client.crt"]
+    )
+    key_file: Text | None = Field(
+        default=None, description="PEM file with its private key.", examples=["/etc/sidegate/redis-client.key"]
+    )
+
+
+class RedisSettings(Section):
+    """Sessions in Redis, for several replicas and for restarts."""
+
+    url: RedisServer = Field(
+        default=RedisUrl(TcpAddress("redis", 6379)),
+        description="redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], rediss:// for TLS, or unix:/path. "
+        "With sentinel, host and port are not used. With cluster, the first node that is asked.",
+        examples=["redis://redis:6379/0"],
+    )
+    password: SecretSource | None = Field(
+        default=None,
+        description="The password, when it shall not stand in url.",
+        examples=[{"file": "/run/secrets/redis-password"}],
+    )
+    cluster: Switch = Field(default=False, description="true: a Redis Cluster.")
+    sentinel: SentinelSettings | None = Field(
+        default=None, description="Ask sentinels which Redis is the primary, and follow a failover."
+    )
+    tls: RedisTlsSettings = Field(default=RedisTlsSettings(), description="For rediss://.")
+    key_prefix: Text = Field(default="sidegate:", description="Begins the name of every key that is ours.")
+
+
 class CookieSettings(Section):
     """The session cookie, and cookies that the app must not see."""
 
@@ -326,15 +391,18 @@ class CookieSettings(Section):
 class SessionSettings(Section):
     """Where sessions live, and how long."""
 
-    store: Annotated[Literal["memory"], Word] = Field(
-        default="memory", description="Where sessions are kept: memory of this process."
+    store: Annotated[Literal["memory", "redis"], Word] = Field(
+        default="memory",
+        description="Where sessions are kept. memory: in this process, for one replica; they end with it. "
+        "redis: shared by all replicas, sealed with encryption_keys.",
     )
     memory: MemorySettings = Field(default=MemorySettings(), description="For store: memory.")
+    redis: RedisSettings = Field(default=RedisSettings(), description="For store: redis.")
     encryption_keys: tuple[SecretSource, ...] = Field(
         default=(),
-        description="Keys as `sidegate keygen` makes them, read at the start. The first protects our own forms; "
-        "sessions in memory are not encrypted, so further keys are not used. "
-        "Without any, a key is made at each start, and login pages shown before a restart must be loaded again.",
+        description="Keys as `sidegate keygen` makes them, read at the start: the first encrypts, all decrypt. "
+        "Needed with store: redis. With memory they protect our own forms only, and without any a key is made at each "
+        "start, so that login pages shown before a restart must be loaded again.",
         examples=[[{"file": "/run/secrets/session-key"}]],
     )
     lifetime: Duration = Field(
@@ -345,6 +413,10 @@ class SessionSettings(Section):
     max_per_user: Count = Field(default=50, description="Above this many the user's oldest session ends. 0: no limit.")
     refresh_before_expiry: DurationOrZero = Field(
         default=60.0, description="How long before its expiry an access token is refreshed."
+    )
+    outage_grace: DurationOrZero = Field(
+        default=0.0,
+        description="How long after the expiry of its access token a session is served while Keycloak is away.",
     )
     cookie: CookieSettings = Field(default=CookieSettings(), description="The session cookie.")
 
@@ -543,6 +615,15 @@ class BackchannelSettings(Section):
     )
 
 
+class AuditSettings(Section):
+    """Who signed in and out, and who was refused."""
+
+    keep: DurationOrZero = Field(
+        default=7 * 86400.0,
+        description="How long audit events are kept for `sidegate audit` and /api/audit; 0: they are only logged.",
+    )
+
+
 class LogSettings(Section):
     """What is written to stdout."""
 
@@ -589,6 +670,7 @@ class Settings(Section):
         "and HSTS (on https) to answers.",
     )
     log: LogSettings = Field(default=LogSettings(), description="What is written to stdout.")
+    audit: AuditSettings = Field(default=AuditSettings(), description="Who signed in and out, and who was refused.")
 
     def upstream_of(self, route: RouteSettings) -> str:
         """Return the name of the upstream of a route: the one it names, or the only one there is."""

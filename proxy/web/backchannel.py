@@ -14,7 +14,7 @@ from aiohttp import web
 
 from proxy import errors, keys
 from proxy.core.logout_token import LogoutClaims, validate_logout_token
-from proxy.core.session import BySid, BySubject, EndCause, EndedMark, SessionsFilter
+from proxy.core.session import BySid, BySubject, EndCause, EndedMark
 from proxy.ports import AuditEvent
 from proxy.web.caller import caller_of, user_agent_of
 from proxy.web.forms import URLENCODED, media_type, read_fields
@@ -80,7 +80,7 @@ async def _obey(request: web.Request, claims: LogoutClaims) -> tuple[SessionSumm
     return ended
 
 
-def _which(request: web.Request, claims: LogoutClaims) -> SessionsFilter:
+def _which(request: web.Request, claims: LogoutClaims) -> BySid | BySubject:
     """Return what ends: one provider session when it is named, else everything of that person."""
     issuer = request.app[OPTIONS].issuer
     if claims.sid is not None:
@@ -90,7 +90,7 @@ def _which(request: web.Request, claims: LogoutClaims) -> SessionsFilter:
     return BySubject(issuer, claims.subject)
 
 
-def _mark(request: web.Request, claims: LogoutClaims, which: SessionsFilter) -> EndedMark:
+def _mark(request: web.Request, claims: LogoutClaims, which: BySid | BySubject) -> EndedMark:
     keep_until = request.app[keys.CLOCK].now() + request.app[OPTIONS].sessions.remember_ended_s
     return EndedMark(which, ended_at=claims.issued_at, keep_until=keep_until)
 

@@ -483,7 +483,9 @@ async def test_a_later_mark_never_shortens_an_earlier_one(store: SessionStore, w
     await store.mark_ended(_mark(who, ended_at=START, keep_s=10))
     world.clock.advance(100)
 
-    assert await store.has_ended(issuer=ISSUER, sid=None, subject="alice-id", issued_at=START + 50)
+    assert await store.has_ended(
+        issuer=ISSUER, client_id="legacy-app", sid=None, subject="alice-id", issued_at=START + 50
+    )
 
 
 async def test_a_mark_is_forgotten_when_its_time_is_over(store: SessionStore, world: World) -> None:
@@ -513,13 +515,18 @@ async def test_a_token_of_an_ended_sid_or_of_a_person_up_to_the_logout_has_ended
     await store.mark_ended(_mark(BySid(ISSUER, "gone")))
     await store.mark_ended(_mark(BySubject(ISSUER, "alice-id")))
 
-    assert await store.has_ended(issuer=ISSUER, sid=sid, subject=subject, issued_at=issued_at) is ended
+    assert (
+        await store.has_ended(issuer=ISSUER, client_id="legacy-app", sid=sid, subject=subject, issued_at=issued_at)
+        is ended
+    )
 
 
 async def test_a_mark_of_another_issuer_says_nothing(store: SessionStore) -> None:
     await store.mark_ended(_mark(BySid("https://other.example", "s")))
 
-    assert not await store.has_ended(issuer=ISSUER, sid="s", subject="alice-id", issued_at=START)
+    assert not await store.has_ended(
+        issuer=ISSUER, client_id="legacy-app", sid="s", subject="alice-id", issued_at=START
+    )
 
 
 # --- token ids -------------------------------------------------------------------------------------------------------

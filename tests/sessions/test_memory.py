@@ -119,7 +119,7 @@ async def test_ended_marks_are_bounded_and_a_forgotten_one_lets_no_new_login_in(
     assert len(store._ended) == 2
     with pytest.raises(SessionEnded):
         await store.create(A, make_session(A, sid="sid-0", issued_at=START))
-    assert await store.has_ended(issuer=ISSUER, sid="sid-0", subject="anybody", issued_at=START)
+    assert await store.has_ended(issuer=ISSUER, client_id="legacy-app", sid="sid-0", subject="anybody", issued_at=START)
     await store.create(A, make_session(A, sid="sid-9", issued_at=START + 1))
 
 

@@ -72,7 +72,9 @@ class TestObeyed:
 
         assert page.status == 200
         assert own.observer.audits[-1].sessions_affected == 0
-        assert await own.sessions.inner.has_ended(issuer=ISSUER, sid="never-heard-of", subject="x", issued_at=START)
+        assert await own.sessions.inner.has_ended(
+            issuer=ISSUER, client_id="legacy-app", sid="never-heard-of", subject="x", issued_at=START
+        )
 
     async def test_the_answer_is_stored_by_nobody_and_ends_the_connection(self, own: OwnPages) -> None:
         page = await send(own, logout_token(own))

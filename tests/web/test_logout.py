@@ -177,7 +177,9 @@ class TestTheEndHere:
         await browser.post(LOGOUT)
 
         assert own.sessions.calls[:2] == ["mark_ended", "delete"]
-        assert await own.sessions.inner.has_ended(issuer=ISSUER, sid="sid-1", subject="alice-id", issued_at=0)
+        assert await own.sessions.inner.has_ended(
+            issuer=ISSUER, client_id="legacy-app", sid="sid-1", subject="alice-id", issued_at=0
+        )
 
     async def test_cookies_go_and_the_trail_knows(self, own: OwnPages) -> None:
         browser = await own.signed_in()
