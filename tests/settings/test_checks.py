@@ -380,3 +380,75 @@ def test_the_tls_of_an_upstream_is_checked_like_our_own(load_text: LoadText, tmp
     assert [line.partition("  ")[2] for line in problems("https://h", "{cert_file: nope.crt, key_file: app.key}")] == [
         "upstreams.app.tls.cert_file: names nope.crt, which cannot be read (no such file or directory); check the path"
     ]
+
+
+KEYS = f"encryption_keys: [{{value: {KEY}}}]"
+IN_THE_FILE = "is a secret in the settings file"
+
+
+@pytest.mark.parametrize(
+    ("redis", "expected"),
+    [
+        ("{url: 'redis://redis:6379/0'}", []),
+        (
+            "{cluster: true, sentinel: {master: m, nodes: ['s:26379']}}",
+            [
+                (
+                    "sessions.redis.sentinel: is written beside cluster: true, and a cluster has no sentinels; "
+                    "take one of them out"
+                )
+            ],
+        ),
+        (
+            "{cluster: true, url: 'redis://redis/3'}",
+            ["sessions.redis.url: names a database, and a cluster has only number 0; take it out"],
+        ),
+        (
+            "{tls: {cert_file: app.crt}}",
+            [
+                (
+                    "sessions.redis.tls: warning: is never used, for the url is not rediss; "
+                    "write rediss://, or take tls out"
+                ),
+                "sessions.redis.tls: lacks key_file; write cert_file and key_file together, or neither",
+            ],
+        ),
+        (
+            "{url: 'redis://a:b@redis', password: {env: PATH}}",
+            ["sessions.redis.password: is written in url too; take it out of url"],
+        ),
+        (
+            "{url: 'http://redis'}",
+            ["sessions.redis.url: is no URL of a Redis; write redis://HOST:6379/0, rediss://HOST:6379/0 or unix:/path"],
+        ),
+    ],
+)
+def test_redis_is_found_in_one_way(redis: str, expected: list[str], load_text: LoadText) -> None:
+    lines = said(load_text, file_with("sessions", f"store: redis\n{KEYS}\nredis: {redis}"))
+
+    assert [line.partition("  ")[2] for line in lines if IN_THE_FILE not in line] == expected
+
+
+def test_sessions_in_redis_need_a_key(load_text: LoadText) -> None:
+    assert [line.partition("  ")[2] for line in said(load_text, file_with("sessions", "store: redis"))] == [
+        (
+            "sessions.store: is redis, and there is no key to seal sessions with; "
+            "write encryption_keys: [{file: PATH}], with a key from `sidegate keygen`"
+        )
+    ]
+
+
+def test_a_redis_that_is_not_used_is_said(load_text: LoadText) -> None:
+    lines = said(load_text, file_with("sessions", "redis: {key_prefix: 'x:'}"))
+
+    assert [line.partition("  ")[2] for line in lines] == [
+        "sessions.redis: warning: is not used, for sessions.store is memory; write store: redis, or take it out"
+    ]
+
+
+def test_the_management_api_has_a_port_of_its_own(load_text: LoadText) -> None:
+    lines = said(load_text, file_with("management", "api_listen: 0.0.0.0:4190"))
+
+    assert [line.partition("  ")[2] for line in lines] == [
+        "management.api_listen: is the address of management.listen too; choose another port"
+    ]

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG = Path(__file__).parents[2] / "config"
-LEAVES = {("keycloak", "client_auth", "secret"), ("sessions", "encryption_keys")}
+LEAVES = {
+    ("keycloak", "client_auth", "secret"),
+    ("management", "admin_token"),
+    ("sessions", "encryption_keys"),
+    ("sessions", "redis", "password"),
+}
 """Secrets: whoever writes one chooses one of three keys."""
 
 
@@ -140,7 +145,9 @@ def test_the_example_with_each_key_lacks_only_the_files_of_the_reader(tmp_path: 
         "server.tls.cert_file",
         "server.tls.key_file",
         "server.tls.client_ca_file",
+        "management.admin_token.file",
         "keycloak.ca_file",
+        "sessions.redis.password.file",
         "sessions.encryption_keys[0].file",
         "upstreams.app.tls.ca_file",
         "upstreams.app.tls.cert_file",
