@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from proxy.core.routing import Activity
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 
     from proxy.core.answer import Answer
     from proxy.core.authentication import Tab
@@ -91,7 +93,8 @@ class Forward:
         headers: every end-to-end field, Host included; no framing field, no hop-by-hop field.
         answer: what is done to the head of the upstream's answer.
         upgrade: ``b"websocket"`` when the client asked for it and may; else None.
-        session_key: the session whose end closes this stream; None when there is none.
+        cookie_value: by which the store knows the session of ``allow``; None when no cookie was asked.
+        activity: whether a stream that is open counts as activity of its session.
     """
 
     allow: Allow
@@ -102,7 +105,8 @@ class Forward:
     answer: AnswerPlan
     event: RequestEvent
     upgrade: bytes | None = None
-    session_key: SessionKey | None = None
+    cookie_value: Secret | None = None
+    activity: Activity = Activity.COUNTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,19 +160,58 @@ class Gatekeeper(Protocol):
         """Hear of the end of the exchange, exactly once for each admission or fault."""
 
 
-class LiveStreams(Protocol):
-    """Open streams of sessions: WebSockets and answers still being sent."""
+class OpenStream(Protocol):
+    """A WebSocket, or an answer still being sent, of somebody signed in."""
 
-    def opened(self, key: SessionKey, close: Callable[[EndCause], None]) -> Callable[[], None]:
-        """Register a stream; returns what to call when it ended by itself. ``close`` is called once, in the loop; soon
-        after this call when the session ended a moment ago.
+    @property
+    def admitted(self) -> Forward:
+        """What the gate admitted; its ``allow`` has a session."""
+
+    @property
+    def began_at(self) -> float:
+        """The monotonic instant at which the head of the request was read."""
+
+    def session_ended(self, cause: EndCause) -> None:
+        """End, because the session has; does nothing when the stream is over."""
+
+    def rights_lost(self) -> None:
+        """End, because the session lives on without the right to the route; does nothing when the stream is over."""
+
+
+class LiveStreams(Protocol):
+    """Open streams of sessions. A store tells what becomes of the sessions; streams close in the loop, at once or, when
+    they are many, in the next turns.
+    """
+
+    def opened(self, stream: OpenStream, key: SessionKey) -> None:
+        """Register a stream of the session ``key``. It is closed soon after this call when the session ended, or lost
+        its right, a moment ago.
 
         Raises:
-            StoreFull: at the cap: a stream that nobody could close is not opened.
+            StreamsFull: at the cap: a stream that nobody could close is not opened.
         """
+
+    def over(self, stream: OpenStream, key: SessionKey) -> None:
+        """Hear that a stream ended by itself; a second call does nothing."""
 
     def session_ended(self, key: SessionKey, cause: EndCause) -> int:
         """Close every stream of the session; returns how many."""
+
+    def session_changed(self, session: Session, now: float) -> int:
+        """Hear what a session is since ``replace``: close its streams that would not be allowed any more; returns how
+        many. ``now``: Unix seconds.
+        """
+
+    def in_doubt(self, key: SessionKey) -> None:
+        """Hear that what is known of a session may be old (its record changed elsewhere): when it has streams, the
+        store is asked at once, and they are judged by what it says.
+        """
+
+    def all_in_doubt(self) -> None:
+        """The same of every session: the store cannot say any more, or did not for a while, what changes."""
+
+    def session_keys(self) -> Collection[SessionKey]:
+        """Return the sessions that have streams, as they are now."""
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------
@@ -287,6 +330,27 @@ class Refresher(Protocol):
         """
 
 
+class Lease(Protocol):
+    """The right to refresh one session, renewed in the background until it is released or lost."""
+
+    def is_held(self) -> bool:
+        """Say at once whether nobody else can have it; False for ever once that was in doubt."""
+
+    async def release(self) -> None:
+        """Give it back; a lost one is left to whoever has it now. Never raises: what cannot be given back lapses."""
+
+
+class RefreshLeases(Protocol):
+    """Who of all replicas may refresh a session."""
+
+    async def acquire(self, key: SessionKey) -> Lease | None:
+        """Take the lease of this session; None while somebody else holds it.
+
+        Raises:
+            StoreUnavailable
+        """
+
+
 # --- the provider ----------------------------------------------------------------------------------------------------
 
 
@@ -328,6 +392,16 @@ class Readiness:
     since: float = 0.0
 
 
+class AccountAnswer(Enum):
+    """What the provider made of a person's wish to end their own sessions there."""
+
+    ENDED = "ended"
+    REFUSED = "refused"
+    """It does not let this person, or this token, do so: the account roles are missing, or the login is over."""
+    NO_ENDPOINT = "no_endpoint"
+    """It has no such place, or none that can be found: only Keycloak's is known."""
+
+
 class Provider(Protocol):
     """One client at one identity provider. Every grant that comes out is verified: signature, then claim rules."""
 
@@ -361,6 +435,26 @@ class Provider(Protocol):
             ProviderUnavailable, ClientMisconfigured
         """
 
+    async def end_all_sessions(self, session: Session) -> AccountAnswer:
+        """End every session that this person has at the provider, in all applications (Keycloak's account API).
+
+        For a session that has ended here: an access token that is over is refreshed first, and nobody keeps the new one.
+        What the account API refuses still ends the provider session of this one, by its refresh token.
+
+        Raises:
+            ProviderUnavailable, ClientMisconfigured
+        """
+
+    async def end_other_session(self, session: Session, sid: str) -> AccountAnswer:
+        """End one provider session of the same person by its ``sid``; ENDED also when there was none.
+
+        With the access token as it is: the caller sees to it that it is fresh (``Refresher.fresh``). A ``sid`` of
+        another person ends nothing (the provider looks).
+
+        Raises:
+            ProviderUnavailable
+        """
+
     async def verify(self, compact: str, *, purpose: str, peer: str = "") -> VerifiedJws:
         """Verify a signature with the provider's keys and ``signing_algorithms`` only; claims are the caller's.
 
@@ -391,6 +485,37 @@ class AuditEvent:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """An event of the trail, and when it happened (Unix seconds)."""
+
+    at: float
+    event: AuditEvent
+
+
+class AuditTrail(Protocol):
+    """The audit events of the last ``audit.keep``, of every replica where they share a store."""
+
+    def add(self, event: AuditEvent, at: float) -> None:
+        """Keep an event. Returns at once and never raises: what there is no room for is counted as dropped."""
+
+    async def read(self, *, username: str | None, since: float, limit: int) -> tuple[AuditRecord, ...]:
+        """Return the last ``limit`` events at or after the Unix time ``since``, the newest last.
+
+        Args:
+            username: only this person's, letters compared without case; None for everybody's.
+
+        Raises:
+            StoreUnavailable
+        """
+
+    def follow(self, *, username: str | None, since: float, limit: int) -> AsyncIterator[AuditRecord]:
+        """Yield what :meth:`read` gives, and then each further event soon after it happened; ends never by itself.
+
+        The first step may raise StoreUnavailable; a later outage is waited out.
+        """
+
+
 class Observer(Protocol):
     """Where everything that happened is said: log, metrics, audit. Never raises, never waits."""
 
@@ -414,6 +539,14 @@ class Observer(Protocol):
 
     def session_ended(self, cause: EndCause, count: int = 1) -> None:
         """``sessions_ended_total{cause}``."""
+
+    def logout_propagated(self, seconds: float) -> None:
+        """``logout_propagation_seconds``: how long after a session was ended this replica had let go of it.
+
+        From ``Tombstone.ended_at``, written by the replica that ended the session, to our instant after the cached copy
+        is dropped and its streams are closed. Said by a replica that held a copy and did not end the session itself.
+        Clocks of two machines differ: below 0 counts as 0.
+        """
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
         """``keycloak_duration_seconds{op,outcome}``."""
