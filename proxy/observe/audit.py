@@ -1,4 +1,7 @@
-"""The audit trail: one JSON line for each event of :class:`~proxy.observe.events.AuditName`, through the log."""
+"""The audit trail: one JSON line for each event of :class:`~proxy.observe.events.AuditName`, through the log.
+
+A copy goes to the trail that is kept (``audit_memory``, ``audit_redis``) for ``sidegate audit`` and ``/api/audit``.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,23 @@ from proxy.observe.log import LogLevel
 
 if TYPE_CHECKING:
     from proxy.observe.log import Log
-    from proxy.ports import AuditEvent
+    from proxy.ports import AuditEvent, AuditTrail, Clock
 
 KNOWN = frozenset(AuditName)
 
 
-class AuditTrail:
-    """Write events; ``at`` is the log's."""
+class AuditLog:
+    """Write events; ``at`` of a line is the log's."""
 
-    def __init__(self, log: Log) -> None:
-        """Write through ``log``."""
+    def __init__(self, log: Log, *, clock: Clock) -> None:
+        """Write through ``log``, and keep nothing until :meth:`keep_in`."""
         self._log = log
+        self._clock = clock
+        self._trail: AuditTrail | None = None
+
+    def keep_in(self, trail: AuditTrail) -> None:
+        """Hand every further event to ``trail`` too."""
+        self._trail = trail
 
     def record(self, event: AuditEvent) -> None:
         """Write one event. A name that is not in the contract is written too, and an error says so: nothing is lost."""
@@ -38,3 +47,5 @@ class AuditTrail:
         if event.details:
             fields["details"] = dict(event.details)
         self._log.audit(event.event, fields)
+        if self._trail is not None:
+            self._trail.add(event, self._clock.now())

@@ -115,6 +115,20 @@ class ConnectionFigures:
         )
 
 
+class AuditFigures:
+    """What the kept audit trail lost, asked for at each scrape; a collector of prometheus-client."""
+
+    def __init__(self) -> None:
+        """Begin with nobody to ask."""
+        self.dropped: Callable[[], float] = lambda: 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family."""
+        yield CounterMetricFamily(
+            "sidegate_audit_dropped", "Audit events that are in the log but not kept.", value=self.dropped()
+        )
+
+
 class Children(Generic[M]):
     """The children of a labelled metric, kept, and bounded by :data:`MAX_SERIES`."""
 
@@ -145,6 +159,8 @@ class Metrics:
         registry.register(self.requests)
         self._connections = ConnectionFigures()
         registry.register(self._connections)
+        self._audit = AuditFigures()
+        registry.register(self._audit)
         ProcessCollector(registry=registry)
         self.logins = self._counter("logins", "Logins tried.", ("method", "outcome"))
         self.refreshes = self._counter("refreshes", "Refreshes of tokens.", ("outcome",))
@@ -154,6 +170,12 @@ class Metrics:
         self.store = self._histogram("store_duration_seconds", "Operations of the session store.", ("op",))
         self.refresh_wait = Histogram(
             "sidegate_refresh_wait_seconds", "Waiting of requests for a refresh.", registry=registry, buckets=BUCKETS_S
+        )
+        self.logout_propagation = Histogram(
+            "sidegate_logout_propagation_seconds",
+            "From the end of a session on another replica to its end here.",
+            registry=registry,
+            buckets=BUCKETS_S,
         )
         self.store_errors = Counter("sidegate_store_errors", "Errors of the session store.", registry=registry)
         self.observer_faults = Counter("sidegate_observer_faults", "Events that were not said.", registry=registry)
@@ -179,6 +201,10 @@ class Metrics:
     def watch_dropped_lines(self, count: Callable[[], float]) -> None:
         """Ask ``count`` for ``log_lines_dropped`` at each scrape."""
         self._lines_dropped.set_function(count)
+
+    def watch_dropped_audit(self, count: Callable[[], float]) -> None:
+        """Ask ``count`` for ``audit_dropped_total`` at each scrape."""
+        self._audit.dropped = count
 
     def exposition(self) -> bytes:
         """Return everything as :data:`EXPOSITION_CONTENT_TYPE`."""

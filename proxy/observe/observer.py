@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from proxy.observe.audit import AuditTrail
+from proxy.observe.audit import AuditLog
 from proxy.observe.line_writer import LineWriter
 from proxy.observe.log import Log, LogFormat, LogLevel
 from proxy.observe.metrics import Metrics
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.core.session import EndCause
-    from proxy.ports import AuditEvent, Clock, RequestEvent
+    from proxy.ports import AuditEvent, AuditTrail, Clock, RequestEvent
 
 F = TypeVar("F", bound="Callable[..., None]")
 
@@ -53,7 +53,11 @@ class ProductionObserver:
         self.log = Log(self._writer.write, clock=clock, level=level, line_format=line_format)
         self.metrics = Metrics()
         self.metrics.watch_dropped_lines(lambda: self._writer.dropped)
-        self._audit = AuditTrail(self.log)
+        self._audit = AuditLog(self.log, clock=clock)
+
+    def keep_audit(self, trail: AuditTrail) -> None:
+        """Hand every further audit event to ``trail`` too, besides the log."""
+        self._audit.keep_in(trail)
 
     def close(self) -> None:
         """Write the lines that are still held."""
@@ -103,6 +107,11 @@ class ProductionObserver:
     def session_ended(self, cause: EndCause, count: int = 1) -> None:
         """``sessions_ended_total{cause}``."""
         self.metrics.sessions_ended.of(cause.value).inc(count)
+
+    @_never_raises
+    def logout_propagated(self, seconds: float) -> None:
+        """``logout_propagation_seconds``."""
+        self.metrics.logout_propagation.observe(max(seconds, 0.0))
 
     @_never_raises
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:

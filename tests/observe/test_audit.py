@@ -6,16 +6,17 @@ import json
 from typing import Any
 
 from proxy.core.secret import Secret
-from proxy.observe.audit import AuditTrail
+from proxy.observe.audit import AuditLog
+from proxy.observe.audit_memory import AuditMemoryLimits, MemoryAuditTrail
 from proxy.observe.log import Log, LogFormat, LogLevel
 from proxy.ports import AuditEvent
-from tests.support.clocks import FakeClock
+from tests.support.clocks import START, FakeClock
 
 
 def recorded(event: AuditEvent) -> list[dict[str, Any]]:
     lines: list[bytes] = []
     log = Log(lines.append, clock=FakeClock(), level=LogLevel.ERROR, line_format=LogFormat.JSON)
-    AuditTrail(log).record(event)
+    AuditLog(log, clock=FakeClock()).record(event)
     return [json.loads(line) for line in lines]
 
 
@@ -38,6 +39,20 @@ def test_an_event_has_every_field_of_the_contract() -> None:
         "sessions_affected": 2,
         "reason": "sid",
     }
+
+
+async def test_a_trail_that_keeps_is_handed_each_event_with_its_time() -> None:
+    clock = FakeClock()
+    log = Log(lambda _: None, clock=clock, level=LogLevel.ERROR, line_format=LogFormat.JSON)
+    trail = MemoryAuditTrail(AuditMemoryLimits(keep_s=60), clock=clock)
+    audit = AuditLog(log, clock=clock)
+
+    audit.record(AuditEvent(event="login.failed", username="before"))
+    audit.keep_in(trail)
+    audit.record(AuditEvent(event="login.failed", username="alice"))
+
+    (record,) = await trail.read(username=None, since=0, limit=9)
+    assert (record.at, record.event.username) == (START, "alice")
 
 
 def test_details_are_told_and_redacted() -> None:
