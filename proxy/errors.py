@@ -20,11 +20,15 @@
     ├── StoreFault
     │   ├── StoreUnavailable
     │   └── StoreFull                at the cap a new login is refused, nobody is put out
+    │       └── StreamsFull          at the cap a new stream is refused, none is cut off
     ├── ProviderFault
     │   ├── ProviderUnavailable      away, slow, or answering nonsense
+    │   │   ├── AnswerLost           the connection broke after the request was sent
+    │   │   └── GrantUnverified      tokens came, and what they are verified with did not
     │   └── ClientMisconfigured      the provider refuses *us*: never the user's fault
     ├── TokenRejected                a token that fails a rule; ``reason`` names it
     ├── SessionEnded                 what has ended stays ended
+    ├── RightsLost                   the session lives on, without the right to the route
     ├── LoginFault
     │   ├── CsrfRejected
     │   │   └── ForeignForm          another site posted the form
@@ -155,6 +159,12 @@ class StoreFull(StoreFault):
     reason = "store_full"
 
 
+class StreamsFull(StoreFull):
+    """As many streams of sessions are open as one process keeps account of; one that nobody could end is not opened."""
+
+    reason = "streams_full"
+
+
 class ProviderFault(SidegateError):
     """The identity provider did not do its part."""
 
@@ -165,6 +175,18 @@ class ProviderUnavailable(ProviderFault):
     """The identity provider is away, slow or answers nonsense; try again later."""
 
     reason = "provider_unavailable"
+
+
+class AnswerLost(ProviderUnavailable):
+    """The connection broke after the request was sent: nobody knows whether the provider did what it asked."""
+
+    reason = "answer_lost"
+
+
+class GrantUnverified(ProviderUnavailable):
+    """A refresh gave tokens, but keys or userinfo cannot be had to verify them: the next try goes on with them."""
+
+    reason = "grant_unverified"
 
 
 class ClientMisconfigured(ProviderFault):
@@ -183,6 +205,12 @@ class SessionEnded(SidegateError):
     """The session, or the tokens it would be made of, belong to a login that has ended."""
 
     reason = "session_ended"
+
+
+class RightsLost(SidegateError):
+    """The session changed while the app answered, and has no longer the right to the route."""
+
+    reason = "rights_lost"
 
 
 class LoginFault(SidegateError):

@@ -438,7 +438,7 @@ class Provider(Protocol):
     async def end_all_sessions(self, session: Session) -> AccountAnswer:
         """End every session that this person has at the provider, in all applications (Keycloak's account API).
 
-        For a session that has ended here: an access token that is over is refreshed first, and nobody keeps the new one.
+        For a session that has ended here: an access token that is over is refreshed first, and the new one is not kept.
         What the account API refuses still ends the provider session of this one, by its refresh token.
 
         Raises:

@@ -72,6 +72,20 @@ class Row:
 _ASK_AGAIN = "Please try again in a moment. If it stays so, tell the people who run this site the number below."
 _BAD_ADDRESS = "The address of this page is not one that can be answered safely. Check it, or begin at the start page."
 
+_PERMISSIONS = Row(
+    status=403,
+    code="insufficient_permissions",
+    title="You may not open this page",
+    sentence="You are signed in, but your account lacks what this page asks for.",
+)
+_PROVIDER_AWAY = Row(
+    status=503,
+    code="provider_unavailable",
+    title="Signing in is not possible right now",
+    sentence="The sign-in service does not answer. Please try again in a moment; nothing of yours is lost.",
+    retry_after_s=5,
+)
+
 ROWS: Mapping[type[errors.SidegateError], Row] = {
     errors.SidegateError: Row(status=500, code="error", title="Something went wrong", sentence=_ASK_AGAIN),
     errors.RequestRefused: Row(
@@ -142,6 +156,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence="No further sign-in is possible right now. Please try again later.",
         retry_after_s=60,
     ),
+    errors.StreamsFull: Row(
+        status=503,
+        code="streams_full",
+        title="Too many connections are open",
+        sentence="You are still signed in, but nothing further can be opened right now. Please try again in a moment.",
+        retry_after_s=5,
+    ),
     errors.ProviderFault: Row(
         status=503,
         code="provider_fault",
@@ -149,13 +170,9 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence=_ASK_AGAIN,
         retry_after_s=5,
     ),
-    errors.ProviderUnavailable: Row(
-        status=503,
-        code="provider_unavailable",
-        title="Signing in is not possible right now",
-        sentence="The sign-in service does not answer. Please try again in a moment; nothing of yours is lost.",
-        retry_after_s=5,
-    ),
+    errors.ProviderUnavailable: _PROVIDER_AWAY,
+    errors.AnswerLost: _PROVIDER_AWAY,
+    errors.GrantUnverified: _PROVIDER_AWAY,
     errors.ClientMisconfigured: Row(
         status=503,
         code="misconfigured",
@@ -175,6 +192,7 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         title="You were signed out",
         sentence="This sign-in has ended. Please sign in again.",
     ),
+    errors.RightsLost: _PERMISSIONS,
     errors.LoginFault: Row(
         status=400, code="login_fault", title="Signing in did not work", sentence="Please sign in again."
     ),
@@ -246,13 +264,6 @@ _FORBIDDEN = {
         sentence="A script that would stay in the browser cannot be installed beside a login page.",
     ),
 }
-_PERMISSIONS = Row(
-    status=403,
-    code="insufficient_permissions",
-    title="You may not open this page",
-    sentence="You are signed in, but your account lacks what this page asks for.",
-)
-
 CHALLENGE = b'Bearer realm="sidegate"'
 """``WWW-Authenticate`` of every 401 (RFC 9110 §15.5.2 wants one)."""
 

@@ -22,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from proxy import __version__
-from proxy.errors import ProviderUnavailable, SettingsError
+from proxy.errors import AnswerLost, ProviderUnavailable, SettingsError
 from proxy.oidc.json_object import NotAnObject, parse_json_object
 
 if TYPE_CHECKING:
@@ -120,6 +120,10 @@ class HttpClient:
         """
         return await self._exchange(operation, "GET", url, body=None, headers=headers or {})
 
+    async def delete(self, operation: str, url: str, *, headers: Mapping[str, str]) -> ProviderAnswer:
+        """DELETE; raises as :meth:`get`."""
+        return await self._exchange(operation, "DELETE", url, body=None, headers=headers)
+
     async def post_form(
         self, operation: str, url: str, *, form: Mapping[str, str], headers: Mapping[str, str]
     ) -> ProviderAnswer:
@@ -138,7 +142,8 @@ class HttpClient:
         except TimeoutError as fault:
             raise ProviderUnavailable(f"{url} did not answer within {self._timeout_s:g} s") from fault
         except (aiohttp.ClientError, OSError, ValueError) as fault:
-            raise ProviderUnavailable(f"{url} cannot be reached: {_why(fault)}") from fault
+            kind = AnswerLost if _may_have_been_done(fault) else ProviderUnavailable
+            raise kind(f"{url} cannot be reached: {_why(fault)}") from fault
         finally:
             self._observer.provider_call(operation, outcome, self._clock.monotonic() - started)
         _refuse_redirect(answer)
@@ -230,6 +235,13 @@ def _refuse_redirect(answer: ProviderAnswer) -> None:
 
 def _outcome(status: int) -> str:
     return {2: "ok", 4: "refused"}.get(status // 100, "failed")
+
+
+def _may_have_been_done(fault: Exception) -> bool:
+    """Say whether the connection stood when it broke: then the request may have arrived."""
+    return isinstance(
+        fault, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | aiohttp.ClientOSError | ConnectionError
+    ) and not isinstance(fault, aiohttp.ClientConnectorError)
 
 
 def _why(fault: Exception) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from proxy.core.id_token import NO_NONCE
 from proxy.core.identity import IdentityRules
 from proxy.core.tokens import GrantRefusal
-from proxy.errors import ClientMisconfigured, ProviderUnavailable, TokenRejected
+from proxy.errors import ClientMisconfigured, GrantUnverified, ProviderUnavailable, TokenRejected
+from proxy.oidc.account import Account, account_sessions_url
 from proxy.oidc.fetched import Fetched, Surroundings
 from proxy.oidc.grants import ClaimsSource, GrantRules, GrantVerifier
 from proxy.oidc.http_client import HttpClient, shown
@@ -19,7 +20,7 @@ from proxy.oidc.jwks import KEYS_EVERY_S, FetchBudgets, KeySet, KeyStore, fetch_
 from proxy.oidc.metadata import METADATA_EVERY_S, Addresses, Endpoints, fetch_metadata, metadata_by_hand
 from proxy.oidc.token_endpoint import TokenAnswer, TokenEndpoint, parse_error
 from proxy.oidc.userinfo import Userinfo
-from proxy.ports import ProviderMetadata, Readiness
+from proxy.ports import AccountAnswer, ProviderMetadata, Readiness
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
     from proxy.core.id_token import Nonce
     from proxy.core.secret import Secret
     from proxy.core.session import Session
-    from proxy.core.tokens import Grant
+    from proxy.core.tokens import Grant, TokenSet
     from proxy.oidc.client_auth import ClientAuthentication
     from proxy.oidc.http_client import ProviderAnswer
     from proxy.ports import Clock, Observer, VerifiedJws
 
 MAX_WAITING = 1000
 """Answers of refreshes that wait for keys or userinfo, at most; the oldest goes."""
+
+LAST_SECONDS_S = 5.0
+"""Seconds before its end from which an access token is not sent any more: it would be over on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,7 @@ class OpenIdProvider:
             issuer=options.issuer, internal_url=options.internal_url, endpoints=options.endpoints
         )
         self._by_hand = metadata_by_hand(self._addresses)
+        self._clock = clock
         self._http = HttpClient(clock=clock, observer=observer, timeout_s=options.timeout_s, ca_file=options.ca_file)
         self._tasks = TaskOwner(lambda fault: observer.error(f"provider: {fault!r}"))
         around = Surroundings(clock=clock, observer=observer, tasks=self._tasks, sleep=sleep)
@@ -97,6 +102,7 @@ class OpenIdProvider:
         self._endpoint = TokenEndpoint(
             self._http, authentication=options.authentication, issuer=options.issuer, scopes=options.scopes
         )
+        self._account = Account(self._http, sessions_url=account_sessions_url(self._addresses))
         self._grants = self._grant_verifier()
         self._waiting: OrderedDict[Secret, TokenAnswer] = OrderedDict()
 
@@ -167,6 +173,8 @@ class OpenIdProvider:
         except TokenRejected:
             self._waiting.pop(spent, None)
             raise
+        except ProviderUnavailable as fault:
+            raise GrantUnverified(f"a refresh gave tokens that cannot be verified yet: {fault}") from fault
         self._waiting.pop(spent, None)
         return grant
 
@@ -183,6 +191,37 @@ class OpenIdProvider:
             return
         if revocation is not None:
             _has_ended(await self._endpoint.revoke(revocation, refresh_token=token))
+
+    async def end_all_sessions(self, session: Session) -> AccountAnswer:
+        """End all by the account API; an offline session is none of those, and ends by its refresh token."""
+        tokens = await self._usable_tokens(session)
+        answer = AccountAnswer.REFUSED if tokens is None else await self._account.end_all(tokens.access_token)
+        usable = session if tokens is None else replace(session, tokens=tokens)
+        # The refresh token of an offline session has no end of its own.
+        if answer is not AccountAnswer.ENDED or usable.tokens.refresh_expires_at is None:
+            await self.end_session(usable)
+        return answer
+
+    async def end_other_session(self, session: Session, sid: str) -> AccountAnswer:
+        """End one by the account API."""
+        return await self._account.end_one(session.tokens.access_token, sid)
+
+    async def _usable_tokens(self, session: Session) -> TokenSet | None:
+        """Return tokens whose access token lives; None when the provider gives none any more.
+
+        They only go back to whom they came from, so nothing in them is verified.
+        """
+        tokens, spent = session.tokens, session.tokens.refresh_token
+        if tokens.access_expires_at is None or self._clock.now() < tokens.access_expires_at - LAST_SECONDS_S:
+            return tokens
+        if spent is None:
+            return None
+        url = self.metadata().token_endpoint
+        try:
+            answer = self._waiting.pop(spent, None) or await self._endpoint.refresh(url, refresh_token=spent)
+        except TokenRejected as fault:
+            raise ProviderUnavailable(f"{url} answers a refresh without a token: {fault}") from fault
+        return None if isinstance(answer, GrantRefusal) else answer.tokens
 
     async def verify(self, compact: str, *, purpose: str, peer: str = "") -> VerifiedJws:
         """RFC 7515 §5.2; claims are the caller's."""

@@ -88,6 +88,8 @@ def test_everything_that_is_said_is_counted_under_its_name(observed: Observed) -
     observer.refresh_waited(0.5)
     observer.logout("backchannel")
     observer.session_ended(EndCause.BACKCHANNEL, 3)
+    observer.logout_propagated(0.02)
+    observer.logout_propagated(-3.0)
     observer.provider_call("refresh", "ok", 0.1)
     observer.store_call("load", 0.1)
     observer.streams(+1)
@@ -100,6 +102,8 @@ def test_everything_that_is_said_is_counted_under_its_name(observed: Observed) -
     assert figures["sidegate_refresh_wait_seconds_count[]"] == 1
     assert figures["sidegate_logouts_total['backchannel']"] == 1
     assert figures["sidegate_sessions_ended_total['backchannel']"] == 3
+    assert figures["sidegate_logout_propagation_seconds_count[]"] == 2
+    assert figures["sidegate_logout_propagation_seconds_sum[]"] == 0.02
     assert figures["sidegate_keycloak_duration_seconds_count['ok', 'refresh']"] == 1
     assert figures["sidegate_store_duration_seconds_count['load']"] == 1
     assert figures["sidegate_open_streams[]"] == 1

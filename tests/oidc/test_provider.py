@@ -24,6 +24,7 @@ from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.jwks import BURST
 from proxy.oidc.metadata import Endpoints
 from proxy.oidc.provider import MAX_WAITING, OpenIdProvider, ProviderOptions
+from proxy.ports import AccountAnswer
 from tests.oidc.signing import sign
 from tests.oidc.stepping import SteppedSleep
 from tests.support.eventually import eventually
@@ -578,3 +579,119 @@ class TestEndingASession:
         await provider.end_session(replace(session, tokens=replace(session.tokens, refresh_token=None)))
 
         assert len(issuer.misbehaviour.seen) == asked
+
+
+class TestEndingAPersonsOtherSessions:
+    """The account API, by way of the whole provider."""
+
+    async def test_every_session_of_the_person_ends_and_nobody_elses(self, house: House) -> None:
+        issuer = await house.open()
+        issuer.add_user("bob", "bob-pw")
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+        await signed_in(provider)
+        assert isinstance(await provider.password_grant("bob", Secret("bob-pw"), None), Grant)
+
+        assert await provider.end_all_sessions(session) is AccountAnswer.ENDED
+
+        assert issuer.live_sessions("alice") == []
+        assert len(issuer.live_sessions("bob")) == 1
+        assert issuer.misbehaviour.requests(Endpoint.END_SESSION) == []
+
+    async def test_an_access_token_that_is_over_is_refreshed_first(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+        house.clock.advance(301)
+
+        assert await provider.end_all_sessions(session) is AccountAnswer.ENDED
+
+        assert issuer.live_sessions("alice") == []
+
+    async def test_a_refresh_that_waits_for_keys_is_not_asked_for_again(self, house: House) -> None:
+        issuer = await house.open(rotation=Rotation.STRICT)
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+        house.clock.advance(301)
+        issuer.misbehaviour.answer(Endpoint.JWKS, wrong.status(500), times=FOREVER)
+        issuer.rotate_keys()
+        with pytest.raises(ProviderUnavailable):
+            await provider.refresh(session)
+
+        assert await provider.end_all_sessions(session) is AccountAnswer.ENDED
+
+        assert issuer.live_sessions("alice") == []
+        assert not provider._waiting
+
+    async def test_a_session_that_is_over_at_the_provider_cannot_end_others(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        grant = await signed_in(provider)
+        await signed_in(provider)
+        await issuer.end_session(grant.sid or "")
+        house.clock.advance(301)
+
+        assert await provider.end_all_sessions(session_of(grant)) is AccountAnswer.REFUSED
+
+        assert len(issuer.live_sessions("alice")) == 1
+
+    async def test_what_the_account_api_refuses_still_ends_this_session(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+        await signed_in(provider)
+        issuer.misbehaviour.answer(Endpoint.ACCOUNT, wrong.status(403))
+
+        assert await provider.end_all_sessions(session) is AccountAnswer.REFUSED
+
+        assert [live.sid for live in issuer.live_sessions("alice")] != []
+        assert session.sid not in {live.sid for live in issuer.live_sessions("alice")}
+
+    async def test_an_offline_session_ends_by_its_refresh_token_too(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready(scopes=("openid", "offline_access"))
+        session = session_of(await signed_in(provider))
+        assert session.tokens.refresh_expires_at is None
+
+        await provider.end_all_sessions(session)
+
+        assert issuer.live_sessions("alice") == []
+
+    async def test_a_provider_of_another_shape_has_no_such_place(self, house: House) -> None:
+        issuer = await house.open(shape=Shape(path="/tenant/1", protocol="/oauth"))
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+
+        assert await provider.end_all_sessions(session) is AccountAnswer.NO_ENDPOINT
+        assert await provider.end_other_session(session, "sid") is AccountAnswer.NO_ENDPOINT
+
+        assert issuer.misbehaviour.requests(Endpoint.ACCOUNT) == []
+        assert issuer.live_sessions("alice") == []
+
+    async def test_a_provider_that_is_away_is_said(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+        issuer.misbehaviour.answer(Endpoint.ACCOUNT, wrong.status(500))
+
+        with pytest.raises(ProviderUnavailable):
+            await provider.end_all_sessions(session)
+
+    async def test_a_refresh_that_brings_no_token_is_a_provider_that_is_away(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        session = session_of(await signed_in(provider))
+        house.clock.advance(301)
+        issuer.misbehaviour.answer(Endpoint.TOKEN, wrong.raw(b"{}"))
+
+        with pytest.raises(ProviderUnavailable):
+            await provider.end_all_sessions(session)
+
+    async def test_one_other_session_ends_by_its_sid(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        mine, other, third = [session_of(await signed_in(provider)) for _ in range(3)]
+
+        assert await provider.end_other_session(mine, other.sid or "") is AccountAnswer.ENDED
+
+        assert {live.sid for live in issuer.live_sessions("alice")} == {mine.sid, third.sid}

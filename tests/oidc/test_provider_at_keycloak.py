@@ -16,6 +16,7 @@ from proxy.errors import ClientMisconfigured, TokenRejected
 from proxy.oidc.client_auth import ClientSecretBasic
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.provider import OpenIdProvider, ProviderOptions
+from proxy.ports import AccountAnswer
 from tests.contracts.provider import challenge, claims
 from tests.contracts.web_browser import WebBrowser
 from tests.support.eventually import eventually
@@ -216,6 +217,33 @@ async def test_the_back_door_ends_the_session_and_may_be_used_twice(
     await provider.end_session(session)
 
     assert await provider.refresh(session) is GrantRefusal.INVALID_GRANT
+
+
+async def test_a_person_ends_one_other_session_and_then_all(start: StartProvider, keycloak: KeycloakServer) -> None:
+    await keycloak.admin.create_user("many-places")
+    provider = await start()
+    mine, other, third = [session_of(await signed_in(provider, "many-places")) for _ in range(3)]
+
+    assert await provider.end_other_session(mine, other.sid or "") is AccountAnswer.ENDED
+    assert await provider.refresh(other) is GrantRefusal.INVALID_GRANT
+    assert isinstance(await provider.refresh(third), Grant)
+
+    assert await provider.end_all_sessions(mine) is AccountAnswer.ENDED
+    assert await provider.refresh(mine) is GrantRefusal.INVALID_GRANT
+    assert await provider.refresh(third) is GrantRefusal.INVALID_GRANT
+
+
+async def test_without_account_roles_only_the_own_session_ends(start: StartProvider, keycloak: KeycloakServer) -> None:
+    user_id = await keycloak.admin.create_user("no-account-roles")
+    await keycloak.admin.remove_realm_roles(user_id, ("default-roles-acme",))
+    provider = await start()
+    mine, other = [session_of(await signed_in(provider, "no-account-roles")) for _ in range(2)]
+
+    assert await provider.end_other_session(mine, other.sid or "") is AccountAnswer.REFUSED
+    assert await provider.end_all_sessions(mine) is AccountAnswer.REFUSED
+
+    assert await provider.refresh(mine) is GrantRefusal.INVALID_GRANT
+    assert isinstance(await provider.refresh(other), Grant)
 
 
 async def test_no_token_of_a_login_passes_for_a_logout_token(start: StartProvider) -> None:

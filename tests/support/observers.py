@@ -25,6 +25,7 @@ class RecordingObserver:
         self.refresh_waits: list[float] = []
         self.logouts: list[str] = []
         self.ended: Counter[EndCause] = Counter()
+        self.propagations: list[float] = []
         self.provider_calls: list[tuple[str, str, float]] = []
         self.store_calls: list[tuple[str, float]] = []
         self.store_errors = 0
@@ -57,6 +58,9 @@ class RecordingObserver:
 
     def session_ended(self, cause: EndCause, count: int = 1) -> None:
         self.ended[cause] += count
+
+    def logout_propagated(self, seconds: float) -> None:
+        self.propagations.append(seconds)
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
         self.provider_calls.append((operation, outcome, seconds))

@@ -83,6 +83,9 @@ class FakeLoginProvider:
         self.passwords: list[tuple[str, str, str | None]] = []
         self.exchanges: list[dict[str, str]] = []
         self.ended: list[str] = []
+        self.account_answer: ports.AccountAnswer | SidegateError = ports.AccountAnswer.ENDED
+        self.ended_everywhere: list[str] = []
+        self.ended_elsewhere: list[tuple[str, str]] = []
         self.verified: list[tuple[str, str, str]] = []
         self.logout_tokens: dict[str, ports.VerifiedJws | SidegateError] = {}
         self._serial = 0
@@ -119,6 +122,19 @@ class FakeLoginProvider:
         if self.end_session_fault is not None:
             raise self.end_session_fault
         self.ended.append(tokens_of.tokens.refresh_token.reveal())
+
+    async def end_all_sessions(self, session: Any) -> ports.AccountAnswer:
+        self.ended_everywhere.append(session.identity.subject)
+        return self._account()
+
+    async def end_other_session(self, session: Any, sid: str) -> ports.AccountAnswer:
+        self.ended_elsewhere.append((session.identity.subject, sid))
+        return self._account()
+
+    def _account(self) -> ports.AccountAnswer:
+        if isinstance(self.account_answer, SidegateError):
+            raise self.account_answer
+        return self.account_answer
 
     async def verify(self, compact: str, *, purpose: str, peer: str = "") -> ports.VerifiedJws:
         self.verified.append((compact, purpose, peer))
