@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = [
     "tests.keycloak.fixtures",
+    "tests.redis.fixtures",
     "tests.support.fixtures",
     "tests.support.browser_fixtures",
 ]
@@ -27,6 +28,9 @@ REAL_THINGS = {
     "browser_page": "browser",
     "nginx": "nginx",
     "redis_server": "redis",
+    "redis_sentinel": "redis",
+    "redis_cluster": "redis",
+    "redis_tls": "redis",
 }
 """Fixture -> marker of the tests that use it."""
 
