@@ -15,12 +15,12 @@ from proxy.respond import Manner
 from proxy.web.caller import asker_of, caller_of, user_agent_of
 from proxy.web.cookies import clear_cookies, root_cookie
 from proxy.web.destination import destination, only
-from proxy.web.form_tokens import LogoutStates, SessionFormTokens
-from proxy.web.forms import Fields, read_fields
+from proxy.web.form_tokens import LogoutStates
 from proxy.web.logout_at_provider import end_at_provider, leave_provider
 from proxy.web.options import OPTIONS
 from proxy.web.origin import Provenance, provenance
 from proxy.web.page import found, page, see_other
+from proxy.web.session_forms import csrf_token, fields_if_any, is_wanted
 from proxy.web.visitor import visitor_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from proxy.core.secret import Secret
     from proxy.core.session import Session
     from proxy.pages.contexts import LoggedOutPage, LogoutPage
-
-NO_FIELDS = Fields(())
 
 
 async def show_logout(request: web.Request) -> web.StreamResponse:
@@ -48,15 +46,24 @@ async def submit_logout(request: web.Request) -> web.StreamResponse:
         CsrfRejected: the same, to a program; ForeignForm where there is nothing to ask about.
         StoreUnavailable: nothing has ended.
     """
-    form = await read_fields(request) if request.can_read_body else NO_FIELDS
+    form = await fields_if_any(request)
     return_to = destination(request, form.text("return_to"))
     visitor = await visitor_of(request)
     if visitor.session is None or visitor.cookie_value is None:
         return _nothing_to_end(request, see_other(_logged_out_path(request, return_to)))
-    if not _is_wanted(request, form.text("csrf_token"), visitor.cookie_value):
+    if not is_wanted(request, form.text("csrf_token"), visitor.cookie_value):
         return _ask_again(request, visitor.session, visitor.cookie_value, return_to)
-    await _end_here(request, visitor.session)
-    return _gone(request, await _end_there(request, visitor.session, return_to))
+    return await sign_out(request, visitor.session, return_to)
+
+
+async def sign_out(request: web.Request, session: Session, return_to: str) -> web.Response:
+    """End the visitor's own session here, then at the provider, and return the answer that says so.
+
+    Raises:
+        StoreUnavailable: nothing has ended.
+    """
+    await _end_here(request, session)
+    return _gone(request, await _end_there(request, session, return_to))
 
 
 async def show_logged_out(request: web.Request) -> web.StreamResponse:
@@ -77,13 +84,6 @@ def _nothing_to_end(request: web.Request, response: web.Response) -> web.Respons
     if said is Provenance.FOREIGN:
         raise errors.ForeignForm("a logout was posted by another site")
     return _gone(request, response) if said is Provenance.SAME_ORIGIN else response
-
-
-def _is_wanted(request: web.Request, csrf_token: str | None, cookie_value: Secret) -> bool:
-    """Say whether a page of ours, or of our origin, asked for this."""
-    if csrf_token is None:
-        return provenance(request) is Provenance.SAME_ORIGIN
-    return SessionFormTokens(request.app[OPTIONS].server_key).fits(csrf_token, cookie_value)
 
 
 def _ask_again(request: web.Request, session: Session, cookie_value: Secret, return_to: str) -> web.StreamResponse:
@@ -135,7 +135,7 @@ def _question(
     wanted = destination(request, return_to)
     context: LogoutPage = {
         "action": options.path("logout"),
-        "csrf_token": SessionFormTokens(options.server_key).token(cookie_value),
+        "csrf_token": csrf_token(request, cookie_value),
         "return_to": wanted,
         "username": session.identity.username or session.identity.name,
         "stay_url": wanted,
