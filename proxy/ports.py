@@ -534,6 +534,9 @@ class Observer(Protocol):
     def refresh_waited(self, seconds: float) -> None:
         """``refresh_wait_seconds``: how long a request waited for a refresh."""
 
+    def outage_served(self) -> None:
+        """``outage_served_total``: a request was served although its access token is over (``outage_grace``)."""
+
     def logout(self, kind: str) -> None:
         """``logouts_total{kind}``."""
 

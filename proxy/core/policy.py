@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Never
 
 from proxy.core.claims import claim_value
-from proxy.core.routing import PUBLIC, Conditions, Optional, Preflight, Public
+from proxy.core.routing import OPTIONAL, PUBLIC, Conditions, Optional, Preflight, Public
 
 if TYPE_CHECKING:
     from proxy.core.identity import Identity
@@ -43,7 +43,11 @@ _PROOF = object()
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """The request may be forwarded; ``session`` is None on public routes and for strangers on optional ones.
+    """The request may be forwarded.
+
+    Attributes:
+        session: None on public routes and for strangers on optional ones.
+        access: what was demanded, so that a stream can be judged again when its session changes.
 
     Raises:
         TypeError: made elsewhere than in :func:`decide`; copies and pickles are made elsewhere.
@@ -51,6 +55,7 @@ class Allow:
 
     reason: Reason
     session: Session | None
+    access: Access | Preflight
     proof: InitVar[object]
 
     def __post_init__(self, proof: object) -> None:
@@ -88,9 +93,9 @@ class Forbid:
 
 Decision = Allow | Challenge | Forbid
 
-_ALLOW_PUBLIC = Allow(Reason.PUBLIC, None, _PROOF)
-_ALLOW_STRANGER = Allow(Reason.OPTIONAL, None, _PROOF)
-_ALLOW_PREFLIGHT = Allow(Reason.PREFLIGHT, None, _PROOF)
+_ALLOW_PUBLIC = Allow(Reason.PUBLIC, None, PUBLIC, _PROOF)
+_ALLOW_STRANGER = Allow(Reason.OPTIONAL, None, OPTIONAL, _PROOF)
+_ALLOW_PREFLIGHT = Allow(Reason.PREFLIGHT, None, Preflight.PASS, _PROOF)
 _CHALLENGE = Challenge(Reason.NO_SESSION)
 
 
@@ -113,8 +118,8 @@ def decide(access: Access | Preflight, session: Session | None, now: float) -> D
         return _ALLOW_STRANGER if isinstance(access, Optional) else _CHALLENGE
     if isinstance(access, Conditions):
         unmet = _unmet(access, session.identity)
-        return unmet if unmet is not None else Allow(Reason.CONDITIONS_MET, session, _PROOF)
-    return Allow(Reason.OPTIONAL if isinstance(access, Optional) else Reason.AUTHENTICATED, session, _PROOF)
+        return unmet if unmet is not None else Allow(Reason.CONDITIONS_MET, session, access, _PROOF)
+    return Allow(Reason.OPTIONAL if isinstance(access, Optional) else Reason.AUTHENTICATED, session, access, _PROOF)
 
 
 def decide_preflight(route: Route, session: Session | None, now: float) -> Decision:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from proxy.core.policy import Allow
 from proxy.errors import (
     FramingRefused,
+    RightsLost,
     SessionEnded,
     SidegateError,
     StoreFull,
@@ -43,8 +44,6 @@ from proxy.forward.framing import (
 from proxy.forward.websocket import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proxy.core.request import Headers, RequestHead
     from proxy.core.session import EndCause, SessionKey
     from proxy.forward.origin import Origin
@@ -137,14 +136,12 @@ class Exchange:
         self._around = around
         self._origin = around.own_pages
         self._plan: Plan = _OWN_PAGE_PLAN
-        self._session_key: SessionKey | None = None
         self._upgrade: bytes | None = None
         self._head = b""
         self._sent_at = 0.0
         self._connection: UpstreamConnection | None = None
         self._dialing: asyncio.Task[None] | None = None
         self._continue_timer: asyncio.TimerHandle | None = None
-        self._unregister: Callable[[], None] | None = None
         self._held: list[bytes] = []
         self._upload_is_complete = False
         self._body_was_sent = self._was_written = False
@@ -168,8 +165,7 @@ class Exchange:
         self._held = pieces
         try:
             self._head = self._serialised()
-            if self._session_key is not None:
-                self._unregister = self._around.live.opened(self._session_key, self.session_ended)
+            self._register()
         except (FramingRefused, StoreFull) as refused:
             self._fault(refused)
             return
@@ -217,6 +213,11 @@ class Exchange:
         """The session of this answer is over, and so is the answer."""
         if not self._is_over:
             self._fault(SessionEnded(f"the session ended while the app answered: {cause}"))
+
+    def rights_lost(self) -> None:
+        """The session may have this answer no longer."""
+        if not self._is_over:
+            self._fault(RightsLost("the session lost its right to the route while the app answered"))
 
     # --- sending
 
@@ -429,18 +430,16 @@ class Exchange:
         connection.hand_over(tunnel)
         self._client.switch(tunnel)
 
-    def _register_instead(self, tunnel: Tunnel) -> None:
-        """Let the session's end close the tunnel from now on, in the place that was ours.
+    # --- streams of sessions
 
-        Raises:
-            StoreFull: the place is lost; a tunnel that nobody could close is not opened.
-        """
-        if self._session_key is None:
-            return
-        if self._unregister is not None:
-            self._unregister()
-            self._unregister = None
-        tunnel.ends_with(self._around.live, self._session_key)
+    def _register(self) -> None:
+        """Nobody's stream; who has a session says more."""
+
+    def _register_instead(self, tunnel: Tunnel) -> None:
+        """Nobody's tunnel."""
+
+    def _unregister(self) -> None:
+        """Undo :meth:`_register`, if it was done."""
 
     # --- ends
 
@@ -478,9 +477,7 @@ class Exchange:
         self._out = []
         self._pieces = []
         self._stop_continue_timer()
-        if self._unregister is not None:
-            self._unregister()
-            self._unregister = None
+        self._unregister()
         if self._dialing is not None:
             self._dialing.cancel()
             self._dialing = None
@@ -507,9 +504,42 @@ class Forwarded(Exchange):
         super().__init__(forward, asked, client=client, around=around)
         self._origin = around.origins[forward.upstream]
         self._plan = forward.answer
-        self._session_key = forward.session_key
+        self.admitted = forward
+        self._registered_as: SessionKey | None = None
         if asked.frame.version == b"1.1" and asked.frame.body.delimiter is Delimiter.NONE:
             self._upgrade = forward.upgrade
+
+    @property
+    def began_at(self) -> float:
+        """As in ``ports.OpenStream``."""
+        return self._asked.at
+
+    def _register(self) -> None:
+        """Let the session's end, or that of its right, close this answer.
+
+        Raises:
+            StoreFull: an answer that nobody could close is not begun.
+        """
+        session = self.admitted.allow.session
+        if session is not None:
+            self._around.live.opened(self, session.key)
+            self._registered_as = session.key
+
+    def _register_instead(self, tunnel: Tunnel) -> None:
+        """Let them close the tunnel from now on, in the place that was ours.
+
+        Raises:
+            StoreFull: the place is lost; a tunnel that nobody could close is not opened.
+        """
+        key = self._registered_as
+        self._unregister()
+        if key is not None:
+            tunnel.takes_place_of(self, self._around.live, key)
+
+    def _unregister(self) -> None:
+        key, self._registered_as = self._registered_as, None
+        if key is not None:
+            self._around.live.over(self, key)
 
 
 class OwnPageShown(Exchange):

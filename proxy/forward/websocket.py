@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from proxy.errors import UpstreamFault
     from proxy.forward.framing import AnswerFrame
     from proxy.forward.upstream import UpstreamConnection
-    from proxy.ports import LiveStreams, RequestEvent
+    from proxy.ports import Forward, LiveStreams, OpenStream, RequestEvent
 
 FRAME_PATIENCE_S = 1.0
 """How long a frame under way may take to end when the tunnel must: a logout is law everywhere within a second."""
@@ -36,6 +36,7 @@ class CloseCode:
 
 
 SESSION_ENDED = CloseCode(1008, b"session ended")
+RIGHTS_LOST = CloseCode(1008, b"no longer allowed")
 GOING_AWAY = CloseCode(1001, b"going away")
 
 
@@ -136,7 +137,14 @@ class TunnelClient(Protocol):
 
 
 class Tunnel:
-    """Both directions of one WebSocket; consumes what the upstream sends, and is given what the client sends."""
+    """Both directions of one WebSocket; consumes what the upstream sends, and is given what the client sends.
+
+    Attributes:
+        admitted, began_at: as in ``ports.OpenStream``, from :meth:`takes_place_of` on.
+    """
+
+    admitted: Forward
+    began_at: float
 
     def __init__(
         self,
@@ -156,15 +164,24 @@ class Tunnel:
         self._out: list[bytes] = []
         self._closing: CloseCode | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._unregister: Callable[[], None] | None = None
+        self._live: tuple[LiveStreams, SessionKey] | None = None
         self._is_over = False
 
-    def ends_with(self, live: LiveStreams, key: SessionKey) -> None:
-        """Close with 1008 when the session ends."""
-        self._unregister = live.opened(key, self.session_ended)
+    def takes_place_of(self, request: OpenStream, live: LiveStreams, key: SessionKey) -> None:
+        """Close with 1008 when the session ends or may have this no longer.
+
+        Raises:
+            StoreFull: at the cap; nothing is registered.
+        """
+        self.admitted, self.began_at = request.admitted, request.began_at
+        live.opened(self, key)
+        self._live = live, key
 
     def session_ended(self, cause: EndCause) -> None:  # noqa: ARG002  every end is the same to the tunnel
         self.end(SESSION_ENDED)
+
+    def rights_lost(self) -> None:
+        self.end(RIGHTS_LOST)
 
     def end(self, close: CloseCode) -> None:
         """Say ``close`` to both sides at their next frame boundary, and be over."""
@@ -273,6 +290,7 @@ class Tunnel:
         self._is_over = True
         if self._patience is not None:
             self._patience.cancel()
-        if self._unregister is not None:
-            self._unregister()
+        if self._live is not None:
+            live, key = self._live
+            live.over(self, key)
         self._told_end()

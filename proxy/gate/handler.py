@@ -267,7 +267,8 @@ class Gate:
             AnswerPlan(self._rules.answers, accepted.request_id, _sharing(session, route)),
             event,
             outgoing.upgrade,
-            None if session is None else session.key,
+            settled.cookie_value,
+            route.activity,
         )
 
     def _outgoing(self, accepted: Accepted, route: Route, authorization: AuthorizationField) -> Outgoing:

@@ -218,6 +218,7 @@ class MemorySessionStore:
             self._add_to_index(stored)
         record.session = stored
         self._deadlines.schedule(stored.key, record.ends_at())
+        self._live.session_changed(stored, self._clock.now())
         return stored
 
     async def delete(self, key: SessionKey, cause: EndCause) -> bool:

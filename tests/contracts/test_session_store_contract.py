@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.identity import Identity
+from proxy.core.routing import compile_access
 from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, EndCause, EndedMark, session_key, subject_hash
 from proxy.errors import SessionEnded, StoreFull, StoreUnavailable
@@ -24,6 +25,7 @@ from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import ISSUER, make_session, make_tokens
 from tests.support.stores import ASYNC_OPERATIONS, FailingSessionStore
+from tests.support.streams import RIGHTS_LOST, make_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -304,13 +306,31 @@ async def test_a_deleted_session_is_gone_and_a_second_deletion_finds_nothing(sto
 async def test_deletion_closes_the_streams_of_that_session_alone(store: SessionStore, world: World) -> None:
     await store.create(A, make_session(A))
     await store.create(B, make_session(B))
-    closed: list[tuple[str, EndCause]] = []
-    world.live.opened(session_key(A), lambda cause: closed.append(("a", cause)))
-    world.live.opened(session_key(B), lambda cause: closed.append(("b", cause)))
+    alices, bobs = make_stream(A), make_stream(B)
+    world.live.opened(alices, session_key(A))
+    world.live.opened(bobs, session_key(B))
 
     await store.delete(session_key(A), EndCause.BACKCHANNEL)
 
-    await eventually(lambda: _value(closed), [("a", EndCause.BACKCHANNEL)])
+    await eventually(lambda: _value(alices.ends), [EndCause.BACKCHANNEL])
+    assert bobs.ends == []
+
+
+async def test_a_role_that_is_taken_away_closes_the_streams_that_needed_it_and_no_others(
+    store: SessionStore, world: World
+) -> None:
+    session = make_session(A)
+    admin = replace(session, identity=replace(session.identity, roles=frozenset({"admin"})))
+    await store.create(A, admin)
+    needs_admin = make_stream(A, access=compile_access({"any_role": ["admin"]}), session=admin)
+    needs_a_session = make_stream(A, session=admin)
+    world.live.opened(needs_admin, session.key)
+    world.live.opened(needs_a_session, session.key)
+
+    await store.replace(A, session)
+
+    await eventually(lambda: _value(needs_admin.ends), [RIGHTS_LOST])
+    assert needs_a_session.ends == []
 
 
 async def test_a_subject_ends_all_sessions_of_that_person_and_of_nobody_else(store: SessionStore) -> None:

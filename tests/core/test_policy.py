@@ -151,9 +151,9 @@ def test_a_forbid_says_everything_that_is_missing() -> None:
 def test_nobody_else_makes_an_allow() -> None:
     for proof in (None, object(), True):
         with pytest.raises(TypeError, match="only"):
-            Allow(Reason.AUTHENTICATED, session(), proof)
+            Allow(Reason.AUTHENTICATED, session(), AUTHENTICATED, proof)
     with pytest.raises(TypeError):
-        Allow(Reason.AUTHENTICATED, session())  # type: ignore[call-arg]
+        Allow(Reason.AUTHENTICATED, session(), AUTHENTICATED)  # type: ignore[call-arg]
 
 
 def test_an_allow_is_not_made_of_another_one() -> None:

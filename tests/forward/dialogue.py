@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxy.core.answer import Answer
-from proxy.core.policy import decide
-from proxy.core.routing import PUBLIC
-from proxy.core.session import EndCause, SessionKey
+from proxy.core.policy import Allow, decide
+from proxy.core.routing import AUTHENTICATED, PUBLIC
+from proxy.core.secret import Secret
+from proxy.core.session import EndCause, SessionKey, session_key
 from proxy.errors import (
     BodyTooLarge,
     ClientTooSlow,
     HeadTooLarge,
+    RightsLost,
     SessionEnded,
     SidegateError,
     StoreFull,
@@ -35,17 +37,21 @@ from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
 from proxy.forward.origin import Origin
 from proxy.forward.server import DataPath
 from proxy.ports import Admission, Forward, OwnPage, Reply, RequestEvent
-from tests.support.clocks import FakeClock
+from tests.support.clocks import START, FakeClock
+from tests.support.sessions import make_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 
     from proxy.core.request import Headers, RequestHead
+    from proxy.core.session import Session
+    from proxy.ports import OpenStream
 
 PATIENCE_S = 5.0
 """How long a test waits for what must come."""
 
-ALICE = SessionKey("a" * 64)
+ALICES_COOKIE = Secret("alices-cookie")
+ALICE = session_key(ALICES_COOKIE)
 DEFAULTS = ForwardOptions()
 
 
@@ -67,6 +73,7 @@ STATUS_OF_FAULT: dict[type[SidegateError], int] = {
     UpstreamTimeout: 504,
     UpstreamFault: 502,
     SessionEnded: 401,
+    RightsLost: 403,
     StoreFull: 503,
 }
 
@@ -77,14 +84,22 @@ def new_event() -> RequestEvent:
 
 @dataclass
 class FewWords:
-    """A gatekeeper: ``/own…`` is an own page, ``/reply`` is answered, everything else goes to the upstream ``app``."""
+    """A gatekeeper: ``/own…`` is an own page, ``/reply`` is answered, everything else goes to the upstream ``app``.
+
+    Attributes:
+        allow: whose requests they are; nobody's unless :meth:`knows_alice` was called.
+    """
 
     heads: list[RequestHead] = field(default_factory=list)
     faults: list[SidegateError] = field(default_factory=list)
     ended: list[RequestEvent] = field(default_factory=list)
-    session_key: SessionKey | None = None
+    allow: Allow = field(default_factory=lambda: _allow(None))
     plan: PlainPlan = PlainPlan()
     wait: Callable[[], Awaitable[object]] | None = None
+
+    def knows_alice(self) -> None:
+        """From now on every request is of Alice's session."""
+        self.allow = _allow(make_session(ALICES_COOKIE))
 
     def admit(self, head: RequestHead) -> Admission | Awaitable[Admission]:
         self.heads.append(head)
@@ -107,7 +122,7 @@ class FewWords:
     def forward(self, head: RequestHead, **changes: Any) -> Forward:
         upgrade = head.value(b"upgrade")
         values: dict[str, Any] = {
-            "allow": decide(PUBLIC, None, 0.0),
+            "allow": self.allow,
             "upstream": "app",
             "method": head.method,
             "target": head.target,
@@ -115,7 +130,7 @@ class FewWords:
             "answer": self.plan,
             "event": new_event(),
             "upgrade": b"websocket" if upgrade == b"websocket" else None,
-            "session_key": self.session_key,
+            "cookie_value": None if self.allow.session is None else ALICES_COOKIE,
         }
         return Forward(**{**values, **changes})
 
@@ -136,6 +151,12 @@ class FewWords:
         return self.ended
 
 
+def _allow(session: Session | None) -> Allow:
+    allow = decide(PUBLIC if session is None else AUTHENTICATED, session, START)
+    assert isinstance(allow, Allow)
+    return allow
+
+
 def _end_to_end(head: RequestHead) -> Headers:
     return tuple(field for field in head.headers if field[0].lower() not in FRAMING_FIELDS)
 
@@ -144,18 +165,35 @@ def _end_to_end(head: RequestHead) -> Headers:
 class Streams:
     """Open streams of sessions, as ``sessions`` keeps them."""
 
-    open: dict[SessionKey, set[Callable[[EndCause], None]]] = field(default_factory=dict)
+    open: dict[SessionKey, set[OpenStream]] = field(default_factory=dict)
 
-    def opened(self, key: SessionKey, close: Callable[[EndCause], None]) -> Callable[[], None]:
-        streams = self.open.setdefault(key, set())
-        streams.add(close)
-        return lambda: streams.discard(close)
+    def opened(self, stream: OpenStream, key: SessionKey) -> None:
+        self.open.setdefault(key, set()).add(stream)
+
+    def over(self, stream: OpenStream, key: SessionKey) -> None:
+        self.open.get(key, set()).discard(stream)
 
     def session_ended(self, key: SessionKey, cause: EndCause) -> int:
-        closing = list(self.open.pop(key, set()))
-        for close in closing:
-            close(cause)
+        closing = self.open.pop(key, set())
+        for stream in closing:
+            stream.session_ended(cause)
         return len(closing)
+
+    def rights_lost(self, key: SessionKey) -> None:
+        for stream in self.open.pop(key):
+            stream.rights_lost()
+
+    def session_changed(self, session: Session, now: float) -> int:
+        raise AssertionError("no store is here")
+
+    def in_doubt(self, key: SessionKey) -> None:
+        raise AssertionError("no store is here")
+
+    def all_in_doubt(self) -> None:
+        raise AssertionError("no store is here")
+
+    def session_keys(self) -> Collection[SessionKey]:
+        return self.open.keys()
 
     def count(self, key: SessionKey = ALICE) -> int:
         return len(self.open.get(key, ()))

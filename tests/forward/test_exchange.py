@@ -12,6 +12,7 @@ import pytest
 from proxy.core.session import EndCause
 from proxy.errors import (
     FramingRefused,
+    RightsLost,
     SessionEnded,
     UpstreamGarbled,
     UpstreamTimeout,
@@ -20,10 +21,11 @@ from proxy.errors import (
 from proxy.forward.exchange import Forwarded
 from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
 from proxy.sessions.live import LiveStreamRegistry
-from tests.forward.dialogue import ALICE, PlainPlan, serving, until
+from tests.forward.dialogue import ALICE, ALICES_COOKIE, PlainPlan, serving, until
 from tests.support.observers import RecordingObserver
 from tests.support.ports import free_port
 from tests.support.raw_upstream import AnswerEarly, Close, Pause, RawUpstream, Reset, Send
+from tests.support.streams import make_stream
 
 if TYPE_CHECKING:
     from proxy.ports import Forward
@@ -539,7 +541,7 @@ async def test_an_upstream_that_asks_for_such_a_login_pins_the_connection_too(
 
 
 async def test_a_stream_ends_with_its_session_and_is_never_completed(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     echo_app.script(Send(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), Pause(asyncio.Event()))
     client = await path.client()
     await client.send(GET)
@@ -553,8 +555,52 @@ async def test_a_stream_ends_with_its_session_and_is_never_completed(path: Path,
     assert event.fault == SessionEnded.reason
 
 
+async def test_a_stream_ends_when_its_session_loses_the_right_and_is_never_completed(
+    path: Path, echo_app: RawUpstream
+) -> None:
+    path.gate.knows_alice()
+    echo_app.script(Send(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), Pause(asyncio.Event()))
+    client = await path.client()
+    await client.send(GET)
+    await client.head()
+    assert await client.chunk() == b"data: 1\n\n"
+
+    path.streams.rights_lost(ALICE)
+
+    assert await client.ended() == b""
+    (event,) = await path.gate.ends(1)
+    assert event.fault == RightsLost.reason
+
+
+async def test_a_request_that_waits_when_its_session_loses_the_right_is_403(path: Path, echo_app: RawUpstream) -> None:
+    path.gate.knows_alice()
+    echo_app.script(Pause(later := asyncio.Event()), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"))
+    client = await path.client()
+    await client.send(GET)
+    await until(lambda: echo_app.requests)
+
+    path.streams.rights_lost(ALICE)
+    later.set()
+
+    assert (await client.answer()).status == 403
+
+
+async def test_an_exchange_says_what_was_admitted_and_since_when(path: Path, echo_app: RawUpstream) -> None:
+    path.gate.knows_alice()
+    echo_app.script(Pause(asyncio.Event()))
+    client = await path.client()
+    await client.send(GET)
+    await until(path.streams.count)
+
+    (stream,) = path.streams.open[ALICE]
+
+    assert stream.admitted.allow is path.gate.allow
+    assert stream.admitted.cookie_value == ALICES_COOKIE
+    assert stream.began_at == path.clock.monotonic()
+
+
 async def test_a_request_that_waits_when_its_session_ends_is_refused(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     echo_app.script(Pause(later := asyncio.Event()), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"))
     client = await path.client()
     await client.send(GET)
@@ -569,7 +615,7 @@ async def test_a_request_that_waits_when_its_session_ends_is_refused(path: Path,
 async def test_a_session_that_ends_between_decision_and_answer_is_refused(path: Path, echo_app: RawUpstream) -> None:
     live = path.data_path._around.live = LiveStreamRegistry(RecordingObserver())
     decided: asyncio.Future[Forward] = asyncio.get_running_loop().create_future()
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     path.gate.admit = lambda head: (path.gate.heads.append(head), decided)[1]  # type: ignore[method-assign]
     echo_app.script(Pause(asyncio.Event()))
     client = await path.client()
@@ -585,12 +631,13 @@ async def test_a_session_that_ends_between_decision_and_answer_is_refused(path: 
 
 async def test_a_request_whose_stream_nobody_could_close_is_503_and_not_sent(path: Path, echo_app: RawUpstream) -> None:
     live = path.data_path._around.live = LiveStreamRegistry(RecordingObserver(), max_streams=1)
-    path.gate.session_key = ALICE
-    end_other = live.opened(ALICE, lambda _cause: None)
+    path.gate.knows_alice()
+    other = make_stream(ALICES_COOKIE)
+    live.opened(other, ALICE)
     client = await path.client()
 
     refused = await client.ask(GET)
-    end_other()
+    live.over(other, ALICE)
     answered = await client.ask(GET)
 
     assert (refused.status, answered.status) == (503, 200)
@@ -600,7 +647,7 @@ async def test_a_request_whose_stream_nobody_could_close_is_503_and_not_sent(pat
 
 
 async def test_an_answer_that_is_whole_is_no_stream_any_more(path: Path) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     client = await path.client()
 
     await client.ask(GET)

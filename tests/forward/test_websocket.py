@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.session import EndCause, SessionKey
+from proxy.core.session import EndCause
 from proxy.errors import StoreFull
 from proxy.forward.websocket import (
     FRAME_PATIENCE_S,
     GOING_AWAY,
+    RIGHTS_LOST,
     SESSION_ENDED,
     CloseCode,
     FrameWatcher,
@@ -23,13 +24,13 @@ from proxy.forward.websocket import (
     masked_close_frame,
 )
 from proxy.sessions.live import LiveStreamRegistry
-from tests.forward.dialogue import ALICE, Streams, until
+from tests.forward.dialogue import ALICE, ALICES_COOKIE, Streams, until
 from tests.support.observers import RecordingObserver
 from tests.support.raw_upstream import Close, Pause, RawUpstream, Reset, Send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from proxy.core.session import SessionKey
+    from proxy.ports import OpenStream
     from tests.forward.dialogue import Path, RawClient, Received
 
 HANDSHAKE = (
@@ -201,7 +202,7 @@ async def test_an_upgrade_with_a_body_or_in_the_old_version_is_an_ordinary_reque
 
 
 async def test_when_the_session_ends_both_sides_hear_1008(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     client = await opened(path, echo_app)
 
     assert path.streams.session_ended(ALICE, EndCause.BACKCHANNEL) == 1
@@ -212,11 +213,48 @@ async def test_when_the_session_ends_both_sides_hear_1008(path: Path, echo_app: 
     assert [event.status for event in path.gate.ended] == [101]
 
 
+async def test_when_the_session_loses_its_right_both_sides_hear_1008_and_why(path: Path, echo_app: RawUpstream) -> None:
+    path.gate.knows_alice()
+    client = await opened(path, echo_app)
+
+    path.streams.rights_lost(ALICE)
+
+    assert await client.ended() == close_frame(RIGHTS_LOST)
+    assert close_frame(RIGHTS_LOST)[2:4] == (1008).to_bytes(2, "big")
+    await until(lambda: len(echo_app.tunnelled) == len(close_frame(RIGHTS_LOST)) + 4)
+
+
+async def test_rights_lost_within_a_frame_are_said_between_two_frames(path: Path, echo_app: RawUpstream) -> None:
+    path.gate.knows_alice()
+    whole = frame(b"x" * 100)
+    echo_app.script(Send(SWITCHED), Send(whole[:50]), Pause(later := asyncio.Event()), Send(whole[50:]))
+    client = await path.client()
+    await client.ask(HANDSHAKE)
+    assert await read(client, 50) == whole[:50]
+
+    path.streams.rights_lost(ALICE)
+    later.set()
+
+    assert await client.ended() == whole[50:] + close_frame(RIGHTS_LOST)
+
+
+async def test_a_tunnel_says_what_was_admitted_and_since_when(path: Path, echo_app: RawUpstream) -> None:
+    path.gate.knows_alice()
+    await opened(path, echo_app)
+
+    (tunnel,) = path.streams.open[ALICE]
+
+    assert isinstance(tunnel, Tunnel)
+    assert tunnel.admitted.allow is path.gate.allow
+    assert tunnel.admitted.cookie_value == ALICES_COOKIE
+    assert tunnel.began_at == path.clock.monotonic()
+
+
 async def test_a_tunnel_takes_the_place_of_its_request_among_the_live_streams(
     path: Path, echo_app: RawUpstream
 ) -> None:
     live = path.data_path._around.live = LiveStreamRegistry(RecordingObserver(), max_streams=1)
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
 
     await opened(path, echo_app)
 
@@ -225,13 +263,13 @@ async def test_a_tunnel_takes_the_place_of_its_request_among_the_live_streams(
 
 async def test_a_tunnel_that_nobody_could_close_is_503_and_not_opened(path: Path, echo_app: RawUpstream) -> None:
     class FullForTunnels(Streams):
-        def opened(self, key: SessionKey, close: Callable[[EndCause], None]) -> Callable[[], None]:
-            if isinstance(close.__self__, Tunnel):  # type: ignore[attr-defined]
+        def opened(self, stream: OpenStream, key: SessionKey) -> None:
+            if isinstance(stream, Tunnel):
                 raise StoreFull("no further stream")
-            return super().opened(key, close)
+            super().opened(stream, key)
 
     live = path.data_path._around.live = FullForTunnels()
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     echo_app.script(Send(SWITCHED))
     client = await path.client()
 
@@ -245,7 +283,7 @@ async def test_a_tunnel_that_nobody_could_close_is_503_and_not_opened(path: Path
 
 
 async def test_the_close_comes_between_two_frames_and_nothing_after_it(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     whole = frame(b"x" * 100)
     echo_app.script(
         Send(SWITCHED), Send(whole[:50]), Pause(later := asyncio.Event()), Send(whole[50:] + frame(b"after"))
@@ -261,7 +299,7 @@ async def test_the_close_comes_between_two_frames_and_nothing_after_it(path: Pat
 
 
 async def test_a_frame_that_does_not_end_is_cut_within_a_second(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     echo_app.script(Send(SWITCHED), Send(frame(b"x" * 100)[:50]), Pause(asyncio.Event()))
     client = await path.client()
     await client.ask(HANDSHAKE)
@@ -277,7 +315,7 @@ async def test_a_frame_that_does_not_end_is_cut_within_a_second(path: Path, echo
 
 
 async def test_what_the_client_sends_after_its_session_ended_reaches_nobody(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     client = await opened(path, echo_app)
     path.streams.session_ended(ALICE, EndCause.LOGOUT)
 
@@ -288,7 +326,7 @@ async def test_what_the_client_sends_after_its_session_ended_reaches_nobody(path
 
 
 async def test_an_upstream_mid_message_is_cut_and_not_told_a_close_within_it(path: Path, echo_app: RawUpstream) -> None:
-    path.gate.session_key = ALICE
+    path.gate.knows_alice()
     client = await opened(path, echo_app)
     part = frame(b"y" * 100, mask=b"abcd")[:30]
     await client.send(part)

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.core.policy import Allow
 from proxy.core.request import RequestHead
+from proxy.core.session import session_key
 from proxy.errors import FramingRefused, ProviderUnavailable, UpstreamTimeout
 from proxy.ports import OwnPage, RequestEvent
 from proxy.sessions.memory import MemorySessionStore
@@ -99,7 +100,9 @@ async def test_a_live_session_passes_with_its_identity(gate: GateInHand) -> None
     assert (b"X-Auth-Subject", b"alice-id") in forward.headers
     assert (b"X-Auth-Roles", b"viewer") in forward.headers
     assert not any(name.lower() == b"cookie" for name, _ in forward.headers)
-    assert forward.session_key is not None
+    assert forward.allow.session is not None
+    assert forward.cookie_value is not None
+    assert session_key(forward.cookie_value) == forward.allow.session.key
 
 
 async def test_a_cached_session_is_decided_without_an_await(gate: GateInHand) -> None:
@@ -155,7 +158,7 @@ async def test_a_public_route_looks_no_session_up_and_sends_no_identity(gate: Ga
     forward = await gate.forwarded(b"/static/app.css", cookie)
 
     assert gate.store.calls == ["create"]
-    assert forward.session_key is None
+    assert (forward.allow.session, forward.cookie_value) == (None, None)
     assert not any(name.startswith(b"X-Auth") for name, _ in forward.headers)
 
 
@@ -315,7 +318,7 @@ async def test_a_store_that_is_away_is_503_and_never_a_pass(gate: GateInHand) ->
         assert header(reply, b"retry-after")
 
     gate.store.come_back()
-    assert (await gate.forwarded(b"/app/x", cookie)).session_key
+    assert (await gate.forwarded(b"/app/x", cookie)).allow.session
 
 
 async def test_a_token_that_is_over_while_the_provider_is_away_is_503_and_the_session_lives(gate: GateInHand) -> None:
@@ -326,7 +329,7 @@ async def test_a_token_that_is_over_while_the_provider_is_away_is_503_and_the_se
     assert (await gate.refused(b"/app/x", cookie)).answer.status == 503
 
     gate.refresher.is_fresh = True
-    assert (await gate.forwarded(b"/app/x", cookie)).session_key
+    assert (await gate.forwarded(b"/app/x", cookie)).allow.session
 
 
 async def test_a_session_that_the_provider_ended_is_none(gate: GateInHand) -> None:

@@ -58,7 +58,7 @@ async def test_the_same_head_again_is_sent_on_as_an_equal_one_would_be(make_gate
     second, equal = asked(gate, again), asked(gate, head(b"/a?b", *fields))
 
     assert without_ids(second) == without_ids(equal)
-    assert (second.target, second.upstream, second.session_key) == (equal.target, equal.upstream, equal.session_key)
+    assert (second.target, second.upstream, second.cookie_value) == (equal.target, equal.upstream, equal.cookie_value)
     told = {name: getattr(second.event, name) for name in second.event.__slots__ if name != "request_id"}
     assert told == {name: getattr(equal.event, name) for name in equal.event.__slots__ if name != "request_id"}
 

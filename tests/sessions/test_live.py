@@ -1,22 +1,26 @@
-"""Streams end with their session: each once, all of them, and only its own."""
+"""Streams end with their session, and with their right: each once, all of them, and only its own."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pytest
 
-from proxy.core.session import EndCause, SessionKey
-from proxy.errors import StoreFull
+from proxy.core.routing import AUTHENTICATED, OPTIONAL, compile_access
+from proxy.core.secret import Secret
+from proxy.core.session import EndCause, Session, SessionKey, session_key
+from proxy.errors import StreamsFull
 from proxy.sessions import live as live_module
-from proxy.sessions.live import LiveStreamRegistry
+from proxy.sessions.live import CLOSE_SLICE, LiveStreamRegistry
+from tests.support.clocks import START
 from tests.support.observers import RecordingObserver
+from tests.support.sessions import make_session
+from tests.support.streams import RIGHTS_LOST, FakeStream, make_stream
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-A, B = SessionKey("a"), SessionKey("b")
+ALICE, BOB = Secret("alice"), Secret("bob")
+A, B = session_key(ALICE), session_key(BOB)
+ADMINS = compile_access({"any_role": ["admin"]})
 
 
 @pytest.fixture
@@ -29,125 +33,260 @@ def registry(observer: RecordingObserver) -> LiveStreamRegistry:
     return LiveStreamRegistry(observer, max_streams=4)
 
 
-def test_every_stream_of_the_session_is_closed_with_the_cause(registry: LiveStreamRegistry) -> None:
-    closed: list[EndCause] = []
-    registry.opened(A, closed.append)
-    registry.opened(A, closed.append)
+def opened(registry: LiveStreamRegistry, cookie: Secret = ALICE) -> FakeStream:
+    stream = make_stream(cookie)
+    registry.opened(stream, session_key(cookie))
+    return stream
+
+
+def with_roles(*roles: str, version: int = 1) -> Session:
+    session = make_session(ALICE, version=version)
+    return replace(session, identity=replace(session.identity, roles=frozenset(roles)))
+
+
+def admin_stream(registry: LiveStreamRegistry) -> FakeStream:
+    stream = make_stream(ALICE, access=ADMINS, session=with_roles("admin"))
+    registry.opened(stream, A)
+    return stream
+
+
+# --- the session ends
+
+
+async def test_every_stream_of_the_session_is_closed_with_the_cause(registry: LiveStreamRegistry) -> None:
+    streams = [opened(registry), opened(registry)]
 
     assert registry.session_ended(A, EndCause.BACKCHANNEL) == 2
-    assert closed == [EndCause.BACKCHANNEL, EndCause.BACKCHANNEL]
+    assert [stream.ends for stream in streams] == [[EndCause.BACKCHANNEL], [EndCause.BACKCHANNEL]]
     assert len(registry) == 0
 
 
-def test_the_streams_of_others_do_not_notice(registry: LiveStreamRegistry) -> None:
-    closed: list[EndCause] = []
-    registry.opened(B, closed.append)
+async def test_the_streams_of_others_do_not_notice(registry: LiveStreamRegistry) -> None:
+    bobs = opened(registry, BOB)
 
     assert registry.session_ended(A, EndCause.LOGOUT) == 0
-    assert closed == []
+    assert bobs.ends == []
     assert len(registry) == 1
 
 
-def test_a_stream_is_closed_once(registry: LiveStreamRegistry) -> None:
-    closed: list[EndCause] = []
-    registry.opened(A, closed.append)
+async def test_a_stream_is_closed_once(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
     registry.session_ended(A, EndCause.LOGOUT)
 
     assert registry.session_ended(A, EndCause.LOGOUT) == 0
-    assert len(closed) == 1
+    assert len(stream.ends) == 1
 
 
-def test_a_stream_that_ended_by_itself_is_not_closed(registry: LiveStreamRegistry) -> None:
-    closed: list[EndCause] = []
-    ended = registry.opened(A, closed.append)
-    ended()
-    ended()
+async def test_a_stream_that_ended_by_itself_is_not_closed(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
+    registry.over(stream, A)
+    registry.over(stream, A)
 
     assert len(registry) == 0
     assert registry.session_ended(A, EndCause.LOGOUT) == 0
-    assert closed == []
-    assert registry._streams == {}
+    assert stream.ends == []
+    assert list(registry.session_keys()) == []
 
 
-def test_hearing_of_its_end_after_it_was_closed_changes_nothing(registry: LiveStreamRegistry) -> None:
-    ended = registry.opened(A, lambda _: ended())
+async def test_hearing_of_its_end_after_it_was_closed_changes_nothing(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
+    stream.on_end = lambda: registry.over(stream, A)
     registry.session_ended(A, EndCause.LOGOUT)
-    ended()
+    registry.over(stream, A)
 
     assert len(registry) == 0
 
 
-def test_a_stream_whose_closing_raises_does_not_keep_the_others_open(
+async def test_a_stream_whose_closing_raises_does_not_keep_the_others_open(
     registry: LiveStreamRegistry, observer: RecordingObserver
 ) -> None:
-    closed: list[EndCause] = []
-
-    def broken(_: EndCause) -> None:
+    def broken() -> None:
         raise RuntimeError("the transport is gone")
 
-    for close in (broken, closed.append, broken, closed.append):
-        registry.opened(A, close)
+    streams = [opened(registry) for _ in range(4)]
+    streams[0].on_end = streams[2].on_end = broken
 
     assert registry.session_ended(A, EndCause.LOGOUT) == 4
-    assert len(closed) == 2
+    assert [len(stream.ends) for stream in streams] == [1, 1, 1, 1]
     assert len(observer.errors) == 2
     assert len(registry) == 0
 
 
-def test_a_stream_that_ends_because_another_is_closed_is_not_closed_too(registry: LiveStreamRegistry) -> None:
-    closed: list[str] = []
-    endings: dict[str, Callable[[], None]] = {}
+async def test_at_the_cap_a_stream_that_could_not_be_closed_is_refused(registry: LiveStreamRegistry) -> None:
+    streams = [opened(registry) for _ in range(4)]
 
-    def close(name: str, other: str) -> None:
-        closed.append(name)
-        endings[other]()
+    with pytest.raises(StreamsFull):
+        opened(registry, BOB)
 
-    endings["x"] = registry.opened(A, lambda _: close("x", "y"))
-    endings["y"] = registry.opened(A, lambda _: close("y", "x"))
-    registry.session_ended(A, EndCause.LOGOUT)
-
-    assert len(closed) == 1
-    assert len(registry) == 0
-
-
-def test_at_the_cap_a_stream_that_could_not_be_closed_is_refused(registry: LiveStreamRegistry) -> None:
-    endings = [registry.opened(A, lambda _: None) for _ in range(4)]
-
-    with pytest.raises(StoreFull):
-        registry.opened(B, lambda _: None)
-
-    endings[0]()
-    registry.opened(B, lambda _: None)
+    registry.over(streams[0], A)
+    opened(registry, BOB)
     assert len(registry) == 4
 
 
 async def test_a_stream_that_opens_a_moment_after_its_session_ended_is_closed(registry: LiveStreamRegistry) -> None:
-    closed: list[EndCause] = []
     registry.session_ended(A, EndCause.BACKCHANNEL)
 
-    registry.opened(A, closed.append)
-    assert closed == []
+    stream = opened(registry)
+    assert stream.ends == []
     await asyncio.sleep(0)
 
-    assert closed == [EndCause.BACKCHANNEL]
+    assert stream.ends == [EndCause.BACKCHANNEL]
     assert len(registry) == 0
 
 
-def test_what_is_remembered_of_ended_sessions_is_bounded(
+async def test_what_is_remembered_of_sessions_is_bounded_and_the_oldest_goes(
     registry: LiveStreamRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_module, "MAX_RECENTLY_ENDED", 10)
+    monkeypatch.setattr(live_module, "MAX_RECENT", 10)
     for n in range(100):
         registry.session_ended(SessionKey(str(n)), EndCause.LOGOUT)
+    registry.session_ended(SessionKey("90"), EndCause.LOGOUT)
 
-    assert list(registry._recently_ended) == [str(n) for n in range(90, 100)]
+    assert list(registry._recent) == [*(str(n) for n in range(91, 100)), "90"]
 
 
-def test_a_thousand_streams_close_at_once(observer: RecordingObserver) -> None:
+# --- the session loses a right
+
+
+async def test_a_stream_that_would_not_be_allowed_any_more_is_closed(registry: LiveStreamRegistry) -> None:
+    stream = admin_stream(registry)
+
+    assert registry.session_changed(with_roles("viewer", version=2), START) == 1
+    assert stream.ends == [RIGHTS_LOST]
+    assert len(registry) == 0
+
+
+async def test_streams_of_the_same_session_that_are_allowed_still_stay(registry: LiveStreamRegistry) -> None:
+    lost, kept = admin_stream(registry), opened(registry)
+    bobs = opened(registry, BOB)
+
+    registry.session_changed(with_roles(version=2), START)
+
+    assert (lost.ends, kept.ends, bobs.ends) == ([RIGHTS_LOST], [], [])
+    assert len(registry) == 2
+
+
+async def test_a_session_that_keeps_its_rights_keeps_its_streams(registry: LiveStreamRegistry) -> None:
+    stream = admin_stream(registry)
+
+    assert registry.session_changed(with_roles("admin", "viewer", version=2), START) == 0
+    assert stream.ends == []
+
+
+@pytest.mark.parametrize("access", [OPTIONAL, AUTHENTICATED])
+async def test_a_stream_for_which_a_session_is_enough_stays_whatever_the_roles(
+    registry: LiveStreamRegistry, access: object
+) -> None:
+    stream = make_stream(ALICE, access=access)  # type: ignore[arg-type]
+    registry.opened(stream, A)
+
+    registry.session_changed(with_roles(version=2), START)
+
+    assert stream.ends == []
+
+
+async def test_a_stream_decided_for_what_the_session_was_before_puts_it_in_doubt(registry: LiveStreamRegistry) -> None:
+    registry.session_changed(with_roles(version=2), START)
+
+    late = admin_stream(registry)
+
+    assert late.ends == []
+    assert registry.has_doubts.is_set()
+    assert registry.take_doubts() == {A}
+
+
+async def test_a_stream_decided_for_what_the_session_is_now_raises_no_doubt(registry: LiveStreamRegistry) -> None:
+    now = with_roles("admin", version=2)
+    registry.session_changed(now, START)
+
+    registry.opened(make_stream(ALICE, access=ADMINS, session=now), A)
+
+    assert not registry.has_doubts.is_set()
+    assert registry.take_doubts() == set()
+
+
+async def test_a_session_that_ended_after_a_change_counts_as_ended(registry: LiveStreamRegistry) -> None:
+    registry.session_changed(with_roles(version=2), START)
+    registry.session_ended(A, EndCause.LOGOUT)
+
+    stream = opened(registry)
+    await asyncio.sleep(0)
+
+    assert stream.ends == [EndCause.LOGOUT]
+
+
+# --- doubt
+
+
+async def test_only_sessions_with_streams_can_be_in_doubt(registry: LiveStreamRegistry) -> None:
+    opened(registry)
+
+    registry.in_doubt(B)
+    assert not registry.has_doubts.is_set()
+
+    registry.in_doubt(A)
+    assert registry.take_doubts() == {A}
+
+
+async def test_a_doubt_is_given_out_once(registry: LiveStreamRegistry) -> None:
+    opened(registry)
+    opened(registry, BOB)
+    registry.all_in_doubt()
+
+    assert registry.take_doubts() == {A, B}
+    assert not registry.has_doubts.is_set()
+    assert registry.take_doubts() == set()
+
+
+async def test_where_no_stream_is_open_there_is_no_doubt(registry: LiveStreamRegistry) -> None:
+    registry.all_in_doubt()
+
+    assert not registry.has_doubts.is_set()
+
+
+# --- a thousand at once
+
+
+async def turns_until_closed(streams: list[FakeStream]) -> int:
+    turns = 0
+    while not all(stream.ends for stream in streams):
+        await asyncio.sleep(0)
+        turns += 1
+        assert turns < 1000
+    return turns
+
+
+async def test_a_thousand_streams_close_a_slice_in_each_turn_of_the_loop(observer: RecordingObserver) -> None:
     registry = LiveStreamRegistry(observer)
-    closed: list[EndCause] = []
-    for _ in range(1000):
-        registry.opened(A, closed.append)
+    streams = [opened(registry) for _ in range(1000)]
 
     assert registry.session_ended(A, EndCause.BACKCHANNEL) == 1000
-    assert len(closed) == 1000
+
+    assert len(registry) == 0
+    assert sum(bool(stream.ends) for stream in streams) == CLOSE_SLICE
+    assert await turns_until_closed(streams) >= 1000 // CLOSE_SLICE
+    assert all(len(stream.ends) == 1 for stream in streams)
+
+
+async def test_a_thousand_sessions_that_end_in_one_turn_share_its_slice(observer: RecordingObserver) -> None:
+    registry = LiveStreamRegistry(observer)
+    cookies = [Secret(f"cookie-{n}") for n in range(1000)]
+    streams = [opened(registry, cookie) for cookie in cookies]
+
+    for cookie in cookies:
+        registry.session_ended(session_key(cookie), EndCause.ADMIN)
+
+    assert sum(bool(stream.ends) for stream in streams) == CLOSE_SLICE
+    await turns_until_closed(streams)
+
+
+async def test_the_next_turn_has_its_whole_slice_again(observer: RecordingObserver) -> None:
+    registry = LiveStreamRegistry(observer)
+    first = [opened(registry) for _ in range(CLOSE_SLICE)]
+    registry.session_ended(A, EndCause.LOGOUT)
+    await asyncio.sleep(0)
+    second = [opened(registry, BOB) for _ in range(CLOSE_SLICE)]
+
+    registry.session_ended(B, EndCause.LOGOUT)
+
+    assert all(stream.ends for stream in first + second)

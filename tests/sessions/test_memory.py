@@ -19,6 +19,7 @@ from tests.support.clocks import START, FakeClock
 from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import ISSUER, make_session
+from tests.support.streams import make_stream
 
 if TYPE_CHECKING:
     from proxy.ports import SessionStore
@@ -189,7 +190,9 @@ async def test_the_record_is_gone_before_its_streams_close(make_store: MakeStore
     store = make_store()
     await store.create(A, make_session(A))
     seen = []
-    store._live.opened(session_key(A), lambda _: seen.append(store.cached(A)))
+    stream = make_stream(A)
+    stream.on_end = lambda: seen.append(store.cached(A))
+    store._live.opened(stream, session_key(A))
 
     await store.delete(session_key(A), EndCause.LOGOUT)
 
@@ -201,13 +204,13 @@ async def test_expiry_is_swept_in_the_background_and_closes_streams(
 ) -> None:
     store = make_store(sweep_interval_s=0.005)
     await store.create(A, make_session(A, expires_at=START + 100))
-    closed: list[EndCause] = []
-    store._live.opened(session_key(A), closed.append)
+    stream = make_stream(A)
+    store._live.opened(stream, session_key(A))
     store.start()
     clock.advance(100)
 
-    async def seen() -> tuple[list[EndCause], int]:
-        return closed, store.active_sessions()
+    async def seen() -> tuple[list[EndCause | str], int]:
+        return stream.ends, store.active_sessions()
 
     await eventually(seen, ([EndCause.EXPIRED], 0))
     await store.close()
