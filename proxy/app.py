@@ -32,9 +32,11 @@ from proxy.observe.observer import ProductionObserver
 from proxy.oidc.provider import OpenIdProvider
 from proxy.pages.render import JinjaPages
 from proxy.respond import Responder
+from proxy.sessions.fresh_tokens import RefreshParts
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from proxy.sessions.memory_lease import MemoryRefreshLeases
 from proxy.sessions.refresher import SessionRefresher
 from proxy.settings.load import load_settings
 from proxy.settings.model import Settings
@@ -74,9 +76,7 @@ class Sidegate:
         self._store = MemorySessionStore(
             clock, live=self._live, observer=observer, limits=slices.memory_limits(settings)
         )
-        self._refresher = SessionRefresher(
-            self._provider, self._store, policy=slices.refresh_policy(settings), clock=clock, observer=observer
-        )
+        self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
         self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._gate = self._make_gate()
@@ -148,6 +148,15 @@ class Sidegate:
                 observer=observer,
                 clock=clock,
             ),
+        )
+
+    def _refresh_parts(self) -> RefreshParts:
+        return RefreshParts(
+            provider=self._provider,
+            store=self._store,
+            leases=MemoryRefreshLeases(),
+            clock=self._clock,
+            observer=self._observer,
         )
 
     def _own_application(self) -> web.Application:

@@ -348,8 +348,9 @@ def memory_limits(settings: Settings) -> MemoryLimits:
 
 
 def refresh_policy(settings: Settings) -> RefreshPolicy:
-    """Return how early tokens are refreshed."""
-    return RefreshPolicy(lead_s=settings.sessions.refresh_before_expiry)
+    """Return how early tokens are refreshed, and how long an outage of the provider is bridged."""
+    sessions = settings.sessions
+    return RefreshPolicy(lead_s=sessions.refresh_before_expiry, outage_grace_s=sessions.outage_grace)
 
 
 # --- own pages -------------------------------------------------------------------------------------------------------

@@ -4,11 +4,15 @@
 
     obtained_at                            SOON      DUE  end
         |----------- FRESH ------------------|---------|---|------ DUE (or OVER without a refresh token)
-                                             lead_s    skew_s
+                                             lead_s    skew_s      served until end + outage_grace_s while the
+                                                                   provider is away
 
 The end is that of the access token; when nobody said it, that of the refresh token, because the session ends with it;
 when nobody said that either, a refresh token is tried every :data:`ASSUMED_LIFE_S`, and without one the tokens are
 always FRESH.
+
+SOON begins a little later for some sessions and replicas than for others (*lateness*), so that those who signed in
+together do not all ask together, and replicas do not race for the same session.
 """
 
 from __future__ import annotations
@@ -33,6 +37,10 @@ SKEW_SHARE = 0.1
 """Share of a token's life that ``skew_s`` may take at most, so that a token of a few seconds is of use at all."""
 
 
+JITTER_SHARE = 0.25
+"""Share of ``lead_s`` by which SOON may begin later: a quarter spreads the refreshes, and leaves them early."""
+
+
 class RefreshVerdict(StrEnum):
     """What the tokens need before a request may use them."""
 
@@ -54,19 +62,24 @@ class RefreshPolicy:
         lead_s: seconds before the end (``sessions.refresh_before_expiry``); half the token's life when that is less.
         skew_s: seconds before the end from which on the token is not sent any more, because it would be over on
             arrival; a tenth of its life when that is less.
+        outage_grace_s: seconds after the end for which a session is served while the provider is away
+            (``sessions.outage_grace``).
     """
 
     lead_s: float = 60.0
     skew_s: float = 2.0
+    outage_grace_s: float = 0.0
 
 
-def refresh_verdict(tokens: TokenSet, now: float, policy: RefreshPolicy) -> RefreshVerdict:
+def refresh_verdict(tokens: TokenSet, now: float, policy: RefreshPolicy, *, lateness: float = 0.0) -> RefreshVerdict:
     """Say whether the access token can carry a request, and what is to be done for the next.
 
     Args:
         tokens: of the session.
         now: Unix time in seconds.
         policy: how early.
+        lateness: from 0 to 1: how much of the jitter this session has on this replica. SOON never begins later than
+            DUE.
 
     Returns:
         OVER only when no refresh token is left to try; never raises.
@@ -81,7 +94,8 @@ def refresh_verdict(tokens: TokenSet, now: float, policy: RefreshPolicy) -> Refr
     life = max(end - tokens.obtained_at, 0.0)
     if now >= end - min(policy.skew_s, life * SKEW_SHARE):
         return RefreshVerdict.DUE
-    if now >= end - min(policy.lead_s, life / 2) and not tokens.is_final:
+    lead_s = min(policy.lead_s, life / 2) * (1 - JITTER_SHARE * lateness)
+    if now >= end - lead_s and not tokens.is_final:
         return RefreshVerdict.SOON
     return RefreshVerdict.FRESH
 
@@ -102,6 +116,11 @@ def is_final(old: TokenSet, new: TokenSet) -> bool:
 def access_is_live(tokens: TokenSet, now: float) -> bool:
     """Say whether the access token is not over yet, as far as anybody said."""
     return tokens.access_expires_at is None or now < tokens.access_expires_at
+
+
+def bridges_outage(tokens: TokenSet, now: float, policy: RefreshPolicy) -> bool:
+    """Say whether a session is served without a live access token because the provider is away."""
+    return tokens.access_expires_at is not None and now < tokens.access_expires_at + policy.outage_grace_s
 
 
 def _end(tokens: TokenSet) -> float | None:

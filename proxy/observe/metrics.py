@@ -177,6 +177,9 @@ class Metrics:
             registry=registry,
             buckets=BUCKETS_S,
         )
+        self.outage_served = Counter(
+            "sidegate_outage_served", "Requests served beyond an access token's end (outage_grace).", registry=registry
+        )
         self.store_errors = Counter("sidegate_store_errors", "Errors of the session store.", registry=registry)
         self.observer_faults = Counter("sidegate_observer_faults", "Events that were not said.", registry=registry)
         self.open_streams = Gauge("sidegate_open_streams", "Streams that are open.", registry=registry)

@@ -99,6 +99,11 @@ class ProductionObserver:
         self.metrics.refresh_wait.observe(seconds)
 
     @_never_raises
+    def outage_served(self) -> None:
+        """``outage_served_total``."""
+        self.metrics.outage_served.inc()
+
+    @_never_raises
     def logout(self, kind: str) -> None:
         """``logouts_total{kind}``."""
         self.metrics.logouts.of(kind).inc()

@@ -33,13 +33,15 @@ class RefreshBackoff:
 
     def __init__(self) -> None:
         """Begin with both gates open."""
-        self._waiting: ExpiringMap[SessionKey, float] = ExpiringMap(MAX_WAITING)
+        self._waiting: ExpiringMap[SessionKey, str] = ExpiringMap(MAX_WAITING)
         self._faults = 0
         self._closed_until = float("-inf")
+        self._closed_because = ""
 
-    def holds(self, key: SessionKey, now: float) -> bool:
-        """Say whether this session must not try now."""
-        return now < self._closed_until or self._waiting.get(key, now) is not None
+    def holds(self, key: SessionKey, now: float) -> str | None:
+        """Return why this session must not try now (the ``reason`` of the last fault), or None when it may."""
+        waits_because = self._waiting.get(key, now)
+        return self._closed_because if waits_because is None and now < self._closed_until else waits_because
 
     def begin(self, now: float) -> None:
         """Hear that a try begins: while the provider is away it is the only one for its interval."""
@@ -51,16 +53,17 @@ class RefreshBackoff:
         self._faults = 0
         self._closed_until = float("-inf")
 
-    def provider_failed(self, now: float) -> None:
+    def provider_failed(self, now: float, reason: str) -> None:
         """Hear that the provider did not answer, or refuses this client."""
         self._faults += 1
+        self._closed_because = reason
         if self._faults >= FAULTS_IN_A_ROW:
             self._closed_until = now + self._interval()
 
-    def session_failed(self, key: SessionKey, now: float) -> None:
+    def session_failed(self, key: SessionKey, now: float, reason: str) -> None:
         """Hear that this session's refresh failed, for whatever reason that does not end it."""
         if not self._waiting.is_full(now):
-            self._waiting.put(key, now, now + SESSION_RETRY_S)
+            self._waiting.put(key, reason, now + SESSION_RETRY_S)
 
     def _interval(self) -> float:
         doublings = min(self._faults - FAULTS_IN_A_ROW, 10)

@@ -1,21 +1,18 @@
-"""Keep the tokens of sessions fresh: one call at the provider for each session, however many requests wait.
+"""Keep the tokens of sessions fresh: one call at the provider for each session, however many requests and replicas.
 
-The way of a refresh (a *flight*): read the session again -> ask the provider -> ``store.replace`` -> only then hand
-the new tokens out. It belongs to this room, not to the request that began it: a browser that hangs up loses no rotated
-token. How each flight can end, and what follows:
+Here stands who waits for a refresh and who does not; the refresh itself, and how it can end, stands in
+``refresh_flight.py``. It belongs to this room, not to the request that began it: a browser that hangs up loses no
+rotated token.
 
-=====================================  ==============================================================================
-the session is gone at the start       None; nothing is asked
-somebody else refreshed meanwhile      their session is used; nothing is asked
-new tokens, stored                     the stored session
-new tokens, but ``replace`` says None  never revived (law 5): the tokens are dropped; None, or the session that took
-                                       its place; one whose new ``sid`` has ended is deleted
-GrantRefusal (``invalid_grant``)       the session is deleted (``refresh_refused``); None
-the provider is away or refuses *us*,  the session is kept, and served while its access token lives, then
-or answers what breaks a rule          ProviderUnavailable; tried again as ``backoff`` allows
-the store is away                      StoreUnavailable; nothing is deleted (law 6), and tokens that could not be
-                                       stored wait here for the next flight
-=====================================  ==============================================================================
+======================  =============================================================================================
+the access token        what a request does
+======================  =============================================================================================
+lives                   goes on
+is soon over            goes on; a flight begins behind it, a little earlier or later by session and replica
+is over                 waits for the flight; the others of this process wait for the same one
+is over, and the        goes on for ``sessions.outage_grace``, counted; then ProviderUnavailable. Not when the
+provider is away        provider refuses *us* or answers what breaks a rule, and never after ``invalid_grant``
+======================  =============================================================================================
 
 Tokens that end and cannot be refreshed end the session when the access token is over: nobody vouches for that login
 any longer, and the app would be sent a dead token. Tokens whose end nobody named live as long as the session; with a
@@ -25,31 +22,20 @@ refresh token the provider is asked now and then all the same, and what is no ``
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import secrets
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from proxy.core.refresh import RefreshPolicy, RefreshVerdict, access_is_live, is_final, refresh_verdict
-from proxy.core.session import EndCause, LoginOrigin
-from proxy.core.tokens import GrantRefusal
-from proxy.errors import (
-    ClientMisconfigured,
-    Draining,
-    ProviderFault,
-    ProviderUnavailable,
-    SidegateError,
-    StoreFault,
-    TokenRejected,
-)
-from proxy.ports import AuditEvent
+from proxy.core.refresh import RefreshPolicy, RefreshVerdict, access_is_live, bridges_outage, refresh_verdict
+from proxy.errors import Draining, GrantUnverified, ProviderUnavailable, SidegateError
 from proxy.sessions.backoff import RefreshBackoff
-from proxy.sessions.expiring import ExpiringMap
+from proxy.sessions.refresh_flight import RefreshFlight
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
-    from proxy.core.tokens import Grant
-    from proxy.ports import Clock, Observer, Provider, SessionStore
+    from proxy.sessions.fresh_tokens import RefreshParts
 
 CLOSE_GRACE_S = 5.0
 """Seconds that ``close`` waits for flights: a token rotated at the provider and not yet stored would be lost."""
@@ -57,30 +43,32 @@ CLOSE_GRACE_S = 5.0
 MAX_AT_PROVIDER = 32
 """Refreshes at the provider at once: it makes 375 in a second (keycloak.md), so more would only wait there."""
 
-MAX_UNSTORED = 1000
-"""Sessions whose fresh tokens wait for the store to come back; above it they are lost, and that is said."""
-
-UNSTORED_LIFETIME_S = 1800.0
-"""Seconds that they wait; Keycloak's refresh tokens live so long unless somebody changed it."""
+AWAY = frozenset({ProviderUnavailable.reason, GrantUnverified.reason})
+"""Reasons of a ProviderUnavailable that mean an outage, and no refusal."""
 
 
 class SessionRefresher:
     """``ports.Refresher`` of one client of one provider."""
 
-    def __init__(
-        self, provider: Provider, store: SessionStore, *, policy: RefreshPolicy, clock: Clock, observer: Observer
-    ) -> None:
-        """Begin with no flight."""
-        self._provider = provider
-        self._store = store
+    def __init__(self, parts: RefreshParts, *, policy: RefreshPolicy, replica: bytes | None = None) -> None:
+        """Begin with no flight.
+
+        Args:
+            parts: whom a refresh needs.
+            policy: how early, and how long an outage is bridged.
+            replica: what tells this process from the others; by chance when None.
+        """
+        self._clock = parts.clock
+        self._observer = parts.observer
         self._policy = policy
-        self._clock = clock
-        self._observer = observer
+        self._replica = replica or secrets.token_bytes(16)
         self._tasks = TaskOwner(self._report)
         self._flights: dict[SessionKey, asyncio.Task[Session | None]] = {}
-        self._unstored: ExpiringMap[SessionKey, Session] = ExpiringMap(MAX_UNSTORED)
         self._backoff = RefreshBackoff()
-        self._at_provider = asyncio.Semaphore(MAX_AT_PROVIDER)
+        self._flight_of_all = RefreshFlight(
+            parts, verdict=self._verdict, backoff=self._backoff, at_provider=asyncio.Semaphore(MAX_AT_PROVIDER)
+        )
+        self._outage_was_said = False
 
     def ready(self, session: Session) -> bool:
         """Say at once whether the request may go on with this session as it is."""
@@ -88,18 +76,18 @@ class SessionRefresher:
         # The common case costs one comparison: no rule begins earlier than lead_s before the end.
         if ends_at is not None and self._clock.now() < ends_at - self._policy.lead_s:
             return True
-        verdict = refresh_verdict(session.tokens, self._clock.now(), self._policy)
+        verdict = self._verdict(session)
         if verdict is RefreshVerdict.SOON:
-            return session.key in self._flights or self._backoff.holds(session.key, self._clock.monotonic())
+            return session.key in self._flights or self._held(session) is not None
         return verdict is RefreshVerdict.FRESH
 
     async def fresh(self, cookie_value: Secret, session: Session) -> Session | None:
         """Return the session with a usable access token; see ``ports.Refresher.fresh``."""
-        verdict = refresh_verdict(session.tokens, self._clock.now(), self._policy)
+        verdict = self._verdict(session)
         if verdict is RefreshVerdict.FRESH:
             return session
         if verdict is RefreshVerdict.SOON:
-            if not self._backoff.holds(session.key, self._clock.monotonic()):
+            if self._held(session) is None:
                 _ = self._flight(cookie_value, session)
             return session
         return await self._waited(cookie_value, session)
@@ -109,17 +97,22 @@ class SessionRefresher:
         if self._flights:
             await asyncio.wait(list(self._flights.values()), timeout=CLOSE_GRACE_S)
         await self._tasks.close()
+        await self._flight_of_all.close()
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
     async def _waited(self, cookie_value: Secret, session: Session) -> Session | None:
         """Wait for the session's flight, begun by this or another request."""
         try:
-            return await self._landed(self._flight(cookie_value, session))
-        except ProviderUnavailable:
+            renewed = await self._landed(self._flight_unless_held(cookie_value, session))
+        except ProviderUnavailable as fault:
             if access_is_live(session.tokens, self._clock.now()):
                 return session
+            if fault.reason in AWAY and bridges_outage(session.tokens, self._clock.now(), self._policy):
+                return self._bridged(session)
             raise
+        self._outage_was_said = False
+        return renewed
 
     async def _landed(self, flight: asyncio.Task[Session | None]) -> Session | None:
         # Not a shield: asyncio.wait leaves the flight alone when this caller is cancelled, and says nothing of it.
@@ -128,144 +121,46 @@ class SessionRefresher:
             raise Draining("the process ends, the session's tokens were not refreshed")
         return flight.result()
 
+    def _flight_unless_held(self, cookie_value: Secret, session: Session) -> asyncio.Task[Session | None]:
+        """Return the session's flight, unless it would only hear that the provider failed a moment ago."""
+        reason = self._held(session)
+        if reason is None or session.key in self._flights or session.key in self._flight_of_all.fresh_tokens:
+            return self._flight(cookie_value, session)
+        raise ProviderUnavailable("the provider failed a moment ago; it is asked again shortly", reason=reason)
+
     def _flight(self, cookie_value: Secret, session: Session) -> asyncio.Task[Session | None]:
         flight = self._flights.get(session.key)
         if flight is None:
-            flight = self._flights[session.key] = self._tasks.start(self._refreshed(cookie_value, session.key))
+            work = self._flight_of_all.fly(cookie_value, session.key)
+            flight = self._flights[session.key] = self._tasks.start(work)
             flight.add_done_callback(lambda _: self._flights.pop(session.key))
         return flight
 
-    # --- the flight --------------------------------------------------------------------------------------------------
+    def _bridged(self, session: Session) -> Session:
+        """Serve the session although its access token is over; said once for each outage, counted each time."""
+        self._observer.outage_served()
+        if not self._outage_was_said:
+            self._outage_was_said = True
+            self._observer.warning(
+                "the provider is away: sessions are served beyond the end of their access tokens",
+                outage_grace_s=self._policy.outage_grace_s,
+            )
+        return session
 
-    async def _refreshed(self, cookie_value: Secret, key: SessionKey) -> Session | None:
-        # Read again: the caller's copy may be older than the last rotation, and an old refresh token used twice ends
-        # the login at a provider that rotates (keycloak.md §3).
-        session = await self._store.load(cookie_value)
-        if session is None:
-            return None
-        verdict = refresh_verdict(session.tokens, self._clock.now(), self._policy)
-        if verdict is RefreshVerdict.FRESH:
-            return session
-        if verdict is RefreshVerdict.OVER:
-            await self._store.delete(key, EndCause.EXPIRED)
-            return None
-        unstored = self._unstored.get(key, self._clock.monotonic())
-        if unstored is not None and unstored.version == session.version:
-            return await self._stored(cookie_value, unstored)
-        answer = await self._asked(session)
-        if isinstance(answer, GrantRefusal):
-            return await self._refused(cookie_value, session, answer)
-        tokens = replace(answer.tokens, is_final=is_final(session.tokens, answer.tokens))
-        renewed = replace(session, tokens=tokens, identity=answer.identity, sid=answer.sid)
-        return await self._stored(cookie_value, renewed)
+    # --- rules -------------------------------------------------------------------------------------------------------
 
-    async def _asked(self, session: Session) -> Grant | GrantRefusal:
-        """Ask the provider.
+    def _verdict(self, session: Session) -> RefreshVerdict:
+        lateness = self._lateness(session.key)
+        return refresh_verdict(session.tokens, self._clock.now(), self._policy, lateness=lateness)
 
-        Raises:
-            ProviderUnavailable: it failed now, or a moment ago: the session is kept.
-        """
-        async with self._at_provider:
-            if self._backoff.holds(session.key, self._clock.monotonic()):
-                raise ProviderUnavailable("the provider failed a moment ago; the refresh is tried again shortly")
-            self._backoff.begin(self._clock.monotonic())
-            try:
-                answer = await self._provider.refresh(session)
-            except (ProviderFault, TokenRejected) as fault:
-                self._failed(session, fault)
-                raise ProviderUnavailable("the session's tokens could not be refreshed") from fault
-            self._backoff.provider_answered()
-            return answer
+    def _held(self, session: Session) -> str | None:
+        return self._backoff.holds(session.key, self._clock.monotonic())
 
-    def _failed(self, session: Session, fault: ProviderFault | TokenRejected) -> None:
-        now = self._clock.monotonic()
-        self._backoff.session_failed(session.key, now)
-        if isinstance(fault, TokenRejected):
-            self._backoff.provider_answered()
-        else:
-            self._backoff.provider_failed(now)
-        self._observer.refresh(_outcome(fault))
-        self._observer.warning("a refresh failed, the session is kept", reason=fault.reason, fault=str(fault))
-
-    async def _refused(self, cookie_value: Secret, session: Session, refusal: GrantRefusal) -> Session | None:
-        """End what the provider ended, unless another refresh succeeded meanwhile: then an old token was refused."""
-        current = await self._store.load(cookie_value)
-        if current is not None and current.version != session.version:
-            return current
-        if await self._store.delete(session.key, EndCause.REFRESH_REFUSED):
-            self._observer.audit(_refresh_failed(session, refusal))
-        self._observer.refresh("refused")
-        return None
-
-    async def _stored(self, cookie_value: Secret, renewed: Session) -> Session | None:
-        """Store the new tokens before anybody uses them.
-
-        Raises:
-            StoreUnavailable: the tokens are kept here, and the next flight stores them instead of spending the old
-                refresh token a second time.
-        """
-        try:
-            stored = await self._store.replace(cookie_value, renewed)
-        except StoreFault:
-            self._keep_unstored(renewed)
-            raise
-        self._unstored.discard(renewed.key)
-        if stored is None:
-            return await self._superseded(cookie_value, renewed)
-        self._observer.refresh("refreshed")
-        return stored
-
-    def _keep_unstored(self, renewed: Session) -> None:
-        now = self._clock.monotonic()
-        self._observer.refresh("not_stored")
-        if self._unstored.is_full(now):
-            self._observer.error("fresh tokens could be stored nowhere and are lost", sessions=MAX_UNSTORED)
-        else:
-            self._unstored.put(renewed.key, renewed, now + UNSTORED_LIFETIME_S)
-
-    async def _superseded(self, cookie_value: Secret, renewed: Session) -> Session | None:
-        """The record is gone or another, or what it would become has ended: the new tokens are dropped.
-
-        A form login has a session of its own at the provider, which would live on without us, so it is ended there. The
-        provider's session of a code flow is shared with other apps, and its logout is not ours to give.
-        """
-        self._observer.refresh("superseded")
-        current = await self._store.load(cookie_value)
-        if current is not None and current.version == renewed.version:
-            # Nobody replaced it, so the store refused what it would become: the new ``sid`` has ended already. Were
-            # the old record served on, its dead tokens would be too.
-            await self._store.delete(renewed.key, EndCause.BACKCHANNEL)
-            current = None
-        if current is None and renewed.origin is LoginOrigin.FORM:
-            _ = self._tasks.start(self._end_at_provider(renewed))
-        return current
-
-    async def _end_at_provider(self, session: Session) -> None:
-        try:
-            await self._provider.end_session(session)
-        except ProviderFault as fault:
-            self._observer.warning("an ended session could not be ended at the provider", reason=fault.reason)
+    def _lateness(self, key: SessionKey) -> float:
+        """Return this session's part of the jitter on this replica, from 0 to 1: always the same."""
+        return int.from_bytes(blake2b(key.encode(), digest_size=4, key=self._replica).digest()) / 2**32
 
     def _report(self, fault: BaseException) -> None:
         """Say what nobody expected; what has a type was said where it happened or is raised to who waits."""
         if not isinstance(fault, SidegateError):
             self._observer.error("a refresh broke", fault=repr(fault))
-
-
-def _outcome(fault: ProviderFault | TokenRejected) -> str:
-    """Return the ``outcome`` of ``refreshes_total``."""
-    if isinstance(fault, TokenRejected):
-        return "rejected"
-    return "misconfigured" if isinstance(fault, ClientMisconfigured) else "unavailable"
-
-
-def _refresh_failed(session: Session, refusal: GrantRefusal) -> AuditEvent:
-    return AuditEvent(
-        event="refresh.failed",
-        subject=session.identity.subject,
-        username=session.identity.username,
-        address=session.address,
-        user_agent=session.user_agent,
-        sessions_affected=1,
-        reason=refusal.value,
-    )

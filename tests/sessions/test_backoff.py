@@ -12,7 +12,7 @@ A, B = SessionKey("a"), SessionKey("b")
 def closed_for_all(now: float, faults: int = FAULTS_IN_A_ROW) -> RefreshBackoff:
     backoff = RefreshBackoff()
     for _ in range(faults):
-        backoff.provider_failed(now)
+        backoff.provider_failed(now, "provider_unavailable")
     return backoff
 
 
@@ -22,7 +22,7 @@ def test_at_the_beginning_nobody_waits() -> None:
 
 def test_a_session_that_failed_waits_alone() -> None:
     backoff = RefreshBackoff()
-    backoff.session_failed(A, 10)
+    backoff.session_failed(A, 10, "misconfigured")
 
     assert backoff.holds(A, 10 + SESSION_RETRY_S - 0.01)
     assert not backoff.holds(A, 10 + SESSION_RETRY_S)
@@ -59,7 +59,7 @@ def test_the_interval_grows_and_is_bounded() -> None:
 def test_an_answer_opens_the_gate_and_the_count_begins_anew() -> None:
     backoff = closed_for_all(10)
     backoff.provider_answered()
-    backoff.provider_failed(10)
+    backoff.provider_failed(10, "provider_unavailable")
 
     assert not backoff.holds(B, 10)
 
@@ -67,6 +67,14 @@ def test_an_answer_opens_the_gate_and_the_count_begins_anew() -> None:
 def test_what_is_remembered_of_waiting_sessions_is_bounded() -> None:
     backoff = RefreshBackoff()
     for n in range(backoff_module.MAX_WAITING + 10):
-        backoff.session_failed(SessionKey(str(n)), 10)
+        backoff.session_failed(SessionKey(str(n)), 10, "misconfigured")
 
     assert len(backoff._waiting) == backoff_module.MAX_WAITING
+
+
+def test_who_waits_is_told_whether_the_provider_was_away_or_refused() -> None:
+    backoff = closed_for_all(10)
+    backoff.session_failed(A, 10, "misconfigured")
+
+    assert (backoff.holds(A, 10.1), backoff.holds(B, 10.1)) == ("misconfigured", "provider_unavailable")
+    assert backoff.holds(B, 12) is None

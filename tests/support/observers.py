@@ -23,6 +23,7 @@ class RecordingObserver:
         self.logins: list[tuple[str, str]] = []
         self.refreshes: list[str] = []
         self.refresh_waits: list[float] = []
+        self.outages_served = 0
         self.logouts: list[str] = []
         self.ended: Counter[EndCause] = Counter()
         self.propagations: list[float] = []
@@ -52,6 +53,9 @@ class RecordingObserver:
 
     def refresh_waited(self, seconds: float) -> None:
         self.refresh_waits.append(seconds)
+
+    def outage_served(self) -> None:
+        self.outages_served += 1
 
     def logout(self, kind: str) -> None:
         self.logouts.append(kind)
