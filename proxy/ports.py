@@ -171,11 +171,12 @@ class OpenStream(Protocol):
     def began_at(self) -> float:
         """The monotonic instant at which the head of the request was read."""
 
-    def session_ended(self, cause: EndCause) -> None:
-        """End, because the session has; does nothing when the stream is over."""
+    def end(self, fault: SidegateError) -> None:
+        """End, because of ``fault``; does nothing when the stream is over.
 
-    def rights_lost(self) -> None:
-        """End, because the session lives on without the right to the route; does nothing when the stream is over."""
+        SessionEnded: the session has; RightsLost: it lives on without the right to the route; a StoreFault or
+        ProviderFault: nobody can say whether it has that right.
+        """
 
 
 class LiveStreams(Protocol):

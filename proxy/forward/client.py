@@ -623,7 +623,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _drain_tunnel(self) -> None:
         if self._tunnel is not None:
-            self._tunnel.end(GOING_AWAY)
+            self._tunnel.close(GOING_AWAY)
 
     # --- the table
 

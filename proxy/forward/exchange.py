@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from proxy.core.policy import Allow
 from proxy.errors import (
     FramingRefused,
-    RightsLost,
-    SessionEnded,
     SidegateError,
     StoreFull,
     UpstreamFault,
@@ -45,7 +43,7 @@ from proxy.forward.websocket import Tunnel
 
 if TYPE_CHECKING:
     from proxy.core.request import Headers, RequestHead
-    from proxy.core.session import EndCause, SessionKey
+    from proxy.core.session import SessionKey
     from proxy.forward.origin import Origin
     from proxy.forward.surroundings import Surroundings
     from proxy.forward.upstream import UpstreamConnection
@@ -209,15 +207,9 @@ class Exchange:
         self._release()
         self._tell_end()
 
-    def session_ended(self, cause: EndCause) -> None:
-        """The session of this answer is over, and so is the answer."""
-        if not self._is_over:
-            self._fault(SessionEnded(f"the session ended while the app answered: {cause}"))
-
-    def rights_lost(self) -> None:
-        """The session may have this answer no longer."""
-        if not self._is_over:
-            self._fault(RightsLost("the session lost its right to the route while the app answered"))
+    def end(self, fault: SidegateError) -> None:
+        """The session of this answer may have it no longer; see ``ports.OpenStream``."""
+        self._fault(fault)
 
     # --- sending
 

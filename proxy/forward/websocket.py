@@ -11,11 +11,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from proxy.errors import RightsLost, SessionEnded
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.core.session import EndCause, SessionKey
-    from proxy.errors import UpstreamFault
+    from proxy.core.session import SessionKey
+    from proxy.errors import SidegateError, UpstreamFault
     from proxy.forward.framing import AnswerFrame
     from proxy.forward.upstream import UpstreamConnection
     from proxy.ports import Forward, LiveStreams, OpenStream, RequestEvent
@@ -37,7 +39,12 @@ class CloseCode:
 
 SESSION_ENDED = CloseCode(1008, b"session ended")
 RIGHTS_LOST = CloseCode(1008, b"no longer allowed")
+TRY_AGAIN_LATER = CloseCode(1013, b"try again later")
+"""Registered with IANA after RFC 6455: a state of the server that will pass."""
+
 GOING_AWAY = CloseCode(1001, b"going away")
+
+_CLOSE_CODES = {SessionEnded: SESSION_ENDED, RightsLost: RIGHTS_LOST}
 
 
 def close_frame(close: CloseCode) -> bytes:
@@ -177,13 +184,11 @@ class Tunnel:
         live.opened(self, key)
         self._live = live, key
 
-    def session_ended(self, cause: EndCause) -> None:  # noqa: ARG002  every end is the same to the tunnel
-        self.end(SESSION_ENDED)
+    def end(self, fault: SidegateError) -> None:
+        """The session may have this tunnel no longer; see ``ports.OpenStream``."""
+        self.close(_CLOSE_CODES.get(type(fault), TRY_AGAIN_LATER))
 
-    def rights_lost(self) -> None:
-        self.end(RIGHTS_LOST)
-
-    def end(self, close: CloseCode) -> None:
+    def close(self, close: CloseCode) -> None:
         """Say ``close`` to both sides at their next frame boundary, and be over."""
         if self._is_over or self._closing is not None:
             return

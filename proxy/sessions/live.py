@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.core.policy import Allow, decide
 from proxy.core.session import EndCause
-from proxy.errors import StreamsFull
+from proxy.errors import RightsLost, SessionEnded, StreamsFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Iterable, KeysView
+    from collections.abc import Set as AbstractSet
 
     from proxy.core.session import Session, SessionKey
+    from proxy.errors import SidegateError
     from proxy.ports import Observer, OpenStream
 
 MAX_STREAMS = 100_000
@@ -30,6 +31,9 @@ MAX_RECENT = 10_000
 
 CLOSE_SLICE = 64
 """Streams closed in one turn of the loop: about 10 ms, at 0.15 ms for a WebSocket with both its sides."""
+
+
+_NONE: frozenset[OpenStream] = frozenset()
 
 
 class LiveStreamRegistry:
@@ -49,7 +53,7 @@ class LiveStreamRegistry:
         # What became of a session lately: why it ended, or the version that it has.
         self._recent: dict[SessionKey, EndCause | int] = {}
         self._doubts: set[SessionKey] = set()
-        self._closing: deque[Callable[[], None]] = deque()
+        self._closing: deque[tuple[OpenStream, SidegateError]] = deque()
         self._left_this_turn = CLOSE_SLICE
         self._next_turn: asyncio.Handle | None = None
 
@@ -92,20 +96,13 @@ class LiveStreamRegistry:
         self._remember(key, cause)
         streams = self._streams.pop(key, ())
         self._count -= len(streams)
-        self._close(partial(stream.session_ended, cause) for stream in streams)
+        self._close(streams, SessionEnded(f"the session ended while the app answered: {cause}"))
         return len(streams)
 
     def session_changed(self, session: Session, now: float) -> int:
         """Close the streams that ``session`` would not be allowed any more; returns how many."""
         self._remember(session.key, session.version)
-        streams = self._streams.get(session.key)
-        if streams is None:
-            return 0
-        lost = [stream for stream in streams if not _is_allowed(stream, session, now)]
-        for stream in lost:
-            self.over(stream, session.key)
-        self._close(stream.rights_lost for stream in lost)
-        return len(lost)
+        return self.judge(session, now)
 
     def in_doubt(self, key: SessionKey) -> None:
         """Have the store asked about this session, if it has streams."""
@@ -119,15 +116,33 @@ class LiveStreamRegistry:
             self._doubts.update(self._streams)
             self.has_doubts.set()
 
-    def session_keys(self) -> Collection[SessionKey]:
+    def session_keys(self) -> KeysView[SessionKey]:
         """Return the sessions that have streams; what is returned changes with them."""
         return self._streams.keys()
 
     # --- for the keeper ----------------------------------------------------------------------------------------------
 
-    def streams_of(self, key: SessionKey) -> Collection[OpenStream]:
+    def streams_of(self, key: SessionKey) -> AbstractSet[OpenStream]:
         """Return the open streams of the session; what is returned changes with them."""
-        return self._streams.get(key, ())
+        return self._streams.get(key, _NONE)
+
+    def judge(self, session: Session, now: float) -> int:
+        """Do as :meth:`session_changed` does for a session that may not have changed at all."""
+        streams = self._streams.get(session.key)
+        if streams is None:
+            return 0
+        lost = [stream for stream in streams if not _is_allowed(stream, session, now)]
+        for stream in lost:
+            self.over(stream, session.key)
+        self._close(lost, RightsLost("the session lost its right to the route while the app answered"))
+        return len(lost)
+
+    def unconfirmed(self, key: SessionKey, fault: SidegateError) -> int:
+        """Close every stream of a session that lives, as far as anybody knows; returns how many."""
+        streams = self._streams.pop(key, ())
+        self._count -= len(streams)
+        self._close(streams, fault)
+        return len(streams)
 
     def take_doubts(self) -> set[SessionKey]:
         """Return the sessions that are in doubt, and think of them as asked."""
@@ -152,8 +167,8 @@ class LiveStreamRegistry:
         elif decided_for is None or decided_for.version < became:
             self.in_doubt(key)
 
-    def _close(self, closings: Iterable[Callable[[], None]]) -> None:
-        self._closing.extend(closings)
+    def _close(self, streams: Iterable[OpenStream], fault: SidegateError) -> None:
+        self._closing.extend((stream, fault) for stream in streams)
         self._close_slice()
 
     def _close_slice(self) -> None:
@@ -162,7 +177,7 @@ class LiveStreamRegistry:
             return
         while self._closing and self._left_this_turn > 0:
             self._left_this_turn -= 1
-            self._close_one(self._closing.popleft())
+            self._close_one(*self._closing.popleft())
         if self._next_turn is None:
             self._next_turn = asyncio.get_running_loop().call_soon(self._turn)
 
@@ -171,11 +186,11 @@ class LiveStreamRegistry:
         self._left_this_turn = CLOSE_SLICE
         self._close_slice()
 
-    def _close_one(self, close: Callable[[], None]) -> None:
+    def _close_one(self, stream: OpenStream, fault: SidegateError) -> None:
         try:
-            close()
-        except Exception as fault:  # noqa: BLE001 - one stream's fault must not keep the others open
-            self._observer.error("a stream of a session could not be closed", fault=repr(fault))
+            stream.end(fault)
+        except Exception as defect:  # noqa: BLE001 - one stream's fault must not keep the others open
+            self._observer.error("a stream of a session could not be closed", fault=repr(defect))
 
 
 def _is_allowed(stream: OpenStream, session: Session, now: float) -> bool:

@@ -25,7 +25,7 @@ from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import ISSUER, make_session, make_tokens
 from tests.support.stores import ASYNC_OPERATIONS, FailingSessionStore
-from tests.support.streams import RIGHTS_LOST, make_stream
+from tests.support.streams import ENDED, RIGHTS_LOST, make_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -312,7 +312,7 @@ async def test_deletion_closes_the_streams_of_that_session_alone(store: SessionS
 
     await store.delete(session_key(A), EndCause.BACKCHANNEL)
 
-    await eventually(lambda: _value(alices.ends), [EndCause.BACKCHANNEL])
+    await eventually(lambda: _value(alices.ends), [ENDED])
     assert bobs.ends == []
 
 

@@ -176,12 +176,12 @@ class Streams:
     def session_ended(self, key: SessionKey, cause: EndCause) -> int:
         closing = self.open.pop(key, set())
         for stream in closing:
-            stream.session_ended(cause)
+            stream.end(SessionEnded(cause.value))
         return len(closing)
 
-    def rights_lost(self, key: SessionKey) -> None:
+    def end(self, key: SessionKey, fault: SidegateError) -> None:
         for stream in self.open.pop(key):
-            stream.rights_lost()
+            stream.end(fault)
 
     def session_changed(self, session: Session, now: float) -> int:
         raise AssertionError("no store is here")

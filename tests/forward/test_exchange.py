@@ -565,7 +565,7 @@ async def test_a_stream_ends_when_its_session_loses_the_right_and_is_never_compl
     await client.head()
     assert await client.chunk() == b"data: 1\n\n"
 
-    path.streams.rights_lost(ALICE)
+    path.streams.end(ALICE, RightsLost("no admin any more"))
 
     assert await client.ended() == b""
     (event,) = await path.gate.ends(1)
@@ -579,7 +579,7 @@ async def test_a_request_that_waits_when_its_session_loses_the_right_is_403(path
     await client.send(GET)
     await until(lambda: echo_app.requests)
 
-    path.streams.rights_lost(ALICE)
+    path.streams.end(ALICE, RightsLost("no admin any more"))
     later.set()
 
     assert (await client.answer()).status == 403
@@ -668,7 +668,7 @@ async def test_an_exchange_that_is_over_can_do_nothing_more(path: Path, echo_app
 
     exchange.upload([b"more"], is_complete=True)
     exchange.upload_failed(FramingRefused("late"))
-    exchange.session_ended(EndCause.LOGOUT)
+    exchange.end(SessionEnded("logout"))
     exchange.answer_failed(UpstreamUnreachable("late"))
     exchange.client_gone()
 

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.session import EndCause
-from proxy.errors import StoreFull
+from proxy.errors import ProviderUnavailable, RightsLost, StoreFull
 from proxy.forward.websocket import (
     FRAME_PATIENCE_S,
     GOING_AWAY,
     RIGHTS_LOST,
     SESSION_ENDED,
+    TRY_AGAIN_LATER,
     CloseCode,
     FrameWatcher,
     Tunnel,
@@ -217,11 +218,22 @@ async def test_when_the_session_loses_its_right_both_sides_hear_1008_and_why(pat
     path.gate.knows_alice()
     client = await opened(path, echo_app)
 
-    path.streams.rights_lost(ALICE)
+    path.streams.end(ALICE, RightsLost("no admin any more"))
 
     assert await client.ended() == close_frame(RIGHTS_LOST)
     assert close_frame(RIGHTS_LOST)[2:4] == (1008).to_bytes(2, "big")
     await until(lambda: len(echo_app.tunnelled) == len(close_frame(RIGHTS_LOST)) + 4)
+
+
+async def test_when_nobody_can_confirm_the_right_both_sides_are_told_to_try_again(
+    path: Path, echo_app: RawUpstream
+) -> None:
+    path.gate.knows_alice()
+    client = await opened(path, echo_app)
+
+    path.streams.end(ALICE, ProviderUnavailable("away"))
+
+    assert await client.ended() == close_frame(TRY_AGAIN_LATER)
 
 
 async def test_rights_lost_within_a_frame_are_said_between_two_frames(path: Path, echo_app: RawUpstream) -> None:
@@ -232,7 +244,7 @@ async def test_rights_lost_within_a_frame_are_said_between_two_frames(path: Path
     await client.ask(HANDSHAKE)
     assert await read(client, 50) == whole[:50]
 
-    path.streams.rights_lost(ALICE)
+    path.streams.end(ALICE, RightsLost("no admin any more"))
     later.set()
 
     assert await client.ended() == whole[50:] + close_frame(RIGHTS_LOST)

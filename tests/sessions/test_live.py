@@ -10,13 +10,13 @@ import pytest
 from proxy.core.routing import AUTHENTICATED, OPTIONAL, compile_access
 from proxy.core.secret import Secret
 from proxy.core.session import EndCause, Session, SessionKey, session_key
-from proxy.errors import StreamsFull
+from proxy.errors import ProviderUnavailable, StreamsFull
 from proxy.sessions import live as live_module
 from proxy.sessions.live import CLOSE_SLICE, LiveStreamRegistry
 from tests.support.clocks import START
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import make_session
-from tests.support.streams import RIGHTS_LOST, FakeStream, make_stream
+from tests.support.streams import ENDED, RIGHTS_LOST, FakeStream, make_stream
 
 ALICE, BOB = Secret("alice"), Secret("bob")
 A, B = session_key(ALICE), session_key(BOB)
@@ -57,7 +57,8 @@ async def test_every_stream_of_the_session_is_closed_with_the_cause(registry: Li
     streams = [opened(registry), opened(registry)]
 
     assert registry.session_ended(A, EndCause.BACKCHANNEL) == 2
-    assert [stream.ends for stream in streams] == [[EndCause.BACKCHANNEL], [EndCause.BACKCHANNEL]]
+    assert [stream.ends for stream in streams] == [[ENDED], [ENDED]]
+    assert str(streams[0].faults[0]).endswith("backchannel")
     assert len(registry) == 0
 
 
@@ -130,7 +131,7 @@ async def test_a_stream_that_opens_a_moment_after_its_session_ended_is_closed(re
     assert stream.ends == []
     await asyncio.sleep(0)
 
-    assert stream.ends == [EndCause.BACKCHANNEL]
+    assert stream.ends == [ENDED]
     assert len(registry) == 0
 
 
@@ -212,7 +213,21 @@ async def test_a_session_that_ended_after_a_change_counts_as_ended(registry: Liv
     stream = opened(registry)
     await asyncio.sleep(0)
 
-    assert stream.ends == [EndCause.LOGOUT]
+    assert stream.ends == [ENDED]
+
+
+async def test_streams_of_a_session_that_nobody_can_confirm_close_and_new_ones_may_open(
+    registry: LiveStreamRegistry,
+) -> None:
+    stream = opened(registry)
+
+    assert registry.unconfirmed(A, ProviderUnavailable("away")) == 1
+
+    assert stream.ends == [ProviderUnavailable.reason]
+    again = opened(registry)
+    await asyncio.sleep(0)
+    assert again.ends == []
+    assert len(registry) == 1
 
 
 # --- doubt

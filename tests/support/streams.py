@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from proxy.core.policy import Allow, decide
 from proxy.core.routing import AUTHENTICATED, Activity
+from proxy.errors import RightsLost, SessionEnded
 from proxy.ports import Forward, RequestEvent
 from tests.support.clocks import START
 from tests.support.sessions import make_session
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
     from proxy.core.routing import Access
     from proxy.core.secret import Secret
-    from proxy.core.session import EndCause, Session
+    from proxy.core.session import Session
+    from proxy.errors import SidegateError
 
-RIGHTS_LOST = "rights lost"
+ENDED, RIGHTS_LOST = SessionEnded.reason, RightsLost.reason
 
 
 class _AsItIs:
@@ -54,21 +56,22 @@ class FakeStream:
     """``ports.OpenStream``; each is equal to itself only.
 
     Attributes:
-        ends: why it was ended, each time that it was told so.
+        ends: the reason of the fault by which it was ended, each time that it was told so.
+        faults: the same, with their sentences.
         on_end: what happens then.
     """
 
     admitted: Forward
     began_at: float = 0.0
-    ends: list[EndCause | str] = field(default_factory=list)
+    faults: list[SidegateError] = field(default_factory=list)
     on_end: Callable[[], None] = lambda: None
 
-    def session_ended(self, cause: EndCause) -> None:
-        self.ends.append(cause)
-        self.on_end()
+    @property
+    def ends(self) -> list[str]:
+        return [fault.reason for fault in self.faults]
 
-    def rights_lost(self) -> None:
-        self.ends.append(RIGHTS_LOST)
+    def end(self, fault: SidegateError) -> None:
+        self.faults.append(fault)
         self.on_end()
 
 
