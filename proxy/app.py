@@ -166,6 +166,7 @@ class Sidegate:
                 sessions=self._store,
                 authentications=MemoryAuthenticationStore(self._clock),
                 provider=self._provider,
+                refresher=self._refresher,
                 observer=self._observer,
                 pages=self._pages,
                 assets=self._pages.assets,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from proxy.ports import AuthenticationStore, Caller, Clock, Observer, Pages, Provider, SessionStore
+from proxy.ports import AuthenticationStore, Caller, Clock, Observer, Pages, Provider, Refresher, SessionStore
 from proxy.tasks import TaskOwner
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -22,6 +22,7 @@ RandomBytes = Callable[[int], bytes]
 SESSIONS: web.AppKey[SessionStore] = web.AppKey("sessions", SessionStore)
 AUTHENTICATIONS: web.AppKey[AuthenticationStore] = web.AppKey("authentications", AuthenticationStore)
 PROVIDER: web.AppKey[Provider] = web.AppKey("provider", Provider)
+REFRESHER: web.AppKey[Refresher] = web.AppKey("refresher", Refresher)
 OBSERVER: web.AppKey[Observer] = web.AppKey("observer", Observer)
 PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)

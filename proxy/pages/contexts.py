@@ -70,6 +70,32 @@ class LoggedOutPage(TypedDict):
     login_url: str
 
 
+class DeviceLine(TypedDict):
+    """One session on page ``devices``.
+
+    ``moments`` are rows: an id of the catalog, the instant as HTML's ``datetime``, seconds from now (negative: ago).
+    """
+
+    is_current: bool
+    action: str
+    browser: str | None
+    system: str | None
+    user_agent: str
+    address: str
+    moments: Sequence[tuple[str, str, float]]
+
+
+class DevicesPage(TypedDict):
+    """Page ``devices``; ``notice`` and ``problem`` are ids of the catalog; ``others_action`` is None without others."""
+
+    csrf_token: str
+    username: str | None
+    devices: Sequence[DeviceLine]
+    others_action: str | None
+    notice: Sequence[str]
+    problem: str | None
+
+
 class ErrorPage(TypedDict):
     """Pages ``error``, ``frame`` and ``callback_failed``; ``title`` and ``sentence`` are ids of the catalog or plain
     English. Only ``frame`` and ``callback_failed`` use ``login_url``: where signing in would help.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from proxy.pages.assets import Asset, load_assets
 from proxy.pages.catalog import load_catalogs
 from proxy.pages.languages import chosen_language, direction
+from proxy.pages.moments import relative
 from proxy.pages.security import security_headers
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 PageName = Literal[
     "callback_failed",
+    "devices",
     "error",
     "forbidden",
     "frame",
@@ -87,6 +90,7 @@ class JinjaPages:
             "direction": direction(language),
             "look": self._look,
             "asset": self._asset_path,
+            "relative": partial(relative, language=language),
         }
         page = self._environment.get_template(f"{name}.html").render(**shared, **context)
         # A lone surrogate (half a character in somebody's name) has no UTF-8.

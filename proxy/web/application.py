@@ -18,6 +18,8 @@ from proxy.web.assets import ASSETS, show_asset
 from proxy.web.backchannel import backchannel_logout
 from proxy.web.code_flow import callback, start
 from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
+from proxy.web.device_list import ID_PATTERN
+from proxy.web.devices import end_device, end_other_devices, show_devices
 from proxy.web.forms import MAX_BODY_BYTES
 from proxy.web.grant_slots import GRANT_SLOTS, GrantSlots
 from proxy.web.login import show_login, submit_login
@@ -44,6 +46,7 @@ class WebServices:
     observer: ports.Observer
     pages: ports.Pages
     assets: Mapping[str, Asset]
+    refresher: ports.Refresher
     clock: ports.Clock
     sleep: keys.Sleep = asyncio.sleep
     random_bytes: keys.RandomBytes = secrets.token_bytes
@@ -68,6 +71,7 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[keys.OBSERVER] = services.observer
     app[keys.PAGES] = services.pages
     app[keys.CLOCK] = services.clock
+    app[keys.REFRESHER] = services.refresher
     app[keys.SLEEP] = services.sleep
     app[keys.RANDOM_BYTES] = services.random_bytes
     app[keys.TASKS] = TaskOwner(lambda fault: services.observer.error("work after a logout failed", fault=repr(fault)))
@@ -92,6 +96,9 @@ def _add_routes(router: web.UrlDispatcher, options: WebOptions) -> None:
     if options.backchannel is Feature.ON:
         router.add_post(f"{own}/backchannel-logout", backchannel_logout)
 
+    router.add_get(f"{own}/sessions", show_devices)
+    router.add_post(f"{own}/sessions/others/end", end_other_devices)
+    router.add_post(f"{own}/sessions/{{id:{ID_PATTERN}}}/end", end_device)
 
 async def _close(app: web.Application) -> None:
     await app[keys.TASKS].close()

@@ -24,6 +24,7 @@ MAX_TOKEN_LENGTH = 8192
 LOGIN_FORM: Final = "login form"
 SESSION_FORMS: Final = "forms of a session"
 LOGOUT_STATE: Final = "state of a logout"
+SESSION_NOTICE: Final = "notice of a session"
 """Purposes of keys."""
 
 
@@ -106,6 +107,24 @@ class LogoutStates:
         if len(state) > MAX_TOKEN_LENGTH or not _same(mac, _mac(self._key, payload)):
             return None
         return str(_unpacked(payload)["to"])
+
+
+class SessionNotices:
+    """A word in the query of a page that says how something went; only we can write it, and only for this session."""
+
+    def __init__(self, server_key: bytes) -> None:
+        """Derive the key."""
+        self._key = derived_key(server_key, SESSION_NOTICE)
+
+    def issue(self, word: str, cookie_value: Secret) -> str:
+        """Return the word with its MAC."""
+        return f"{word}~{_mac(self._key, word, cookie_value.reveal())}"
+
+    def open(self, text: str, cookie_value: Secret) -> str:
+        """Return the word, empty when the text is not one of ours for this session."""
+        word, _, mac = text.rpartition("~")
+        is_ours = len(text) <= MAX_TOKEN_LENGTH and _same(mac, _mac(self._key, word, cookie_value.reveal()))
+        return word if is_ours else ""
 
 
 def _packed(members: dict[str, object]) -> str:

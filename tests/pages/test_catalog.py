@@ -19,7 +19,8 @@ HANDLERS = "\n".join(file.read_text("utf-8") for file in (PROXY / "web").glob("*
 def used_ids() -> set[str]:
     """Ids that templates look up, and those that handlers choose among."""
     looked_up = re.findall(r'\bt\("([a-z_.]+)"', TEMPLATES)
-    return {*looked_up, *re.findall(r'"(log(?:in|out)\.(?:notice|problem)\.[a-z_]+)"', HANDLERS)}
+    chosen = re.findall(r'"(devices\.[a-z_.]+)"', HANDLERS)
+    return {*looked_up, *chosen, *re.findall(r'"(log(?:in|out)\.(?:notice|problem)\.[a-z_]+)"', HANDLERS)}
 
 
 def test_every_id_that_a_page_uses_has_its_sentence() -> None:

@@ -13,6 +13,7 @@ from tests.support.own_pages import make_options, make_pages
 
 CONTEXT_OF: dict[str, Any] = {
     "callback_failed": contexts.ErrorPage,
+    "devices": contexts.DevicesPage,
     "error": contexts.ErrorPage,
     "forbidden": contexts.ForbiddenPage,
     "frame": contexts.ErrorPage,
@@ -22,7 +23,7 @@ CONTEXT_OF: dict[str, Any] = {
     "logout_at_provider": contexts.LogoutAtProviderPage,
     "setup_required": contexts.SetupRequiredPage,
 }
-SHARED = {"t", "language", "direction", "look", "asset"}
+SHARED = {"t", "language", "direction", "look", "asset", "relative"}
 
 
 def test_every_page_has_its_context() -> None:

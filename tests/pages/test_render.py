@@ -15,6 +15,25 @@ EVIL = "<script>alert(1)</script>\"'&"
 ERROR = {"status": 403, "title": EVIL, "sentence": EVIL, "request_id": EVIL, "login_url": f"/x?{EVIL}"}
 CONTEXTS: dict[str, dict[str, Any]] = {
     "callback_failed": ERROR,
+    "devices": {
+        "csrf_token": EVIL,
+        "username": EVIL,
+        "devices": [
+            {
+                "is_current": is_current,
+                "action": EVIL,
+                "browser": EVIL,
+                "system": EVIL,
+                "user_agent": EVIL,
+                "address": EVIL,
+                "moments": [("devices.created", EVIL, -90.0), ("devices.expires", EVIL, 86400.0)],
+            }
+            for is_current in (True, False)
+        ],
+        "others_action": EVIL,
+        "notice": ["devices.said.device", "devices.said.refused"],
+        "problem": "devices.problem.csrf_rejected",
+    },
     "error": ERROR,
     "frame": ERROR,
     "forbidden": {**ERROR, "username": EVIL, "missing": [EVIL, EVIL]},

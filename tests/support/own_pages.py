@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
     from aiohttp.test_utils import TestClient
 
+    from proxy.core.session import Session
+
 PUBLIC_URL = "https://app.example.com"
 OWN = "/_sidegate"
 AUTHORIZATION = f"{ISSUER}/protocol/openid-connect/auth"
@@ -154,6 +156,25 @@ class FakeLoginProvider:
         return answer
 
 
+class FakeRefresher:
+    """A ``ports.Refresher`` whose sessions are as fresh as the test says."""
+
+    def __init__(self) -> None:
+        """Begin with every token usable."""
+        self.is_ready = True
+        self.answer: Session | SidegateError | None = None
+        self.refreshed = 0
+
+    def ready(self, session: Session) -> bool:
+        return self.is_ready
+
+    async def fresh(self, cookie_value: Secret, session: Session) -> Session | None:
+        self.refreshed += 1
+        if isinstance(self.answer, SidegateError):
+            raise self.answer
+        return self.answer
+
+
 class CountingRandom:
     """Bytes that differ each time and are known to the test."""
 
@@ -243,6 +264,7 @@ class OwnPages:
     sessions: FailingSessionStore
     authentications: MemoryAuthenticationStore
     slept: list[float]
+    refresher: FakeRefresher
 
     def browser(self, **changes: Any) -> Browser:
         """A fresh browser."""
@@ -317,7 +339,7 @@ async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None,
     live = LiveStreamRegistry(observer)
     memory = MemorySessionStore(clock, live=live, observer=observer, limits=MemoryLimits())
     sessions, authentications = FailingSessionStore(memory), MemoryAuthenticationStore(clock)
-    pages, provider = make_pages(options), FakeLoginProvider()
+    pages, provider, refresher = make_pages(options), FakeLoginProvider(), FakeRefresher()
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -328,6 +350,7 @@ async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None,
         sessions=sessions,
         authentications=authentications,
         provider=provider,
+        refresher=refresher,
         observer=observer,
         pages=pages,
         assets=pages.assets,
@@ -336,4 +359,4 @@ async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None,
         random_bytes=CountingRandom(),
     )
     client = await aiohttp_client(own_application(services), cookie_jar=DummyCookieJar())
-    return OwnPages(client, options, clock, observer, provider, sessions, authentications, slept)
+    return OwnPages(client, options, clock, observer, provider, sessions, authentications, slept, refresher)

@@ -1,0 +1,141 @@
+"""A person's devices: their live sessions at this site, each under an id that says nothing.
+
+An id is an HMAC of the store key under a key of its own, so nothing has to be remembered, and whoever sees an id (an
+address, a log) learns no key of the store.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from proxy import keys
+from proxy.core.session import BySubject
+from proxy.web.form_tokens import derived_key
+from proxy.web.options import OPTIONS
+from proxy.web.user_agents import Words, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from aiohttp import web
+
+    from proxy.core.session import Session, SessionKey, SessionSummary
+    from proxy.pages.contexts import DeviceLine
+
+SESSION_IDS: Final = "ids of sessions"
+"""Purpose of the key."""
+
+ID_BYTES: Final = 16
+"""128 bits of the HMAC (RFC 2104 §5 allows half of it)."""
+
+ID_PATTERN: Final = "[A-Za-z0-9_-]{22}"
+"""What an id looks like: 16 bytes in base64url."""
+
+MAX_SHOWN: Final = 200
+"""Devices on one page; ``sessions.max_per_user`` is 50 unless somebody lifts it. The longest unused are left out."""
+
+
+class SessionIds:
+    """Ids of sessions as the outside sees them, on this page and in the management API."""
+
+    def __init__(self, server_key: bytes) -> None:
+        """Derive the key."""
+        self._key = derived_key(server_key, SESSION_IDS)
+
+    def id_of(self, key: SessionKey) -> str:
+        """Return the id of the session with this store key."""
+        digest = hmac.digest(self._key, key.encode(), "sha256")[:ID_BYTES]
+        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One live session of the person who asks."""
+
+    id: str
+    is_current: bool
+    session: SessionSummary
+
+
+async def devices_of(request: web.Request, session: Session) -> tuple[Device, ...]:
+    """Return the devices of the person whose session this is: this one first, then by last use.
+
+    Only sessions of the same issuer, subject and client: nobody else's are ever looked at.
+
+    Raises:
+        StoreUnavailable
+    """
+    ids = SessionIds(request.app[OPTIONS].server_key)
+    found = await request.app[keys.SESSIONS].find(BySubject(session.identity.issuer, session.identity.subject))
+    devices = (Device(ids.id_of(one.key), one.key == session.key, one) for one in found if _is_here(one, session))
+    return tuple(sorted(devices, key=lambda device: (not device.is_current, -device.session.last_seen_at)))
+
+
+def device_with(device_id: str, devices: Iterable[Device]) -> Device | None:
+    """Return the device with this id; every one is compared, each in constant time."""
+    matching = [device for device in devices if hmac.compare_digest(device.id, device_id)]
+    return matching[0] if matching else None
+
+
+def _is_here(found: SessionSummary, session: Session) -> bool:
+    return found.client_id == session.client_id and found.subject == session.identity.subject
+
+
+# --- as it is shown --------------------------------------------------------------------------------------------------
+
+
+async def as_json(devices: Sequence[Device]) -> list[dict[str, object]]:
+    """Return the members of contract §3; instants are Unix seconds."""
+    shown = devices[:MAX_SHOWN]
+    words = await _words_of(shown)
+    return [_members(device, words[device.session.user_agent]) for device in shown]
+
+
+def _members(device: Device, words: Words) -> dict[str, object]:
+    session = device.session
+    return {
+        "id": device.id,
+        "current": device.is_current,
+        "created_at": int(session.created_at),
+        "last_seen": int(session.last_seen_at),
+        "expires_at": int(session.expires_at),
+        "user_agent": session.user_agent,
+        "browser": words.browser,
+        "system": words.system,
+        "address": session.address,
+    }
+
+
+async def as_lines(request: web.Request, devices: Sequence[Device]) -> list[DeviceLine]:
+    """Return what the page shows."""
+    shown, options, now = devices[:MAX_SHOWN], request.app[OPTIONS], request.app[keys.CLOCK].now()
+    words = await _words_of(shown)
+    return [
+        {
+            "is_current": device.is_current,
+            "action": options.path(f"sessions/{device.id}/end"),
+            "browser": words[device.session.user_agent].browser,
+            "system": words[device.session.user_agent].system,
+            "user_agent": device.session.user_agent,
+            "address": device.session.address,
+            "moments": [
+                ("devices.created", _moment(device.session.created_at), device.session.created_at - now),
+                ("devices.last_seen", _moment(device.session.last_seen_at), device.session.last_seen_at - now),
+                ("devices.expires", _moment(device.session.expires_at), device.session.expires_at - now),
+            ],
+        }
+        for device in shown
+    ]
+
+
+async def _words_of(devices: Iterable[Device]) -> dict[str, Words]:
+    return await words_of(device.session.user_agent for device in devices)
+
+
+def _moment(at: float) -> str:
+    """Return an instant as HTML's ``datetime`` takes it (RFC 3339)."""
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,24 @@
+"""Time in words of the visitor's language."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.pages.moments import relative
+
+
+@pytest.mark.parametrize(
+    ("seconds", "language", "said"),
+    [
+        (0, "en", ""),
+        (-59, "en", ""),
+        (59, "en", ""),
+        (-300, "en", "5 minutes ago"),
+        (-3 * 3600, "en", "3 hours ago"),
+        (27 * 86400, "en", "in 4 weeks"),
+        (45 * 86400, "en", "in 6 weeks"),
+        (-300, "de", "vor 5 Minuten"),
+    ],
+)
+def test_it_is_said_as_people_do(seconds: float, language: str, said: str) -> None:
+    assert relative(seconds, language=language) == said
