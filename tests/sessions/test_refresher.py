@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,101 +12,34 @@ from proxy.core.identity import Identity
 from proxy.core.refresh import RefreshPolicy
 from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, EndCause, EndedMark, LoginOrigin, session_key
-from proxy.core.tokens import Grant, GrantRefusal
+from proxy.core.tokens import GrantRefusal
 from proxy.errors import ClientMisconfigured, Draining, ProviderUnavailable, StoreUnavailable, TokenRejected
 from proxy.sessions import refresher as refresher_module
 from proxy.sessions.backoff import FAULTS_IN_A_ROW, MAX_INTERVAL_S, SESSION_RETRY_S
-from proxy.sessions.fresh_tokens import RefreshParts
-from proxy.sessions.live import LiveStreamRegistry
-from proxy.sessions.memory import MemoryLimits, MemorySessionStore
-from proxy.sessions.memory_lease import MemoryRefreshLeases
-from proxy.sessions.refresher import MAX_AT_PROVIDER, SessionRefresher
-from proxy.tasks import TaskOwner
-from tests.support.clocks import START, FakeClock
+from proxy.sessions.refresher import MAX_AT_PROVIDER
+from tests.support.clocks import START
 from tests.support.eventually import eventually
-from tests.support.observers import RecordingObserver
-from tests.support.provider_fakes import HandLedProvider
+from tests.support.refresh_stage import OVER_AFTER, SOON_AFTER, A, RefreshStage
 from tests.support.sessions import ISSUER, make_grant, make_session, make_tokens
-from tests.support.stores import FailingSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.core.session import Session
-
-A = Secret("cookie-a")
-SOON_AFTER = 256.0
-"""Whatever the jitter: it takes at most a quarter of the sixty seconds."""
-OVER_AFTER = 301.0
-
-
-class Stage:
-    """A refresher among fakes, with one signed-in session."""
-
-    def __init__(self) -> None:
-        self.requests = TaskOwner(lambda _: None)
-        self.clock = FakeClock()
-        self.observer = RecordingObserver()
-        self.provider = HandLedProvider(self.next_grant)
-        memory = MemorySessionStore(
-            self.clock,
-            live=LiveStreamRegistry(self.observer),
-            observer=self.observer,
-            limits=MemoryLimits(),
-        )
-        self.store = FailingSessionStore(memory)
-        self.refresher = self.refresher_with(RefreshPolicy())
-
-    def refresher_with(self, policy: RefreshPolicy, replica: bytes = b"one") -> SessionRefresher:
-        """A refresher of this replica, or of another one."""
-        parts = RefreshParts(
-            provider=cast("Any", self.provider),
-            store=cast("Any", self.store),
-            leases=MemoryRefreshLeases(),
-            clock=self.clock,
-            observer=self.observer,
-        )
-        return SessionRefresher(parts, policy=policy, replica=replica)
-
-    def ask(self, session: Session, cookie: Secret = A) -> asyncio.Task[Session | None]:
-        """Begin a request that needs fresh tokens."""
-        return self.requests.start(self.refresher.fresh(cookie, session))
-
-    def next_grant(self, session: Session) -> Grant:
-        """Make tokens that begin now, with the next numbers."""
-        now = self.clock.now()
-        tokens = make_tokens(
-            session.version + 1, obtained_at=now, access_expires_at=now + 300, refresh_expires_at=now + 1800
-        )
-        return make_grant(session, tokens=tokens)
-
-    async def sign_in(self, cookie: Secret = A, **changes: Any) -> Session:
-        session = make_session(cookie, **changes)
-        await self.store.create(cookie, session)
-        return session
-
-    async def settle(self) -> None:
-        """Let what is in the background end."""
-        for _ in range(20):
-            await asyncio.sleep(0)
-
-    async def stored(self, cookie: Secret = A) -> Session | None:
-        return await self.store.inner.load(cookie)
+    from proxy.core.tokens import Grant
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    made = Stage()
+async def stage() -> AsyncIterator[RefreshStage]:
+    made = RefreshStage()
     yield made
-    made.provider.let_go()
-    await made.refresher.close()
-    await made.requests.close()
+    await made.end()
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
 
 
-async def test_fresh_tokens_are_used_as_they_are(stage: Stage) -> None:
+async def test_fresh_tokens_are_used_as_they_are(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(239)
 
@@ -115,7 +48,7 @@ async def test_fresh_tokens_are_used_as_they_are(stage: Stage) -> None:
     assert stage.provider.refreshed == []
 
 
-async def test_tokens_soon_over_carry_the_request_and_are_refreshed_behind_it(stage: Stage) -> None:
+async def test_tokens_soon_over_carry_the_request_and_are_refreshed_behind_it(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(SOON_AFTER)
     stage.provider.hold()
@@ -132,7 +65,7 @@ async def test_tokens_soon_over_carry_the_request_and_are_refreshed_behind_it(st
     assert stored.tokens.access_token == Secret("access-2")
 
 
-async def test_a_request_waits_for_tokens_that_are_over(stage: Stage) -> None:
+async def test_a_request_waits_for_tokens_that_are_over(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
 
@@ -146,7 +79,7 @@ async def test_a_request_waits_for_tokens_that_are_over(stage: Stage) -> None:
     assert stage.observer.refreshes == ["refreshed"]
 
 
-async def test_roles_follow_the_new_tokens_at_once(stage: Stage) -> None:
+async def test_roles_follow_the_new_tokens_at_once(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     identity = Identity(issuer=ISSUER, subject="alice-id", roles=frozenset({"admin"}))
@@ -158,7 +91,7 @@ async def test_roles_follow_the_new_tokens_at_once(stage: Stage) -> None:
     assert renewed.identity.roles == {"admin"}
 
 
-async def test_what_belongs_to_the_login_is_kept(stage: Stage) -> None:
+async def test_what_belongs_to_the_login_is_kept(stage: RefreshStage) -> None:
     session = await stage.sign_in(acr="gold", authenticated_at=START - 5)
     stage.clock.advance(OVER_AFTER)
     grant = stage.next_grant(session)
@@ -172,7 +105,7 @@ async def test_what_belongs_to_the_login_is_kept(stage: Stage) -> None:
 # --- one call --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_hundred_requests_make_one_call(stage: Stage) -> None:
+async def test_a_hundred_requests_make_one_call(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.hold()
@@ -187,7 +120,7 @@ async def test_a_hundred_requests_make_one_call(stage: Stage) -> None:
     assert None not in answers
 
 
-async def test_a_request_with_an_older_copy_spends_no_old_refresh_token(stage: Stage) -> None:
+async def test_a_request_with_an_older_copy_spends_no_old_refresh_token(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     await stage.refresher.fresh(A, session)
@@ -199,7 +132,7 @@ async def test_a_request_with_an_older_copy_spends_no_old_refresh_token(stage: S
     assert stage.provider.refreshed == ["refresh-1"]
 
 
-async def test_sessions_are_refreshed_independently(stage: Stage) -> None:
+async def test_sessions_are_refreshed_independently(stage: RefreshStage) -> None:
     other = Secret("cookie-b")
     first, second = await stage.sign_in(), await stage.sign_in(other, subject="bob-id")
     stage.clock.advance(OVER_AFTER)
@@ -210,7 +143,7 @@ async def test_sessions_are_refreshed_independently(stage: Stage) -> None:
     assert len(stage.provider.refreshed) == 2
 
 
-async def test_refreshes_at_the_provider_at_once_are_bounded(stage: Stage) -> None:
+async def test_refreshes_at_the_provider_at_once_are_bounded(stage: RefreshStage) -> None:
     cookies = [Secret(f"cookie-{n}") for n in range(3 * MAX_AT_PROVIDER)]
     sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
     stage.clock.advance(OVER_AFTER)
@@ -226,7 +159,7 @@ async def test_refreshes_at_the_provider_at_once_are_bounded(stage: Stage) -> No
     assert stage.provider.most_at_once == MAX_AT_PROVIDER
 
 
-async def test_nothing_is_left_of_flights_that_ended(stage: Stage) -> None:
+async def test_nothing_is_left_of_flights_that_ended(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     await stage.refresher.fresh(A, session)
@@ -238,7 +171,7 @@ async def test_nothing_is_left_of_flights_that_ended(stage: Stage) -> None:
 # --- the client hangs up ---------------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_hangs_up_loses_no_rotated_token(stage: Stage) -> None:
+async def test_a_client_that_hangs_up_loses_no_rotated_token(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.hold()
@@ -254,7 +187,7 @@ async def test_a_client_that_hangs_up_loses_no_rotated_token(stage: Stage) -> No
     assert stored.tokens.refresh_token == Secret("refresh-2")
 
 
-async def test_a_client_that_hangs_up_takes_nothing_from_who_waits_with_it(stage: Stage) -> None:
+async def test_a_client_that_hangs_up_takes_nothing_from_who_waits_with_it(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.hold()
@@ -271,7 +204,7 @@ async def test_a_client_that_hangs_up_takes_nothing_from_who_waits_with_it(stage
     assert stage.provider.refreshed == ["refresh-1"]
 
 
-async def test_closing_lets_a_flight_end(stage: Stage) -> None:
+async def test_closing_lets_a_flight_end(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.hold()
@@ -286,7 +219,7 @@ async def test_closing_lets_a_flight_end(stage: Stage) -> None:
 
 
 async def test_who_waits_for_a_flight_that_the_end_of_the_process_cut_off_is_told_so(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RefreshStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refresher_module, "CLOSE_GRACE_S", 0.01)
     session = await stage.sign_in()
@@ -303,7 +236,7 @@ async def test_who_waits_for_a_flight_that_the_end_of_the_process_cut_off_is_tol
 # --- the session ends ------------------------------------------------------------------------------------------------
 
 
-async def test_a_refused_refresh_token_ends_the_session(stage: Stage) -> None:
+async def test_a_refused_refresh_token_ends_the_session(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.answers = [GrantRefusal.INVALID_GRANT]
@@ -321,7 +254,7 @@ async def test_a_refused_refresh_token_ends_the_session(stage: Stage) -> None:
     )
 
 
-async def test_an_early_refresh_that_is_refused_ends_the_session_too(stage: Stage) -> None:
+async def test_an_early_refresh_that_is_refused_ends_the_session_too(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(SOON_AFTER)
     stage.provider.answers = [GrantRefusal.INVALID_GRANT]
@@ -332,7 +265,9 @@ async def test_an_early_refresh_that_is_refused_ends_the_session_too(stage: Stag
     assert await stage.stored() is None
 
 
-async def test_the_refusal_of_an_old_token_does_not_end_a_session_that_was_refreshed_meanwhile(stage: Stage) -> None:
+async def test_the_refusal_of_an_old_token_does_not_end_a_session_that_was_refreshed_meanwhile(
+    stage: RefreshStage,
+) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.answers = [GrantRefusal.INVALID_GRANT]
@@ -346,7 +281,7 @@ async def test_the_refusal_of_an_old_token_does_not_end_a_session_that_was_refre
     assert await stage.stored() == elsewhere
 
 
-async def test_a_refresh_in_flight_does_not_revive_a_logged_out_session(stage: Stage) -> None:
+async def test_a_refresh_in_flight_does_not_revive_a_logged_out_session(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.hold()
@@ -360,7 +295,7 @@ async def test_a_refresh_in_flight_does_not_revive_a_logged_out_session(stage: S
     assert await stage.store.count() == 0
 
 
-async def test_a_refresh_in_flight_does_not_outlive_a_mark_of_what_ended(stage: Stage) -> None:
+async def test_a_refresh_in_flight_does_not_outlive_a_mark_of_what_ended(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.hold()
@@ -374,7 +309,7 @@ async def test_a_refresh_in_flight_does_not_outlive_a_mark_of_what_ended(stage: 
     assert await request is None
 
 
-async def test_a_refresh_that_leads_into_an_ended_provider_session_ends_ours(stage: Stage) -> None:
+async def test_a_refresh_that_leads_into_an_ended_provider_session_ends_ours(stage: RefreshStage) -> None:
     session = await stage.sign_in(sid="living")
     stage.clock.advance(OVER_AFTER)
     over = EndedMark(BySid(ISSUER, "over"), ended_at=stage.clock.now(), keep_until=stage.clock.now() + 60)
@@ -390,7 +325,7 @@ async def test_a_refresh_that_leads_into_an_ended_provider_session_ends_ours(sta
     ("origin", "ended"), [(LoginOrigin.FORM, ["refresh-2"]), (LoginOrigin.CODE, [])], ids=["form", "code"]
 )
 async def test_tokens_that_came_too_late_are_ended_where_that_ends_nothing_else(
-    stage: Stage, origin: LoginOrigin, ended: list[str]
+    stage: RefreshStage, origin: LoginOrigin, ended: list[str]
 ) -> None:
     session = await stage.sign_in(origin=origin)
     stage.clock.advance(OVER_AFTER)
@@ -405,7 +340,7 @@ async def test_tokens_that_came_too_late_are_ended_where_that_ends_nothing_else(
     assert stage.provider.ended == ended
 
 
-async def test_a_provider_that_cannot_end_late_tokens_is_a_warning(stage: Stage) -> None:
+async def test_a_provider_that_cannot_end_late_tokens_is_a_warning(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.end_session_fault = ProviderUnavailable("away")
@@ -421,7 +356,7 @@ async def test_a_provider_that_cannot_end_late_tokens_is_a_warning(stage: Stage)
     assert stage.observer.errors == []
 
 
-async def test_a_session_without_refresh_token_ends_with_its_access_token(stage: Stage) -> None:
+async def test_a_session_without_refresh_token_ends_with_its_access_token(stage: RefreshStage) -> None:
     session = await stage.sign_in(tokens=make_tokens(refresh_token=None, refresh_expires_at=None))
     stage.clock.advance(299)
     assert stage.refresher.ready(session)
@@ -433,7 +368,7 @@ async def test_a_session_without_refresh_token_ends_with_its_access_token(stage:
     assert stage.observer.ended == {EndCause.EXPIRED: 1}
 
 
-async def test_a_session_whose_refresh_token_is_over_ends_with_its_access_token(stage: Stage) -> None:
+async def test_a_session_whose_refresh_token_is_over_ends_with_its_access_token(stage: RefreshStage) -> None:
     session = await stage.sign_in(tokens=make_tokens(refresh_expires_at=START + 300))
     stage.clock.advance(300)
 
@@ -442,7 +377,7 @@ async def test_a_session_whose_refresh_token_is_over_ends_with_its_access_token(
     assert stage.provider.refreshed == []
 
 
-async def test_tokens_whose_end_nobody_named_live_as_long_as_the_session(stage: Stage) -> None:
+async def test_tokens_whose_end_nobody_named_live_as_long_as_the_session(stage: RefreshStage) -> None:
     tokens = make_tokens(refresh_token=None, access_expires_at=None, refresh_expires_at=None)
     session = await stage.sign_in(tokens=tokens)
     stage.clock.advance(6 * 86400)
@@ -451,7 +386,7 @@ async def test_tokens_whose_end_nobody_named_live_as_long_as_the_session(stage: 
     assert await stage.refresher.fresh(A, session) is session
 
 
-async def test_where_no_end_was_named_only_the_providers_refusal_ends_the_session(stage: Stage) -> None:
+async def test_where_no_end_was_named_only_the_providers_refusal_ends_the_session(stage: RefreshStage) -> None:
     session = await stage.sign_in(tokens=make_tokens(access_expires_at=None, refresh_expires_at=None))
     stage.clock.advance(OVER_AFTER)
     stage.provider.answers = [ProviderUnavailable("away"), GrantRefusal.INVALID_GRANT]
@@ -464,7 +399,7 @@ async def test_where_no_end_was_named_only_the_providers_refusal_ends_the_sessio
     assert stage.observer.ended == {EndCause.REFRESH_REFUSED: 1}
 
 
-async def test_a_session_that_is_gone_is_not_refreshed(stage: Stage) -> None:
+async def test_a_session_that_is_gone_is_not_refreshed(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     await stage.store.delete(session.key, EndCause.LOGOUT)
     stage.clock.advance(OVER_AFTER)
@@ -473,7 +408,7 @@ async def test_a_session_that_is_gone_is_not_refreshed(stage: Stage) -> None:
     assert stage.provider.refreshed == []
 
 
-async def test_tokens_that_shrink_towards_the_end_of_the_providers_session_do_not_loop(stage: Stage) -> None:
+async def test_tokens_that_shrink_towards_the_end_of_the_providers_session_do_not_loop(stage: RefreshStage) -> None:
     end = START + 400
 
     def shrinking(session: Session) -> Grant:
@@ -504,7 +439,7 @@ FAULTS = [ProviderUnavailable("away"), ClientMisconfigured("401"), TokenRejected
 
 @pytest.mark.parametrize("fault", FAULTS, ids=["unavailable", "misconfigured", "rejected"])
 async def test_a_fault_keeps_the_session_and_serves_it_while_its_access_token_lives(
-    stage: Stage, fault: Exception
+    stage: RefreshStage, fault: Exception
 ) -> None:
     session = await stage.sign_in()
     stage.clock.advance(299)
@@ -518,7 +453,7 @@ async def test_a_fault_keeps_the_session_and_serves_it_while_its_access_token_li
 
 @pytest.mark.parametrize("fault", FAULTS, ids=["unavailable", "misconfigured", "rejected"])
 async def test_a_fault_after_the_access_token_is_over_refuses_the_request_and_keeps_the_session(
-    stage: Stage, fault: Exception
+    stage: RefreshStage, fault: Exception
 ) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
@@ -535,7 +470,7 @@ async def test_a_fault_after_the_access_token_is_over_refuses_the_request_and_ke
 @pytest.mark.parametrize(
     ("fault", "outcome"), list(zip(FAULTS, ["unavailable", "misconfigured", "rejected"], strict=True))
 )
-async def test_each_fault_has_its_outcome_in_the_metrics(stage: Stage, fault: Exception, outcome: str) -> None:
+async def test_each_fault_has_its_outcome_in_the_metrics(stage: RefreshStage, fault: Exception, outcome: str) -> None:
     session = await stage.sign_in()
     stage.clock.advance(SOON_AFTER)
     stage.provider.answers = [fault]
@@ -547,7 +482,7 @@ async def test_each_fault_has_its_outcome_in_the_metrics(stage: Stage, fault: Ex
     assert stage.observer.errors == []
 
 
-async def test_the_session_goes_on_when_the_provider_is_back(stage: Stage) -> None:
+async def test_the_session_goes_on_when_the_provider_is_back(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.answers = [ProviderUnavailable("away")]
@@ -561,7 +496,7 @@ async def test_the_session_goes_on_when_the_provider_is_back(stage: Stage) -> No
     assert renewed.version == 2
 
 
-async def test_requests_of_a_session_do_not_hammer_a_provider_that_just_failed(stage: Stage) -> None:
+async def test_requests_of_a_session_do_not_hammer_a_provider_that_just_failed(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.provider.answers = [ProviderUnavailable("away")]
@@ -573,7 +508,7 @@ async def test_requests_of_a_session_do_not_hammer_a_provider_that_just_failed(s
     assert len(stage.provider.refreshed) == 1
 
 
-async def test_one_sessions_fault_does_not_hold_up_another(stage: Stage) -> None:
+async def test_one_sessions_fault_does_not_hold_up_another(stage: RefreshStage) -> None:
     other = Secret("cookie-b")
     first, second = await stage.sign_in(), await stage.sign_in(other, subject="bob-id")
     stage.clock.advance(OVER_AFTER)
@@ -584,7 +519,7 @@ async def test_one_sessions_fault_does_not_hold_up_another(stage: Stage) -> None
     assert await stage.refresher.fresh(other, second) is not None
 
 
-async def test_in_an_outage_all_sessions_together_try_once_in_an_interval(stage: Stage) -> None:
+async def test_in_an_outage_all_sessions_together_try_once_in_an_interval(stage: RefreshStage) -> None:
     cookies = [Secret(f"cookie-{n}") for n in range(50)]
     sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
     stage.clock.advance(OVER_AFTER)
@@ -600,7 +535,7 @@ async def test_in_an_outage_all_sessions_together_try_once_in_an_interval(stage:
     assert await stage.store.count() == 50
 
 
-async def test_after_an_outage_everybody_goes_on_within_the_longest_interval(stage: Stage) -> None:
+async def test_after_an_outage_everybody_goes_on_within_the_longest_interval(stage: RefreshStage) -> None:
     cookies = [Secret(f"cookie-{n}") for n in range(20)]
     sessions = [await stage.sign_in(cookie, subject=cookie.reveal()) for cookie in cookies]
     stage.clock.advance(OVER_AFTER)
@@ -623,7 +558,9 @@ async def test_after_an_outage_everybody_goes_on_within_the_longest_interval(sta
 
 
 @pytest.mark.parametrize("operation", ["load", "replace"])
-async def test_a_store_that_is_away_refuses_the_request_and_deletes_nothing(stage: Stage, operation: str) -> None:
+async def test_a_store_that_is_away_refuses_the_request_and_deletes_nothing(
+    stage: RefreshStage, operation: str
+) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.store.away = {operation}
@@ -636,7 +573,7 @@ async def test_a_store_that_is_away_refuses_the_request_and_deletes_nothing(stag
     assert await stage.stored() == session
 
 
-async def test_a_refused_refresh_whose_session_cannot_be_deleted_is_tried_again(stage: Stage) -> None:
+async def test_a_refused_refresh_whose_session_cannot_be_deleted_is_tried_again(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(OVER_AFTER)
     stage.store.away = {"delete"}
@@ -649,7 +586,7 @@ async def test_a_refused_refresh_whose_session_cannot_be_deleted_is_tried_again(
     assert await stage.stored() is None
 
 
-async def test_a_broken_refresh_is_said_and_keeps_the_session(stage: Stage) -> None:
+async def test_a_broken_refresh_is_said_and_keeps_the_session(stage: RefreshStage) -> None:
     session = await stage.sign_in()
     stage.clock.advance(SOON_AFTER)
     stage.provider.answers = [ZeroDivisionError("a defect")]
@@ -662,3 +599,151 @@ async def test_a_broken_refresh_is_said_and_keeps_the_session(stage: Stage) -> N
     await eventually(heard, 1)
     assert await stage.stored() == session
     assert session_key(A) not in stage.refresher._flights
+
+
+# --- jitter ----------------------------------------------------------------------------------------------------------
+
+
+async def begins_after(stage: RefreshStage, session: Session, replica: bytes) -> float:
+    """Seconds after START at which this replica begins to refresh this session early."""
+    refresher = stage.replica(name=replica)
+    passed = 235.0
+    stage.clock.set_wall_clock(START + passed)
+    while refresher.ready(session):
+        passed += 0.5
+        stage.clock.set_wall_clock(START + passed)
+    return passed
+
+
+async def test_replicas_and_sessions_begin_at_different_times_within_a_quarter_of_the_lead(stage: RefreshStage) -> None:
+    sessions = [make_session(Secret(f"cookie-{n}")) for n in range(20)]
+
+    of_replicas = [await begins_after(stage, sessions[0], str(n).encode()) for n in range(20)]
+    of_sessions = [await begins_after(stage, session, b"one") for session in sessions]
+
+    for begun in (of_replicas, of_sessions):
+        assert len(set(begun)) > 8
+        assert min(begun) >= 240
+        assert max(begun) <= 255.5
+
+
+async def test_the_jitter_of_a_session_on_a_replica_is_always_the_same(stage: RefreshStage) -> None:
+    session = make_session(A)
+
+    assert await begins_after(stage, session, b"x") == await begins_after(stage, session, b"x")
+
+
+# --- an outage is bridged --------------------------------------------------------------------------------------------
+
+BRIDGED = RefreshPolicy(outage_grace_s=600)
+
+
+async def test_a_session_is_served_for_the_grace_while_the_provider_is_away(stage: RefreshStage) -> None:
+    refresher = stage.replica(BRIDGED)
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answer_for = lambda _: ProviderUnavailable("away")
+
+    served = [await refresher.fresh(A, session) for _ in range(5)]
+    stage.clock.advance(600)
+
+    assert served == [session] * 5
+    assert stage.observer.outages_served == 5
+    with pytest.raises(ProviderUnavailable):
+        await refresher.fresh(A, session)
+    assert await stage.stored() == session
+
+
+async def test_the_beginning_of_an_outage_is_said_once_and_that_of_the_next_one_too(stage: RefreshStage) -> None:
+    refresher = stage.replica(BRIDGED)
+    session = await stage.sign_in()
+    for _ in range(2):
+        stage.clock.advance(OVER_AFTER)
+        stage.provider.answer_for = lambda _: ProviderUnavailable("away")
+        for _ in range(3):
+            await refresher.fresh(A, session)
+        stage.provider.answer_for = stage.next_grant
+        stage.clock.advance(MAX_INTERVAL_S)
+        renewed = await refresher.fresh(A, session)
+        assert renewed is not None
+        session = renewed
+
+    assert [message for message, _ in stage.observer.warnings if "served beyond" in message] == [
+        "the provider is away: sessions are served beyond the end of their access tokens"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [ClientMisconfigured("401"), TokenRejected("bad", reason="wrong_issuer")],
+    ids=["misconfigured", "rejected"],
+)
+async def test_a_provider_that_refuses_us_is_no_outage_to_bridge(stage: RefreshStage, fault: Exception) -> None:
+    refresher = stage.replica(BRIDGED)
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answer_for = lambda _: fault
+
+    for _ in range(3):  # the second and third hear of the first one's fault
+        with pytest.raises(ProviderUnavailable):
+            await refresher.fresh(A, session)
+
+    assert stage.observer.outages_served == 0
+
+
+async def test_a_refused_refresh_token_ends_the_grace(stage: RefreshStage) -> None:
+    refresher = stage.replica(BRIDGED)
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answers = [ProviderUnavailable("away"), GrantRefusal.INVALID_GRANT]
+
+    assert await refresher.fresh(A, session) == session
+    stage.clock.advance(SESSION_RETRY_S)
+    assert await refresher.fresh(A, session) is None
+    assert await stage.stored() is None
+
+
+async def test_a_store_that_is_away_is_no_outage_to_bridge(stage: RefreshStage) -> None:
+    refresher = stage.replica(BRIDGED)
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.store.go_away()
+
+    with pytest.raises(StoreUnavailable):
+        await refresher.fresh(A, session)
+
+
+async def test_a_session_whose_refresh_token_ends_during_the_outage_ends(stage: RefreshStage) -> None:
+    refresher = stage.replica(RefreshPolicy(outage_grace_s=86400))
+    session = await stage.sign_in()
+    stage.provider.answer_for = lambda _: ProviderUnavailable("away")
+    stage.clock.advance(OVER_AFTER)
+    assert await refresher.fresh(A, session) == session
+    stage.clock.advance(1800)
+
+    assert await refresher.fresh(A, session) is None
+    assert stage.observer.ended == {EndCause.EXPIRED: 1}
+
+
+async def test_without_a_grace_nothing_is_served_beyond_the_access_token(stage: RefreshStage) -> None:
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answer_for = lambda _: ProviderUnavailable("away")
+
+    with pytest.raises(ProviderUnavailable):
+        await stage.refresher.fresh(A, session)
+    assert stage.observer.outages_served == 0
+
+
+async def test_while_the_provider_rests_a_bridged_request_costs_the_store_nothing(stage: RefreshStage) -> None:
+    refresher = stage.replica(BRIDGED)
+    session = await stage.sign_in()
+    stage.clock.advance(OVER_AFTER)
+    stage.provider.answer_for = lambda _: ProviderUnavailable("away")
+    await refresher.fresh(A, session)
+    before = len(stage.store.calls)
+
+    for _ in range(10):
+        await refresher.fresh(A, session)
+
+    assert len(stage.store.calls) == before
