@@ -38,6 +38,7 @@ from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_lease import MemoryRefreshLeases
 from proxy.sessions.refresher import SessionRefresher
+from proxy.sessions.stream_keeper import StreamKeeper
 from proxy.settings.load import load_settings
 from proxy.settings.model import Settings
 from proxy.settings.values import UnixAddress
@@ -77,6 +78,7 @@ class Sidegate:
             clock, live=self._live, observer=observer, limits=slices.memory_limits(settings)
         )
         self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
+        self._keeper = StreamKeeper(self._live, self._store, self._refresher, clock=clock, observer=observer)
         self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._gate = self._make_gate()
@@ -99,6 +101,7 @@ class Sidegate:
         """
         await self._provider.start()
         self._store.start()
+        self._keeper.start()
         await self._own.setup()
         await self._open_management()
         self._data_path = DataPath(
@@ -125,6 +128,7 @@ class Sidegate:
             await self._data_path.drain(self._settings.server.shutdown_grace)
         await self._own.cleanup()
         await self._management.cleanup()
+        await self._keeper.close()
         await self._refresher.close()
         await self._store.close()
         await self._provider.close()
