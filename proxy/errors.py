@@ -36,6 +36,7 @@
     │   │   └── ProviderDeclined     the provider's own error (OIDC Core 1.0 §3.1.2.6)
     │   ├── FormRejected             a body that is not the form
     │   └── TooManyLogins            one address has begun more logins than it may have open
+    ├── TooManyLogouts               one address names more sessions to end than are looked up
     ├── Draining                     the process is shutting down
     └── SettingsError                the file is wrong; carries every problem
 
@@ -253,6 +254,12 @@ class TooManyLogins(LoginFault):
     """One address has begun more logins than it may have open; each is a record that a stranger's GET made."""
 
     reason = "too_many_logins"
+
+
+class TooManyLogouts(SidegateError):
+    """One address names more sessions to end than are looked up for somebody who proves nothing."""
+
+    reason = "too_many_logouts"
 
 
 class Draining(SidegateError):

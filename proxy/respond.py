@@ -233,6 +233,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence="Too many sign-ins were begun from your network. Please try again in a few minutes.",
         retry_after_s=60,
     ),
+    errors.TooManyLogouts: Row(
+        status=429,
+        code="too_many_logouts",
+        title="Too many requests",
+        sentence="Too many sign-outs were asked for from your network. Please try again in a moment.",
+        retry_after_s=10,
+    ),
     errors.Draining: Row(
         status=503, code="draining", title="Restarting", sentence="Please try again in a moment.", retry_after_s=1
     ),

@@ -47,9 +47,10 @@ class SetupRequiredPage(TypedDict):
 
 
 class LogoutPage(TypedDict):
-    """Page ``logout``: the question."""
+    """Page ``logout``: the question; ``action_all`` is where the same form ends every session of the person."""
 
     action: str
+    action_all: str
     csrf_token: str
     return_to: str
     username: str | None
@@ -94,6 +95,22 @@ class DevicesPage(TypedDict):
     others_action: str | None
     notice: Sequence[str]
     problem: str | None
+
+
+class LoggedOutAllPage(TypedDict):
+    """Page ``logged_out_all``: everything of this person ended here.
+
+    ``notice`` and ``problem`` are ids of the catalog, one of them None: what became of the rest, at the provider.
+    """
+
+    sessions_ended: int
+    notice: str | None
+    problem: str | None
+    login_url: str
+
+
+class FrontchannelPage(TypedDict):
+    """Page ``frontchannel``: in a hidden frame of the provider's, so nobody reads it."""
 
 
 class ErrorPage(TypedDict):

@@ -12,7 +12,7 @@ from proxy.pages.assets import Asset, load_assets
 from proxy.pages.catalog import load_catalogs
 from proxy.pages.languages import chosen_language, direction
 from proxy.pages.moments import relative
-from proxy.pages.security import security_headers
+from proxy.pages.security import NOBODY, OURSELVES, security_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,9 @@ PageName = Literal[
     "error",
     "forbidden",
     "frame",
+    "frontchannel",
     "logged_out",
+    "logged_out_all",
     "login",
     "logout",
     "logout_at_provider",
@@ -34,6 +36,7 @@ PageName = Literal[
 """Every page; a test holds that each has its template."""
 
 _FRAMED_BY_SELF = frozenset({"frame"})
+_FRAMED_BY_PROVIDER = frozenset({"frontchannel"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,8 @@ class Look:
         description: a sentence below the heading of the login page; empty for none.
         own_path: path of our own pages: path of the public URL and prefix, without a final slash.
         home: path of the site's start.
-        form_origins: origins besides our own to which forms may post: the issuer's.
+        form_origins: origins besides our own to which forms may post: the issuer's, which may also frame the page of
+            its front-channel logout.
     """
 
     title: str
@@ -98,9 +102,13 @@ class JinjaPages:
 
     def headers(self, name: str) -> Headers:
         """Return Content-Type and the security fields of the page."""
-        ancestors: Literal["'none'", "'self'"] = "'self'" if name in _FRAMED_BY_SELF else "'none'"
-        fields = security_headers(self._look.form_origins, frame_ancestors=ancestors)
+        fields = security_headers(self._look.form_origins, frame_ancestors=self._framed_by(name))
         return ((b"Content-Type", b"text/html; charset=utf-8"), *fields)
+
+    def _framed_by(self, name: str) -> str:
+        if name in _FRAMED_BY_PROVIDER:
+            return " ".join(self._look.form_origins) or NOBODY
+        return OURSELVES if name in _FRAMED_BY_SELF else NOBODY
 
     def _asset_path(self, name: str) -> str:
         return f"{self._look.own_path}/assets/{self._assets[name].hashed_name}"

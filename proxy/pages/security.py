@@ -5,7 +5,7 @@ Source: CSP Level 3; contract §3 ("Own pages").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -13,28 +13,32 @@ if TYPE_CHECKING:
 
     from proxy.core.request import Headers
 
-FrameAncestors = Literal["'none'", "'self'"]
-"""Who may show the page in a frame."""
+NOBODY = "'none'"
+OURSELVES = "'self'"
+"""Who may show a page in a frame; else origins with a space between (CSP Level 3 §6.4.2)."""
+
+_FRAME_OPTIONS = {NOBODY: b"DENY", OURSELVES: b"SAMEORIGIN"}
+"""The same for old browsers (RFC 7034), which know no other origin: they are told nothing then."""
 
 
-def security_headers(form_origins: Sequence[str], *, frame_ancestors: FrameAncestors = "'none'") -> Headers:
+def security_headers(form_origins: Sequence[str], *, frame_ancestors: str = NOBODY) -> Headers:
     """Return the security fields of an HTML page.
 
     Args:
         form_origins: origins besides our own to which a form may post.
-        frame_ancestors: who may frame it; our own pages only where a page is made for frames.
+        frame_ancestors: who may frame it; somebody only where a page is made for frames.
     """
-    frame_options = b"DENY" if frame_ancestors == "'none'" else b"SAMEORIGIN"
+    frame_options = _FRAME_OPTIONS.get(frame_ancestors)
     return (
         (b"Content-Security-Policy", content_security_policy(form_origins, frame_ancestors).encode()),
-        (b"X-Frame-Options", frame_options),
+        *(() if frame_options is None else ((b"X-Frame-Options", frame_options),)),
         # Not no-referrer: browsers would then send "Origin: null" with our own forms, and the same-origin rule of
         # /logout could not be kept (Fetch, "append a request Origin header").
         (b"Referrer-Policy", b"same-origin"),
     )
 
 
-def content_security_policy(form_origins: Sequence[str], frame_ancestors: FrameAncestors) -> str:
+def content_security_policy(form_origins: Sequence[str], frame_ancestors: str) -> str:
     """Return the policy: nothing but our own style, script and images; forms to us and to ``form_origins``."""
     form_action = " ".join(["'self'", *dict.fromkeys(form_origins)])
     return (

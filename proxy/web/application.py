@@ -12,18 +12,21 @@ from aiohttp import web
 from proxy import keys
 from proxy.respond import Responder
 from proxy.tasks import TaskOwner
+from proxy.web.admin_actions import keycloak_logout, keycloak_push_not_before, keycloak_test_available
 from proxy.web.anonymous import forget_the_server
 from proxy.web.answers import RESPONDER, answer_everything
 from proxy.web.assets import ASSETS, show_asset
 from proxy.web.backchannel import backchannel_logout
 from proxy.web.code_flow import callback, start
-from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
 from proxy.web.device_list import ID_PATTERN
 from proxy.web.devices import end_device, end_other_devices, show_devices
+from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
 from proxy.web.forms import MAX_BODY_BYTES
+from proxy.web.frontchannel import FRONTCHANNEL_BUDGET, frontchannel_budget, frontchannel_logout
 from proxy.web.grant_slots import GRANT_SLOTS, GrantSlots
 from proxy.web.login import show_login, submit_login
 from proxy.web.logout import show_logged_out, show_logout, submit_logout
+from proxy.web.logout_all import submit_logout_all
 from proxy.web.options import OPTIONS, Feature, LoginMode
 from proxy.web.status import show_status
 
@@ -43,10 +46,10 @@ class WebServices:
     sessions: ports.SessionStore
     authentications: ports.AuthenticationStore
     provider: ports.Provider
+    refresher: ports.Refresher
     observer: ports.Observer
     pages: ports.Pages
     assets: Mapping[str, Asset]
-    refresher: ports.Refresher
     clock: ports.Clock
     sleep: keys.Sleep = asyncio.sleep
     random_bytes: keys.RandomBytes = secrets.token_bytes
@@ -68,10 +71,10 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[keys.SESSIONS] = services.sessions
     app[keys.AUTHENTICATIONS] = services.authentications
     app[keys.PROVIDER] = services.provider
+    app[keys.REFRESHER] = services.refresher
     app[keys.OBSERVER] = services.observer
     app[keys.PAGES] = services.pages
     app[keys.CLOCK] = services.clock
-    app[keys.REFRESHER] = services.refresher
     app[keys.SLEEP] = services.sleep
     app[keys.RANDOM_BYTES] = services.random_bytes
     app[keys.TASKS] = TaskOwner(lambda fault: services.observer.error("work after a logout failed", fault=repr(fault)))
@@ -79,6 +82,7 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[RESPONDER] = Responder(services.pages)
     app[GRANT_SLOTS] = GrantSlots(login.max_concurrent, max_wait_s=login.max_wait_s)
     app[FLOW_QUOTA] = FlowQuota(services.clock)
+    app[FRONTCHANNEL_BUDGET] = frontchannel_budget(services.clock)
 
 
 def _add_routes(router: web.UrlDispatcher, options: WebOptions) -> None:
@@ -90,15 +94,26 @@ def _add_routes(router: web.UrlDispatcher, options: WebOptions) -> None:
     router.add_get(f"{own}/callback", callback, allow_head=False)
     router.add_get(f"{own}/logout", show_logout)
     router.add_post(f"{own}/logout", submit_logout)
+    router.add_post(f"{own}/logout/all", submit_logout_all)
     router.add_get(f"{own}/logged-out", show_logged_out)
-    router.add_get(f"{own}/status", show_status)
-    router.add_get(f"{own}/assets/{{name}}", show_asset)
-    if options.backchannel is Feature.ON:
-        router.add_post(f"{own}/backchannel-logout", backchannel_logout)
-
     router.add_get(f"{own}/sessions", show_devices)
     router.add_post(f"{own}/sessions/others/end", end_other_devices)
     router.add_post(f"{own}/sessions/{{id:{ID_PATTERN}}}/end", end_device)
+    router.add_get(f"{own}/status", show_status)
+    router.add_get(f"{own}/assets/{{name}}", show_asset)
+    _add_words_of_the_provider(router, options)
+
+
+def _add_words_of_the_provider(router: web.UrlDispatcher, options: WebOptions) -> None:
+    """Add where the provider says that something has ended."""
+    own = options.own_path
+    if options.backchannel is Feature.ON:
+        router.add_post(f"{own}/backchannel-logout", backchannel_logout)
+    router.add_get(f"{own}/frontchannel-logout", frontchannel_logout, allow_head=False)
+    router.add_post(f"{own}/keycloak/k_logout", keycloak_logout)
+    router.add_post(f"{own}/keycloak/k_push_not_before", keycloak_push_not_before)
+    router.add_post(f"{own}/keycloak/k_test_available", keycloak_test_available)
+
 
 async def _close(app: web.Application) -> None:
     await app[keys.TASKS].close()

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 NOTICES = {
     EndCause.BACKCHANNEL: "login.notice.ended_elsewhere",
     EndCause.FRONTCHANNEL: "login.notice.ended_elsewhere",
-    EndCause.LOGOUT_ALL: "login.notice.ended_elsewhere",
-    EndCause.DEVICE: "login.notice.ended_elsewhere",
+    EndCause.LOGOUT_ALL: "login.notice.ended_on_device",
+    EndCause.DEVICE: "login.notice.ended_on_device",
     EndCause.ADMIN: "login.notice.ended_by_admin",
     EndCause.EXPIRED: "login.notice.ended_by_time",
     EndCause.IDLE: "login.notice.ended_by_time",
-    EndCause.REFRESH_REFUSED: "login.notice.ended_by_time",
-    EndCause.OVER_LIMIT: "login.notice.ended_elsewhere",
+    EndCause.REFRESH_REFUSED: "login.notice.ended_at_provider",
+    EndCause.OVER_LIMIT: "login.notice.ended_over_limit",
 }
 """What the page says of a session that ended; one's own logout needs no words."""
 

@@ -52,7 +52,7 @@ async def submit_logout(request: web.Request) -> web.StreamResponse:
     if visitor.session is None or visitor.cookie_value is None:
         return _nothing_to_end(request, see_other(_logged_out_path(request, return_to)))
     if not is_wanted(request, form.text("csrf_token"), visitor.cookie_value):
-        return _ask_again(request, visitor.session, visitor.cookie_value, return_to)
+        return ask_again(request, visitor.session, visitor.cookie_value, return_to)
     return await sign_out(request, visitor.session, return_to)
 
 
@@ -86,7 +86,12 @@ def _nothing_to_end(request: web.Request, response: web.Response) -> web.Respons
     return _gone(request, response) if said is Provenance.SAME_ORIGIN else response
 
 
-def _ask_again(request: web.Request, session: Session, cookie_value: Secret, return_to: str) -> web.StreamResponse:
+def ask_again(request: web.Request, session: Session, cookie_value: Secret, return_to: str) -> web.StreamResponse:
+    """Show the question anew, with a token that fits.
+
+    Raises:
+        CsrfRejected: to a program, which cannot answer a page.
+    """
     error = errors.CsrfRejected("a logout came from elsewhere, or its token is not this session's")
     if asker_of(request).manner is not Manner.PAGE:
         raise error
@@ -135,6 +140,7 @@ def _question(
     wanted = destination(request, return_to)
     context: LogoutPage = {
         "action": options.path("logout"),
+        "action_all": options.path("logout/all"),
         "csrf_token": csrf_token(request, cookie_value),
         "return_to": wanted,
         "username": session.identity.username or session.identity.name,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from proxy import errors, keys
 from proxy.pages.security import with_form_target
+from proxy.ports import AccountAnswer
 from proxy.web.caller import caller_of
 from proxy.web.form_tokens import LogoutStates
 from proxy.web.options import OPTIONS
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 2.0
 """Seconds for which a person waits for the provider to end a form session; the call goes on without them."""
+
+LONG_PATIENCE_S = 12.0
+"""The same for all sessions of a person, who is to be told what became of them. Keycloak tells every application one
+after the other before it answers, each with 5 s of patience.
+"""
 
 
 def leave_provider(request: web.Request, tokens: TokenSet, return_to: str) -> web.Response | None:
@@ -61,12 +68,39 @@ async def end_at_provider(request: web.Request, session: Session) -> None:
             await work
 
 
+class Silence(Enum):
+    """What stands where the provider gave no answer."""
+
+    UNAVAILABLE = "unavailable"
+
+
+AtProvider = AccountAnswer | Silence
+
+
+async def end_everywhere_at_provider(request: web.Request, session: Session) -> AtProvider:
+    """Have the provider end every session of the person; whatever it does, what has ended here stays ended."""
+    work = request.app[keys.TASKS].finish(_end_everywhere(request, session))
+    try:
+        async with asyncio.timeout(LONG_PATIENCE_S):
+            return await work
+    except TimeoutError:
+        return Silence.UNAVAILABLE
+
+
+async def _end_everywhere(request: web.Request, session: Session) -> AtProvider:
+    try:
+        return await request.app[keys.PROVIDER].end_all_sessions(session)
+    except errors.ProviderFault as error:
+        _warn(request, f"a person's sessions ended here but not at the provider: {error}", error)
+        return Silence.UNAVAILABLE
+
+
 async def _end_session(request: web.Request, session: Session) -> None:
     try:
         await request.app[keys.PROVIDER].end_session(session)
     except errors.ProviderFault as error:
-        request.app[keys.OBSERVER].warning(
-            f"the session ended here but not at the provider: {error}",
-            reason=error.reason,
-            request_id=caller_of(request).request_id,
-        )
+        _warn(request, f"the session ended here but not at the provider: {error}", error)
+
+
+def _warn(request: web.Request, sentence: str, error: errors.ProviderFault) -> None:
+    request.app[keys.OBSERVER].warning(sentence, reason=error.reason, request_id=caller_of(request).request_id)

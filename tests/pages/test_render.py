@@ -37,7 +37,14 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "error": ERROR,
     "frame": ERROR,
     "forbidden": {**ERROR, "username": EVIL, "missing": [EVIL, EVIL]},
+    "frontchannel": {},
     "logged_out": {"login_url": EVIL},
+    "logged_out_all": {
+        "sessions_ended": 3,
+        "notice": "logout.notice.ended_everywhere",
+        "problem": "logout.problem.refused",
+        "login_url": EVIL,
+    },
     "login": {
         "action": EVIL,
         "csrf_token": EVIL,
@@ -55,6 +62,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "logout": {
         "action": EVIL,
+        "action_all": EVIL,
         "csrf_token": EVIL,
         "return_to": EVIL,
         "username": EVIL,
@@ -191,8 +199,23 @@ def test_a_page_for_a_frame_opens_the_whole_window() -> None:
 
     assert [link["target"] for link in links] == ["_top"]
     assert b"frame-ancestors 'self'" in dict(pages().headers("frame"))[b"Content-Security-Policy"]
-    for name in set(NAMES) - {"frame"}:
+    for name in set(NAMES) - {"frame", "frontchannel"}:
         assert b"frame-ancestors 'none'" in dict(pages().headers(name))[b"Content-Security-Policy"]
+
+
+def test_the_page_of_a_front_channel_logout_is_framed_by_the_provider_alone() -> None:
+    fields = dict(pages().headers("frontchannel"))
+
+    policy = fields[b"Content-Security-Policy"]
+    assert policy.endswith(b"; frame-ancestors https://sso.example.com")
+    # Old browsers know no single origin, and "deny" would win in those that know both badly.
+    assert b"X-Frame-Options" not in fields
+
+
+def test_without_a_provider_nobody_frames_it() -> None:
+    alone = JinjaPages(Look(title="x", description="", own_path="/_sidegate", home="/", form_origins=()))
+
+    assert b"frame-ancestors 'none'" in dict(alone.headers("frontchannel"))[b"Content-Security-Policy"]
 
 
 def test_a_forbidden_page_names_what_is_missing_who_asks_and_the_way_to_another_account() -> None:

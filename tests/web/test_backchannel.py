@@ -12,7 +12,7 @@ from proxy.errors import ProviderUnavailable, TokenRejected
 from proxy.ports import VerifiedJws
 from proxy.web.options import Feature
 from tests.support.clocks import START
-from tests.support.own_pages import OWN, OwnPages, Page, open_own_pages
+from tests.support.own_pages import OWN, OwnPages, Page, make_login_grant, open_own_pages
 from tests.support.sessions import ISSUER
 
 PATH = f"{OWN}/backchannel-logout"
@@ -67,6 +67,26 @@ class TestObeyed:
         assert await own.live(bob) is not None
         assert own.observer.audits[-1].sessions_affected == 2
 
+    async def test_a_session_that_does_not_know_its_sid_ends_with_the_one_that_is_named(self, own: OwnPages) -> None:
+        own.provider.answer = make_login_grant(sid=None)
+        nameless = await own.signed_in()
+        own.provider.answer = make_login_grant(serial=7)
+        other = await own.signed_in()
+        own.provider.answer = make_login_grant("bob", sid=None)
+        bob = await own.signed_in(username="bob")
+
+        await send(own, logout_token(own, sid="sid-1"))
+
+        assert await own.live(nameless) is None
+        assert await own.live(other) is not None
+        assert await own.live(bob) is not None
+        assert own.observer.audits[-1].sessions_affected == 1
+
+    async def test_without_a_sub_nobody_is_searched_for(self, own: OwnPages) -> None:
+        await send(own, logout_token(own, sub=None))
+
+        assert "find" not in own.sessions.calls
+
     async def test_an_unknown_session_is_200_too_and_stays_ended(self, own: OwnPages) -> None:
         page = await send(own, logout_token(own, sid="never-heard-of"))
 
@@ -99,7 +119,7 @@ class TestObeyed:
     async def test_the_order_is_mark_delete_remember(self, own: OwnPages) -> None:
         await send(own, logout_token(own))
 
-        assert own.sessions.calls == ["jti_is_spent", "mark_ended", "delete_matching", "spend_jti"]
+        assert own.sessions.calls == ["jti_is_spent", "mark_ended", "delete_matching", "find", "spend_jti"]
 
     async def test_other_fields_beside_the_token_are_no_reason_to_refuse(self, own: OwnPages) -> None:
         form = {"logout_token": logout_token(own), "more": "x"}
@@ -196,7 +216,7 @@ class TestRefused:
 
 
 class TestAway:
-    @pytest.mark.parametrize("operation", ["jti_is_spent", "mark_ended", "delete_matching", "spend_jti"])
+    @pytest.mark.parametrize("operation", ["jti_is_spent", "mark_ended", "delete_matching", "find", "spend_jti"])
     async def test_a_store_that_is_away_is_503_and_the_token_stays_good(self, own: OwnPages, operation: str) -> None:
         await own.signed_in()
         own.sessions.away = {operation}

@@ -12,7 +12,7 @@ from proxy import keys
 from proxy.core.secret import Secret
 from proxy.tasks import TaskOwner
 from proxy.web import logout_at_provider
-from proxy.web.logout_at_provider import end_at_provider, leave_provider
+from proxy.web.logout_at_provider import Silence, end_at_provider, end_everywhere_at_provider, leave_provider
 from tests.support.observers import RecordingObserver
 from tests.support.own_pages import METADATA, FakeLoginProvider
 from tests.support.sessions import make_session, make_tokens
@@ -20,6 +20,7 @@ from tests.support.sessions import make_session, make_tokens
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from proxy.ports import AccountAnswer
     from tests.web.conftest import MakeRequest
 
 
@@ -74,3 +75,25 @@ async def test_a_provider_that_takes_its_time_is_not_waited_for(
     await asyncio.gather(*owner._tasks)
 
     assert provider.ended == ["refresh-1"]
+
+
+async def test_a_provider_that_ends_everything_slowly_is_waited_for_a_while_and_then_goes_on(
+    make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logout_at_provider, "LONG_PATIENCE_S", 0.01)
+    request = make_request()
+    provider, owner = with_provider(request)
+    go, usual = asyncio.Event(), provider.end_all_sessions
+
+    async def slow(session: Any) -> AccountAnswer:
+        await go.wait()
+        return await usual(session)
+
+    provider.end_all_sessions = slow  # type: ignore[method-assign]
+
+    assert await end_everywhere_at_provider(request, make_session(Secret("v" * 43))) is Silence.UNAVAILABLE
+    assert provider.ended_everywhere == []
+    go.set()
+    await asyncio.gather(*owner._tasks)
+
+    assert provider.ended_everywhere == ["alice-id"]
