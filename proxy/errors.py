@@ -20,7 +20,7 @@
     ├── StoreFault
     │   ├── StoreUnavailable
     │   └── StoreFull                at the cap a new login is refused, nobody is put out
-    │       └── StreamsFull          at the cap a new stream is refused, none is cut off
+    ├── StreamsFull                  at the cap a new stream is refused, none is cut off
     ├── ProviderFault
     │   ├── ProviderUnavailable      away, slow, or answering nonsense
     │   │   ├── AnswerLost           the connection broke after the request was sent
@@ -38,6 +38,7 @@
     │   └── TooManyLogins            one address has begun more logins than it may have open
     ├── TooManyLogouts               one address names more sessions to end than are looked up
     ├── Draining                     the process is shutting down
+    ├── ManagementRefused            the management API does not do what it is asked
     └── SettingsError                the file is wrong; carries every problem
 
 Each message is a sentence for the operator's log. What the visitor sees comes from ``respond.py`` alone.
@@ -160,7 +161,7 @@ class StoreFull(StoreFault):
     reason = "store_full"
 
 
-class StreamsFull(StoreFull):
+class StreamsFull(SidegateError):
     """As many streams of sessions are open as one process keeps account of; one that nobody could end is not opened."""
 
     reason = "streams_full"
@@ -266,6 +267,12 @@ class Draining(SidegateError):
     """The process is shutting down and takes no new work."""
 
     reason = "draining"
+
+
+class ManagementRefused(SidegateError):
+    """The management API does not do what it is asked; ``reason`` says why: no or a wrong token, nothing kept, …"""
+
+    reason = "management_refused"
 
 
 class SettingsError(SidegateError):

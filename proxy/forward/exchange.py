@@ -20,7 +20,7 @@ from proxy.core.policy import Allow
 from proxy.errors import (
     FramingRefused,
     SidegateError,
-    StoreFull,
+    StreamsFull,
     UpstreamFault,
     UpstreamGarbled,
     UpstreamUnreachable,
@@ -164,7 +164,7 @@ class Exchange:
         try:
             self._head = self._serialised()
             self._register()
-        except (FramingRefused, StoreFull) as refused:
+        except (FramingRefused, StreamsFull) as refused:
             self._fault(refused)
             return
         if self._asked.frame.expects_continue and not pieces and not is_complete:
@@ -412,7 +412,7 @@ class Exchange:
         tunnel = Tunnel(self._client, connection, event=self.event, told_end=self._tell_end)
         try:
             self._register_instead(tunnel)
-        except StoreFull as full:
+        except StreamsFull as full:
             self._fault(full)
             return
         self.event.status = 101
@@ -510,7 +510,7 @@ class Forwarded(Exchange):
         """Let the session's end, or that of its right, close this answer.
 
         Raises:
-            StoreFull: an answer that nobody could close is not begun.
+            StreamsFull: an answer that nobody could close is not begun.
         """
         session = self.admitted.allow.session
         if session is not None:
@@ -521,7 +521,7 @@ class Forwarded(Exchange):
         """Let them close the tunnel from now on, in the place that was ours.
 
         Raises:
-            StoreFull: the place is lost; a tunnel that nobody could close is not opened.
+            StreamsFull: the place is lost; a tunnel that nobody could close is not opened.
         """
         key = self._registered_as
         self._unregister()

@@ -178,7 +178,7 @@ class Tunnel:
         """Close with 1008 when the session ends or may have this no longer.
 
         Raises:
-            StoreFull: at the cap; nothing is registered.
+            StreamsFull: at the cap; nothing is registered.
         """
         self.admitted, self.began_at = request.admitted, request.began_at
         live.opened(self, key)

@@ -27,7 +27,7 @@ from proxy.errors import (
     RightsLost,
     SessionEnded,
     SidegateError,
-    StoreFull,
+    StreamsFull,
     TargetTooLong,
     UpstreamFault,
     UpstreamTimeout,
@@ -74,7 +74,7 @@ STATUS_OF_FAULT: dict[type[SidegateError], int] = {
     UpstreamFault: 502,
     SessionEnded: 401,
     RightsLost: 403,
-    StoreFull: 503,
+    StreamsFull: 503,
 }
 
 

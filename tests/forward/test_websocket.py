@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.session import EndCause
-from proxy.errors import ProviderUnavailable, RightsLost, StoreFull
+from proxy.errors import ProviderUnavailable, RightsLost, StreamsFull
 from proxy.forward.websocket import (
     FRAME_PATIENCE_S,
     GOING_AWAY,
@@ -277,7 +277,7 @@ async def test_a_tunnel_that_nobody_could_close_is_503_and_not_opened(path: Path
     class FullForTunnels(Streams):
         def opened(self, stream: OpenStream, key: SessionKey) -> None:
             if isinstance(stream, Tunnel):
-                raise StoreFull("no further stream")
+                raise StreamsFull("no further stream")
             super().opened(stream, key)
 
     live = path.data_path._around.live = FullForTunnels()
@@ -290,7 +290,7 @@ async def test_a_tunnel_that_nobody_could_close_is_503_and_not_opened(path: Path
     assert answer.status == 503
     assert live.count() == 0
     (event,) = await path.gate.ends(1)
-    assert (event.status, event.fault) == (503, StoreFull.reason)
+    assert (event.status, event.fault) == (503, StreamsFull.reason)
     assert (await client.ask(b"GET /reply HTTP/1.1\r\nHost: app\r\n\r\n")).status == 401
 
 
