@@ -13,6 +13,7 @@ import base64
 import dataclasses
 import functools
 import hashlib
+import html
 import json
 import secrets
 import threading
@@ -118,6 +119,7 @@ class Plan:
         redirect: of the parameters that the browser brings back from a login.
         after_logout: of those that it brings back from a logout.
         at_logout: called when a browser is at the end-session endpoint, before it is sent back.
+        frames: pages that the end-session endpoint shows in frames, before it sends the browser back.
         broken: endpoints that answer something else: status, body and headers.
     """
 
@@ -135,6 +137,7 @@ class Plan:
     redirect: Edit = same
     after_logout: Edit = same
     at_logout: Callable[[], object] = lambda: None
+    frames: tuple[str, ...] = ()
     broken: Mapping[str, Reply] = field(default_factory=dict)
 
 
@@ -325,7 +328,8 @@ class ForgingIssuer:
             return Reply(400, b"no ID token of ours, or nowhere to go")
         self.plan.at_logout()
         state = {"state": asked["state"]} if "state" in asked else {}
-        return _redirect(asked["post_logout_redirect_uri"], self.plan.after_logout(state))
+        back = _redirect(asked["post_logout_redirect_uri"], self.plan.after_logout(state))
+        return _framing(self.plan.frames, back.headers["Location"]) if self.plan.frames else back
 
 
 def _require_client(call: Call) -> None:
@@ -346,6 +350,13 @@ def _json(document: Members, headers: Mapping[str, str] | None = None, *, status
 def _redirect(uri: str, parameters: Members) -> Reply:
     query = f"?{urlencode(parameters)}" if parameters else ""
     return Reply(302, headers={"Location": uri + query})
+
+
+def _framing(urls: tuple[str, ...], onward: str) -> Reply:
+    """Pages in hidden frames and a way on (OIDC Front-Channel Logout 1.0 §2)."""
+    frames = "".join(f'<iframe src="{html.escape(url)}" hidden></iframe>' for url in urls)
+    page = f'<!doctype html><title>Bye</title>{frames}<a id="continue" href="{html.escape(onward)}">Continue</a>'
+    return Reply(200, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
 
 
 # The server -----------------------------------------------------------------------------------------------------------
