@@ -1,8 +1,8 @@
 """A house of several replicas: Keycloak, Redis, three Sidegate processes of one configuration, an app with streams.
 
 Each replica reaches a Redis that stands alone through a network of its own (a pausing proxy); all reach Keycloak
-through one more. The replicas have one public address, as behind a balancer: a client that wants a certain one connects to its
-port and says the public name as Host.
+through one more. The replicas have one public address, as behind a balancer: a client that wants a certain one connects
+to its port and says the public name as Host.
 """
 
 from __future__ import annotations
@@ -182,6 +182,13 @@ class Browser:
         """Begin without cookies."""
         self.house = house
         self._browser = WebBrowser()
+        self._stolen: dict[str, str] = {}
+
+    def as_thief(self) -> Browser:
+        """Return the browser of somebody who took the cookies at the last sign-in, and keeps them."""
+        thief = Browser(self.house)
+        thief._browser.cookies.update(self._stolen)
+        return thief
 
     @property
     def cookie(self) -> str:
@@ -205,6 +212,7 @@ class Browser:
         form = {**page.hidden_inputs(), "username": username, "password": f"{username}-pw"}
         answer = self.post("/_sidegate/login", form, at=at)
         assert answer.status == 303, answer.text
+        self._stolen = dict(self._browser.cookies)
 
     def sign_out(self, *, at: int = 0) -> Answer:
         """Say that we want to be signed out; the answer is 303 when that is done."""

@@ -1,16 +1,17 @@
 """An app that knows nothing of login, with everything that stays open: ``python -m tests.support.stream_app PORT``.
 
-========== =====================================================================================================
-``/ws``    a WebSocket: says first who is there, then sends everything back.
-``/events`` server-sent events: who is there, at once and then every ``?every=`` seconds (default 0.2).
-any other  JSON: who is there, and the value of ``?token=``, by which a client knows the answer for its own.
-========== =====================================================================================================
+============ ===================================================================================================
+``/ws``      a WebSocket: says first who is there, then sends everything back.
+``/events``  server-sent events ``<who is there> <Unix seconds>``, at once and then every ``?every=`` seconds (0.2).
+any other    JSON: who is there, when that was, and the value of ``?token=``, by which a client knows its own answer.
+============ ===================================================================================================
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
@@ -55,7 +56,8 @@ def who(request: web.Request) -> str:
 
 async def plain(request: web.Request) -> web.Response:
     """Answer at once."""
-    return web.json_response({"username": who(request), "token": request.query.get("token", "")})
+    token = request.query.get("token", "")
+    return web.json_response({"username": who(request), "at": time.time(), "token": token})
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -64,7 +66,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await answer.prepare(request)
     while True:
-        await answer.write(f"data: {who(request)}\n\n".encode())
+        await answer.write(f"data: {who(request)} {time.time():.3f}\n\n".encode())
         await asyncio.sleep(every_s)
 
 
