@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from proxy.core.headers import AnswerPlan
     from proxy.core.policy import Allow
     from proxy.core.request import Headers, RequestHead
+    from proxy.core.request_fields import RequestFields
     from proxy.core.secret import Secret
     from proxy.core.session import (
         EndCause,
@@ -59,7 +60,7 @@ class RequestEvent:
     """What is said of one request at its end: filled by the gate, then by the data path, read by ``observe``.
 
     ``path`` is without query (codes and tokens travel in queries); ``route`` is the pattern or a fixed word
-    (``own``, ``none``).
+    (``own``, ``none``); ``traceparent`` is the W3C trace context that went to the upstream.
     """
 
     request_id: str
@@ -74,6 +75,7 @@ class RequestEvent:
     username: str | None = None
     address: str = ""
     user_agent: str = ""
+    traceparent: str = ""
     status: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -90,7 +92,8 @@ class Forward:
         allow: the proof; only ``core.policy.decide`` makes one.
         upstream: name of the upstream.
         target: request-target for the upstream, byte for byte.
-        headers: every end-to-end field, Host included; no framing field, no hop-by-hop field.
+        headers: every end-to-end field, Host included; no framing field, no hop-by-hop field. In parts where they are
+            sent as they are, so that their lines need not be made each time.
         answer: what is done to the head of the upstream's answer.
         upgrade: ``b"websocket"`` when the client asked for it and may; else None.
         cookie_value: by which the store knows the session of ``allow``; None when no cookie was asked.
@@ -101,7 +104,7 @@ class Forward:
     upstream: str
     method: bytes
     target: bytes
-    headers: Headers
+    headers: Headers | RequestFields
     answer: AnswerPlan
     event: RequestEvent
     upgrade: bytes | None = None

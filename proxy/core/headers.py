@@ -35,6 +35,7 @@ from proxy.core.claims import claim_value
 from proxy.core.cookies import OwnCookies, fold_cookie_name
 from proxy.core.remembered import Remembered
 from proxy.core.request import PeerTrust
+from proxy.core.request_fields import Block, HeadBlock, RequestFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -244,6 +245,11 @@ class RenderedIdentity:
     headers: Headers
     left_out: tuple[str, ...] = ()
     claims: Mapping[str, object] = field(default_factory=dict)
+    block: Block = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Give the fields a place for their lines."""
+        object.__setattr__(self, "block", Block(self.headers))
 
 
 NOBODY = RenderedIdentity(())
@@ -454,6 +460,18 @@ class RouteFields(Protocol):
         """Folded names taken out."""
 
 
+class RequestIds(Protocol):
+    """The ids of one request (``core.request.Accepted``, ``ports.RequestEvent``)."""
+
+    @property
+    def request_id(self) -> str:
+        """See ``core.request.Accepted``."""
+
+    @property
+    def traceparent(self) -> str:
+        """See ``core.request.Accepted``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamHeaders:
     """What goes to one upstream, compiled once.
@@ -492,8 +510,9 @@ class UpstreamHeaders:
                 Authorization.
         """
         authorization = _PASSED if access_token is None else self.authorization_of_session
-        of_head = self.of_head(accepted, authorization)
-        return self.completed(of_head, accepted, identity=identity, route=route, access_token=access_token)
+        head = accepted.head
+        of_head = HeadBlock(head.method, head.target, self.of_head(accepted, authorization))
+        return tuple(self.completed(of_head, accepted, identity=identity, route=route, access_token=access_token))
 
     def of_head(self, accepted: Accepted, authorization: AuthorizationField) -> Headers:
         """Return the fields that follow from the head and the rules alone: the same for equal heads."""
@@ -501,21 +520,20 @@ class UpstreamHeaders:
 
     def completed(
         self,
-        of_head: Headers,
-        accepted: Accepted,
+        of_head: HeadBlock,
+        ids: RequestIds,
         *,
         identity: RenderedIdentity,
         route: RouteFields,
         access_token: Secret | None = None,
-    ) -> Headers:
+    ) -> Headers | RequestFields:
         """Return what :meth:`of_head` gave, followed by what is of this one request (see :meth:`for_request`)."""
-        fields = (
-            *of_head,
-            (b"X-Request-ID", accepted.request_id.encode()),
-            (b"traceparent", accepted.traceparent.encode()),
-            *identity.headers,
-        )
-        if access_token is not None and self.authorization_of_session is _REPLACED:
+        parts = RequestFields(of_head, ids.request_id.encode(), ids.traceparent.encode(), identity.block)
+        is_replaced = access_token is not None and self.authorization_of_session is _REPLACED
+        if not (is_replaced or route.header_remove or route.header_set):
+            return parts
+        fields = tuple(parts)
+        if access_token is not None and is_replaced:
             fields = (*fields, (b"Authorization", b"Bearer " + access_token.reveal().encode()))
         if route.header_remove or route.header_set:
             return _as_route_says(fields, route, identity.claims)
@@ -663,16 +681,18 @@ class AnswerRules:
         object.__setattr__(self, "added", of_scheme if self.security_headers is SecurityHeaders.ADDED else ())
 
 
-@dataclass(slots=True)  # not frozen: one is made for each request
+@dataclass(frozen=True, slots=True)
 class AnswerPlan:
-    """What is done to the answer to one request; made by the gate, applied by the data path."""
+    """What is done to the answers of upstreams; chosen by the gate, applied by the data path."""
 
     rules: AnswerRules
-    request_id: str
     sharing: Sharing
 
     def apply(self, status: int, headers: Headers) -> Headers:
-        """Return the end-to-end fields for the browser; an interim answer (1xx) gets nothing of ours but the id."""
+        """Return the end-to-end fields for the browser, but for the request id, which whoever writes them adds.
+
+        An interim answer (1xx) gets nothing of ours.
+        """
         fields: list[Field] = []
         looked_into: list[tuple[_Verdict, Field]] = []
         verdicts = _VERDICTS_ON_ANSWERS
@@ -689,7 +709,6 @@ class AnswerPlan:
         elif is_private:
             fields += _SAID_PRIVATE
         fields += added
-        fields.append((b"X-Request-ID", self.request_id.encode()))
         return tuple(fields)
 
     def _looked_into(

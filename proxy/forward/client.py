@@ -27,7 +27,7 @@ from proxy.errors import BodyTooLarge, ClientTooSlow, FramingRefused, RequestRef
 from proxy.forward.bodies import BodyDecoder, BodyMalformed, LengthBody, decoder_for
 from proxy.forward.buffers import READ_SIZE, WRITE_HIGH
 from proxy.forward.deadlines import Deadline
-from proxy.forward.exchange import CLIENT_GONE, STATUS_CLIENT_GONE, Asked, Exchange, Forwarded, OwnPageShown
+from proxy.forward.exchange import CLIENT_GONE, STATUS_CLIENT_GONE, Exchange, Forwarded, OwnPageShown
 from proxy.forward.framing import (
     CRLF,
     NO_BODY,
@@ -104,7 +104,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._scheme: Scheme = "https" if around.options.tls is not None else "http"
         self._unread = b""
         self._scanned = 0
-        self._asked: Asked | None = None
+        self._asked: ReadHead | None = None
         self._body: BodyDecoder = decoder_for(NO_BODY)
         self._body_size = 0
         self._max_body_size = 0
@@ -112,7 +112,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._tunnel: Tunnel | None = None
         self._admitting: asyncio.Task[None] | None = None
         self._pinned: dict[Origin, UpstreamConnection] = {}
-        self._is_full = False
+        self.is_full = False
         self._is_held = False
         self._is_advancing = False
         self._waiting_size = 0
@@ -145,11 +145,11 @@ class ClientConnection(asyncio.BufferedProtocol):
         self.happen(Event.LOST)
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self.is_full = True
         self.happen(Event.FULL)
 
     def resume_writing(self) -> None:
-        self._is_full = False
+        self.is_full = False
         self.happen(Event.WRITABLE)
 
     def drain(self) -> None:
@@ -170,6 +170,11 @@ class ClientConnection(asyncio.BufferedProtocol):
     # --- reading heads
 
     def _read_request(self, data: bytes) -> None:
+        known = self._around.heads.get(self)
+        if known is not None and known.received == data and not (self._unread or self.is_full):
+            self._deadline.clear()
+            self._admit(known)
+            return
         self._unread = self._unread + data if self._unread else data
         self._advance()
 
@@ -179,7 +184,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         self._is_advancing = True
         try:
-            while self._unread and self.state <= State.HEAD and not self._is_full and self._begin():
+            while self._unread and self.state <= State.HEAD and not self.is_full and self._begin():
                 pass
         finally:
             self._is_advancing = False
@@ -217,7 +222,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         head = RequestHead(frame.method, frame.target, frame.headers, self._peer, self._scheme, frame.version)
         read = ReadHead(received, frame, head)
         if len(received) <= MAX_KEPT_HEAD:
-            self._around.heads[self] = read
+            self._around.heads.keep(self, read)
         return read
 
     def _head_goes_on(self) -> None:
@@ -239,17 +244,24 @@ class ClientConnection(asyncio.BufferedProtocol):
     # --- the gate
 
     def _admit(self, read: ReadHead) -> None:
-        frame, head = read.frame, read.head
-        self._asked = Asked(frame, head, self._around.clock.monotonic())
-        self._body = decoder_for(frame.body)
+        self._asked = read
+        self._body = decoder_for(read.frame.body)
         self._body_size = 0
         self._max_body_size = self._around.options.max_body_size
         self.state = State.ADMITTING
-        admission = self._around.gatekeeper.admit(head)
-        if isinstance(admission, (Forward, OwnPage, Reply)):
+        admission = self._around.gatekeeper.admit(read.head)
+        if isinstance(admission, Forward) and read.frame.is_ordinary:
+            self._forward(admission, read)
+        elif isinstance(admission, (Forward, OwnPage, Reply)):
             self._admitted(admission)
         else:
             self._admitting = self._around.tasks.start(self._await_admission(admission))
+
+    def _forward(self, admission: Forward, read: ReadHead) -> None:
+        """Do as :meth:`_admitted` for a request that came whole without a body."""
+        exchange = self._exchange = Forwarded(admission, read, client=self, around=self._around)
+        self.state = State.ANSWERING
+        exchange.start([], is_complete=True)
 
     async def _await_admission(self, asking: Awaitable[Admission]) -> None:
         try:
@@ -278,7 +290,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _is_too_large(self, size: int) -> bool:
         return 0 < self._max_body_size < size
 
-    def _open(self, admission: Forward | OwnPage, asked: Asked) -> None:
+    def _open(self, admission: Forward | OwnPage, asked: ReadHead) -> None:
         """Start the exchange with what has come of the body."""
         try:
             if self._is_too_large(asked.frame.body.length):
@@ -377,7 +389,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _watch_silence(self) -> None:
         """Time the client where it is the client's turn to send or to read."""
-        if self._is_full or not (self._body.is_complete or self._is_held):
+        if self.is_full or not (self._body.is_complete or self._is_held):
             self._waiting_size = self._transport.get_write_buffer_size()
             self._deadline.set(self._around.options.body_idle_timeout_s)
         else:
@@ -388,7 +400,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         exchange = self._exchange
         if exchange is None:
             return
-        if not self._is_full:
+        if not self.is_full:
             exchange.upload_failed(ClientTooSlow("the request body did not arrive in time"))
         elif self._transport.get_write_buffer_size() == self._waiting_size:
             exchange.client_gone(ClientTooSlow.reason)
@@ -420,14 +432,10 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     # --- answers
 
-    @property
-    def is_full(self) -> bool:
-        return self._is_full
-
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, data: bytes) -> None:
+        # Joined before: writelines forgot to tell of a full buffer in 3.12 and 3.13 (CVE-2024-12254).
         if not self._transport.is_closing():
-            # Not writelines: in 3.12 and 3.13 it forgot to tell of a full buffer (CVE-2024-12254).
-            self._transport.write(b"".join(parts))
+            self._transport.write(data)
 
     def exchange_over(self, *, keep: bool) -> None:
         self._exchange = None
@@ -445,11 +453,9 @@ class ClientConnection(asyncio.BufferedProtocol):
         asked, event, answer = self._asked, reply.event, reply.answer
         keep = asked is not None and self._may_go_on(asked, answer)
         is_head = asked is not None and asked.frame.method == b"HEAD"
-        self.write(self._own_answer(answer, is_head=is_head, keep=keep))
+        self.write(b"".join(self._own_answer(answer, is_head=is_head, keep=keep)))
         event.status = answer.status
         event.bytes_out = 0 if is_head else len(answer.body)
-        if asked is not None:
-            event.duration_s = self._around.clock.monotonic() - asked.at
         self._around.gatekeeper.finished(event)
         if not keep:
             self._linger()
@@ -471,13 +477,13 @@ class ClientConnection(asyncio.BufferedProtocol):
         head = serialise_answer(answer.status, headers, framing=framing)
         return [head] if is_head or is_bodiless or not answer.body else [head, answer.body]
 
-    def _may_go_on(self, asked: Asked, answer: Answer) -> bool:
+    def _may_go_on(self, asked: ReadHead, answer: Answer) -> bool:
         """Say whether another request may come behind our answer; 400 says that something here is read in two ways."""
         if answer.status == HTTPStatus.BAD_REQUEST or self._around.is_draining:
             return False
         return asked.frame.is_persistent and self._can_skip(asked)
 
-    def _can_skip(self, asked: Asked) -> bool:
+    def _can_skip(self, asked: ReadHead) -> bool:
         """Say whether the rest of the body is here or short; a client that waits for 100 may send it or not."""
         if not self._body.is_complete:
             try:
@@ -495,10 +501,10 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Wait for another request, or begin the one that waits."""
         self.state = State.IDLE
         self._asked = None
-        self._idle_since = self._loop.time()
-        self._read_on()
+        if self._is_held:
+            self._read_on()
         self._waiting_size = 0
-        self._deadline.set(self._around.options.idle_timeout_s)
+        self._idle_since = self._deadline.set(self._around.options.idle_timeout_s)
         if self._unread:
             self._advance()
 
@@ -556,6 +562,8 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._tunnel.client_data(data)
 
     def pinned(self, origin: Origin) -> UpstreamConnection | None:
+        if not self._pinned:
+            return None
         connection = self._pinned.pop(origin, None)
         return connection if connection is not None and connection.is_usable else None
 

@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 class Deadline:
     """Call ``passed`` once when the instant set last has come."""
 
-    __slots__ = ("_armed_for", "_due", "_handle", "_loop", "_passed")
+    __slots__ = ("_armed_for", "_due", "_handle", "_loop", "_passed", "_time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, passed: Callable[[], None]) -> None:
         """Start without a deadline."""
         self._loop = loop
+        self._time = loop.time
         self._passed = passed
         self._due = inf
         self._armed_for = inf
         self._handle: asyncio.TimerHandle | None = None
 
-    def set(self, delay_s: float) -> None:
-        """Put the deadline ``delay_s`` from now, whatever it was."""
-        self._due = due = self._loop.time() + delay_s
+    def set(self, delay_s: float) -> float:
+        """Put the deadline ``delay_s`` from now, whatever it was; returns now, in the loop's time."""
+        now = self._time()
+        self._due = due = now + delay_s
         if due < self._armed_for:
             self._arm(due)
+        return now
 
     def clear(self) -> None:
         """Have no deadline; the loop's timer finds out by itself."""

@@ -14,9 +14,10 @@ once it is over, every callback finds it so and does nothing (law 4). The end of
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.core.policy import Allow
+from proxy.core.request_fields import RequestFields
 from proxy.errors import (
     FramingRefused,
     SidegateError,
@@ -27,25 +28,26 @@ from proxy.errors import (
 )
 from proxy.forward.framing import (
     CHUNKED,
+    CRLF,
     LAST_CHUNK,
     UNTIL_CLOSE,
     AnswerFrame,
     Body,
     Delimiter,
-    RequestFrame,
     answer_framing,
     encode_chunk,
     has_field,
     serialise_answer,
+    serialise_parts,
     serialise_request,
 )
 from proxy.forward.websocket import Tunnel
 
 if TYPE_CHECKING:
-    from proxy.core.request import Headers, RequestHead
+    from proxy.core.request import Headers
     from proxy.core.session import SessionKey
     from proxy.forward.origin import Origin
-    from proxy.forward.surroundings import Surroundings
+    from proxy.forward.surroundings import ReadHead, Surroundings
     from proxy.forward.upstream import UpstreamConnection
     from proxy.ports import Forward, OwnPage, Reply
 
@@ -76,14 +78,6 @@ class _OwnPagePlan:
 _OWN_PAGE_PLAN = _OwnPagePlan()
 
 
-class Asked(NamedTuple):
-    """A request that was read: how it is framed, what the gate saw, and the monotonic instant of its head."""
-
-    frame: RequestFrame
-    head: RequestHead
-    at: float
-
-
 class ClientSide(Protocol):
     """The client's connection, as an exchange sees it."""
 
@@ -91,7 +85,7 @@ class ClientSide(Protocol):
     def is_full(self) -> bool:
         """Say whether too much waits to be written."""
 
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, data: bytes) -> None:
         """Send bytes of the answer."""
 
     def hold_upload(self) -> None:
@@ -125,7 +119,22 @@ class ClientSide(Protocol):
 class Exchange:
     """See the module."""
 
-    def __init__(self, admission: Forward | OwnPage, asked: Asked, *, client: ClientSide, around: Surroundings) -> None:
+    # How each begins; what an ordinary exchange does not touch, it need not set.
+    _upgrade: bytes | None = None
+    _sent_at = 0.0
+    _connection: UpstreamConnection | None = None
+    _dialing: asyncio.Task[None] | None = None
+    _continue_timer: asyncio.TimerHandle | None = None
+    _upload_is_complete = False
+    _body_was_sent = _was_written = False
+    _is_reused = _was_retried = _is_pinned = False
+    _answer: AnswerFrame | None = None
+    _answer_was_sent = _is_chunked = _is_kept = False
+    _is_over = False
+
+    def __init__(
+        self, admission: Forward | OwnPage, asked: ReadHead, *, client: ClientSide, around: Surroundings
+    ) -> None:
         """Prepare what both kinds have in common; sends nothing."""
         self.event = admission.event
         self._admission = admission
@@ -134,21 +143,11 @@ class Exchange:
         self._around = around
         self._origin = around.own_pages
         self._plan: Plan = _OWN_PAGE_PLAN
-        self._upgrade: bytes | None = None
+        self._id_line = b""
         self._head = b""
-        self._sent_at = 0.0
-        self._connection: UpstreamConnection | None = None
-        self._dialing: asyncio.Task[None] | None = None
-        self._continue_timer: asyncio.TimerHandle | None = None
         self._held: list[bytes] = []
-        self._upload_is_complete = False
-        self._body_was_sent = self._was_written = False
-        self._is_reused = self._was_retried = self._is_pinned = False
-        self._answer: AnswerFrame | None = None
         self._out: list[bytes] = []
         self._pieces: list[bytes] = []
-        self._answer_was_sent = self._is_chunked = self._is_kept = False
-        self._is_over = False
 
     # --- for the client's connection
 
@@ -180,7 +179,7 @@ class Exchange:
             self._held += pieces
             return
         self._body_was_sent = self._body_was_sent or bool(pieces)
-        self._connection.write(self._encoded(pieces))
+        self._connection.write(b"".join(self._encoded(pieces)))
 
     def upload_failed(self, error: SidegateError) -> None:
         """The client's body is refused: answer so when nothing was answered, else cut."""
@@ -214,10 +213,11 @@ class Exchange:
     # --- sending
 
     def _serialised(self) -> bytes:
-        asked, admission = self._asked.frame, self._admission
-        return serialise_request(
-            admission.method, admission.target, admission.headers, body=asked.body, upgrade=self._upgrade
-        )
+        body, admission = self._asked.frame.body, self._admission
+        headers = admission.headers
+        if isinstance(headers, RequestFields):
+            return serialise_parts(headers, body=body, upgrade=self._upgrade)
+        return serialise_request(admission.method, admission.target, headers, body=body, upgrade=self._upgrade)
 
     def _take(self, pieces: list[bytes], *, is_complete: bool) -> None:
         if pieces:
@@ -274,10 +274,10 @@ class Exchange:
         self._body_was_sent = bool(pieces)
         self._was_written = True
         self._sent_at = self._around.clock.monotonic()
-        connection.write([self._head, *self._encoded(pieces)])
+        connection.write(b"".join((self._head, *self._encoded(pieces))))
         if self._client.is_full:
             connection.pause_reading()
-        if not connection.is_full:
+        if not (self._upload_is_complete or connection.is_full):
             self._client.release_upload()
 
     def _arrange_continue(self) -> None:
@@ -299,7 +299,7 @@ class Exchange:
             and self._asked.frame.expects_continue
             and not self.event.bytes_in
         ):
-            self._client.write([CONTINUE])
+            self._client.write(CONTINUE)
 
     def _stop_continue_timer(self) -> None:
         if self._continue_timer is not None:
@@ -313,8 +313,39 @@ class Exchange:
             if self._continue_timer is not None:
                 self._say_continue()
         elif self._asked.frame.version == b"1.1":
-            headers = self._plan.apply(frame.status, frame.headers)
-            self._client.write([serialise_answer(frame.status, headers, framing=b"", reason=frame.reason)])
+            self._client.write(self._head_for_client(frame, framing=b"") + self._id_line + CRLF)
+
+    def answer_whole(self, frame: AnswerFrame, body: bytes) -> None:
+        head = frame.recall(self._plan) if self._is_ordinary() else None
+        if head is None:
+            self._answer_whole_anew(frame, body)
+            return
+        event = self.event
+        event.upstream_s = self._around.clock.monotonic() - self._sent_at
+        event.status = frame.status
+        event.bytes_out = len(body)
+        self._client.write(b"%b%b\r\n%b" % (head, self._id_line, body))
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._origin.give_back(connection)
+        self._is_over = True
+        self._unregister()
+        self._tell_end()
+        self._client.exchange_over(keep=True)
+
+    def _answer_whole_anew(self, frame: AnswerFrame, body: bytes) -> None:
+        try:
+            self.answer_head(frame)
+        except UpstreamGarbled as garbled:
+            self._fault(garbled)
+            return
+        if body:
+            self.answer_body([body])
+        self.answer_complete()
+
+    def _is_ordinary(self) -> bool:
+        """Say whether the answer's head may be the one that was made for another ordinary request."""
+        return self._asked.frame.is_ordinary and not self._is_pinned and not self._around.is_draining
 
     def answer_head(self, frame: AnswerFrame) -> None:
         self._stop_continue_timer()
@@ -325,13 +356,20 @@ class Exchange:
         body = self._body_for_client(frame.body)
         self._is_kept = self._may_be_kept(frame) and body is not UNTIL_CLOSE
         framing = answer_framing(body, declared_length=frame.declared_length, connection=self._connection_option())
-        headers = self._plan.apply(frame.status, frame.headers)
-        if not frame.is_dated:
-            headers = (*headers, (b"Date", self._around.date()))
-        self._out.append(serialise_answer(frame.status, headers, framing=framing, reason=frame.reason))
+        head = self._head_for_client(frame, framing=framing)
+        if frame.may_be_kept and self._is_kept and self._is_ordinary():
+            frame.written = self._plan, head
+        self._out += (head, self._id_line, CRLF)
         self._answer = frame
         self._is_chunked = body is CHUNKED
         self.event.status = frame.status
+
+    def _head_for_client(self, frame: AnswerFrame, *, framing: bytes) -> bytes:
+        """Return the lines that follow from the answer and the plan alone."""
+        headers = self._plan.apply(frame.status, frame.headers)
+        if not frame.is_dated and frame.status >= 200:
+            headers = (*headers, (b"Date", self._around.date()))
+        return serialise_answer(frame.status, headers, framing=framing, reason=frame.reason)[: -len(CRLF)]
 
     def answer_body(self, pieces: list[bytes]) -> None:
         self.event.bytes_out += sum(map(len, pieces))
@@ -344,7 +382,7 @@ class Exchange:
         if self._out:
             self._answer_was_sent = True
             out, self._out = self._out, []
-            self._client.write(out)
+            self._client.write(b"".join(out))
 
     def answer_complete(self) -> None:
         self._flush_last()
@@ -406,9 +444,8 @@ class Exchange:
         connection = self._connection
         if self._upgrade is None or frame.upgrade != self._upgrade or connection is None:
             raise UpstreamGarbled("the upstream switched to a protocol that nobody asked for")
-        headers = self._plan.apply(101, frame.headers)
         framing = b"Connection: Upgrade\r\nUpgrade: " + self._upgrade + b"\r\n"
-        head = serialise_answer(101, headers, framing=framing, reason=frame.reason)
+        head = self._head_for_client(frame, framing=framing) + self._id_line + CRLF
         tunnel = Tunnel(self._client, connection, event=self.event, told_end=self._tell_end)
         try:
             self._register_instead(tunnel)
@@ -418,7 +455,7 @@ class Exchange:
         self.event.status = 101
         self._connection = None
         self._release()
-        self._client.write([head])
+        self._client.write(head)
         connection.hand_over(tunnel)
         self._client.switch(tunnel)
 
@@ -478,14 +515,13 @@ class Exchange:
             self._connection = None
 
     def _tell_end(self) -> None:
-        self.event.duration_s = self._around.clock.monotonic() - self._asked.at
         self._around.gatekeeper.finished(self.event)
 
 
 class Forwarded(Exchange):
     """A request that the policy allowed, at its upstream."""
 
-    def __init__(self, forward: Forward, asked: Asked, *, client: ClientSide, around: Surroundings) -> None:
+    def __init__(self, forward: Forward, asked: ReadHead, *, client: ClientSide, around: Surroundings) -> None:
         """Prepare it.
 
         Raises:
@@ -496,6 +532,7 @@ class Forwarded(Exchange):
         super().__init__(forward, asked, client=client, around=around)
         self._origin = around.origins[forward.upstream]
         self._plan = forward.answer
+        self._id_line = b"X-Request-ID: %b\r\n" % forward.event.request_id.encode()
         self.admitted = forward
         self._registered_as: SessionKey | None = None
         if asked.frame.version == b"1.1" and asked.frame.body.delimiter is Delimiter.NONE:
@@ -504,7 +541,7 @@ class Forwarded(Exchange):
     @property
     def began_at(self) -> float:
         """As in ``ports.OpenStream``."""
-        return self._asked.at
+        return self.event.started_at
 
     def _register(self) -> None:
         """Let the session's end, or that of its right, close this answer.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from proxy.core.request import Headers
+    from proxy.core.request_fields import HeadBlock, RequestFields
     from proxy.forward.options import HeadLimits
 
 CRLF = b"\r\n"
@@ -119,6 +120,7 @@ class RequestFrame:
         is_persistent: the client wants to go on after the answer (RFC 9112 §9.3).
         expects_continue: it waits for a 100 before it sends the body (RFC 9110 §10.1.1).
         pins_connection: NTLM or Negotiate was sent: the upstream connection carries a login from now on.
+        is_ordinary: HTTP/1.1, whole without a body, kept, and nothing of the above: what nearly all requests are.
     """
 
     method: bytes
@@ -129,6 +131,7 @@ class RequestFrame:
     is_persistent: bool
     expects_continue: bool
     pins_connection: bool
+    is_ordinary: bool
 
 
 @dataclass(slots=True)
@@ -141,6 +144,8 @@ class AnswerFrame:
         keep_alive_s: for how long, when it said so (``Keep-Alive: timeout=5``); else None.
         upgrade: value of Upgrade in lower case when Connection names it; else None.
         is_dated: it has a Date (RFC 9110 §6.6.1 wants one in each answer).
+        may_be_kept: nothing of it is of one moment or one connection, so that the head made of it serves again.
+        written: the head that was last made of it for a client, and what it was made by; see :meth:`recall`.
     """
 
     status: int
@@ -153,6 +158,13 @@ class AnswerFrame:
     upgrade: bytes | None
     pins_connection: bool
     is_dated: bool
+    may_be_kept: bool
+    written: tuple[object, bytes] | None = None
+
+    def recall(self, plan: object) -> bytes | None:
+        """Return the head that this very plan made for an ordinary request, or None."""
+        written = self.written
+        return written[1] if written is not None and written[0] is plan else None
 
 
 class _LowerCase(dict[bytes, bytes]):
@@ -387,15 +399,19 @@ def _framed_request(method: bytes, target: bytes, headers: Headers, version: byt
     if hosts != 1:
         raise ValueError("there must be one Host")
     body = _declared_body(lengths, codings, version)
+    is_persistent = _connection(connection, version).is_persistent
+    pins = authorization[:4].lower() in _CONNECTION_AUTHENTICATION
+    # By position, at half the price: method, target, headers, version, body, is_persistent, expects_continue, …
     return RequestFrame(
-        method=method,
-        target=target,
-        headers=headers,
-        version=version,
-        body=NO_BODY if body is None else body,
-        is_persistent=_connection(connection, version).is_persistent,
-        expects_continue=version == b"1.1" and expect.lower() == b"100-continue",
-        pins_connection=authorization[:4].lower() in _CONNECTION_AUTHENTICATION,
+        method,
+        target,
+        headers,
+        version,
+        NO_BODY if body is None else body,
+        is_persistent,
+        version == b"1.1" and expect.lower() == b"100-continue",
+        pins,
+        body is None and is_persistent and version == b"1.1" and not expect and not pins,
     )
 
 
@@ -524,17 +540,19 @@ def _framed_answer(status: int, reason: bytes, headers: Headers, *, version: byt
     declared = _declared_body(lengths, codings, version)
     options, is_persistent = _connection(connection, version)
     is_bodiless = asked == b"HEAD" or status < 200 or status in {204, 304}
+    is_persistent = is_persistent and not (status == 204 and _has_body(declared))
     return AnswerFrame(
         status=status,
         reason=reason,
         headers=tuple(kept) if options <= _PLAIN_OPTIONS else _without(kept, options),
         body=NO_BODY if is_bodiless else _answer_body(declared),
         declared_length=_declared_length(declared) if asked == b"HEAD" or status == 304 else None,
-        is_persistent=is_persistent and not (status == 204 and _has_body(declared)),
+        is_persistent=is_persistent,
         keep_alive_s=_keep_alive_s(keep_alive),
         upgrade=upgrade.strip(b", ").lower() if b"upgrade" in options else None,
         pins_connection=pins,
         is_dated=is_dated,
+        may_be_kept=is_dated and is_persistent and not pins,
     )
 
 
@@ -573,13 +591,48 @@ def serialise_request(method: bytes, target: bytes, headers: Headers, *, body: B
     Raises:
         FramingRefused: a method, target, name or value that would not be read as exactly this.
     """
+    head = _head(_request_line(method, target), headers, _request_framing(body, upgrade))
+    return head or _refuse("a line break or control byte in a field")
+
+
+def _request_line(method: bytes, target: bytes) -> bytes:
     line = b"%b %b HTTP/1.1" % (method, target)
     if line.split() != [method, target, b"HTTP/1.1"]:
         _refuse("a space in method or target")
-    own = _framing_line(body)
-    if upgrade is not None:
-        own += b"Connection: Upgrade\r\nUpgrade: " + upgrade + CRLF
-    return _head(line, headers, own) or _refuse("a line break or control byte in a field")
+    return line
+
+
+def _request_framing(body: Body, upgrade: bytes | None) -> bytes:
+    lines = _framing_line(body)
+    return lines if upgrade is None else lines + b"Connection: Upgrade\r\nUpgrade: " + upgrade + CRLF
+
+
+def serialise_parts(fields: RequestFields, *, body: Body, upgrade: bytes | None) -> bytes:
+    """Do as :func:`serialise_request` for fields in parts: lines that were made and judged once are made no more.
+
+    Raises:
+        FramingRefused
+    """
+    start = fields.of_head.lines
+    if start is None:
+        start = fields.of_head.lines = _head_lines(fields.of_head)
+    person = fields.of_person.lines
+    if person is None:
+        person = fields.of_person.lines = _lines(fields.of_person.fields)
+    ids = b"X-Request-ID: %b\r\ntraceparent: %b\r\n" % (fields.request_id, fields.traceparent)
+    if len(ids.translate(None, _TEXT)) != len(CRLF) * 2:
+        _refuse("a line break or control byte in an id")
+    if body is NO_BODY and upgrade is None:
+        return b"%b%b%b\r\n" % (start, ids, person)
+    return b"".join((start, ids, person, _request_framing(body, upgrade), CRLF))
+
+
+def _head_lines(block: HeadBlock) -> bytes:
+    return _request_line(block.method, block.target) + CRLF + _lines(block.fields)
+
+
+def _lines(fields: Headers) -> bytes:
+    return (_head(b"", fields, b"") or _refuse("a line break or control byte in a field"))[len(CRLF) : -len(CRLF)]
 
 
 def serialise_answer(status: int, headers: Headers, *, framing: bytes, reason: bytes | None = None) -> bytes:

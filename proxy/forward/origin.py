@@ -9,9 +9,11 @@ from proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from proxy.forward.buffers import ReadBuffer
 from proxy.forward.options import UnixAddress
 from proxy.forward.pool import Pool
-from proxy.forward.upstream import UpstreamConnection
+from proxy.forward.recent import Recent
+from proxy.forward.upstream import MAX_KNOWN_ANSWERS, UpstreamConnection
 
 if TYPE_CHECKING:
+    from proxy.forward.framing import AnswerFrame
     from proxy.forward.options import UpstreamOptions
 
 
@@ -23,6 +25,7 @@ class Origin:
         self.options = options
         self._pool: Pool[UpstreamConnection] = Pool(max_idle=options.max_idle, idle_s=options.idle_s)
         self._buffer = ReadBuffer()
+        self._known: Recent[bytes, AnswerFrame] = Recent(MAX_KNOWN_ANSWERS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def take(self) -> UpstreamConnection | None:
@@ -30,16 +33,19 @@ class Origin:
         if not len(self._pool):
             return None
         connection, over = self._pool.take(self._now())
-        _close(over)
+        if over:
+            _close(over)
         return connection
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection whose last answer was whole, for whoever comes next."""
-        _close(self._pool.put(connection, self._now(), at_most_s=connection.keep_alive_s))
+        if over := self._pool.put(connection, self._now(), at_most_s=connection.keep_alive_s):
+            _close(over)
 
     def sweep(self) -> None:
-        """Close what has been idle for too long."""
+        """Close what has been idle for too long, and forget answers that did not come again."""
         _close(self._pool.expired(self._now()))
+        self._known.age()
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -78,7 +84,7 @@ class Origin:
 
     def new_connection(self) -> UpstreamConnection:
         """Return a protocol for one connection of this origin."""
-        return UpstreamConnection(self._buffer, self._pool.remove)
+        return UpstreamConnection(self._buffer, self._pool.remove, known=self._known)
 
     def _now(self) -> float:
         if self._loop is None:

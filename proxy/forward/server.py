@@ -132,7 +132,7 @@ class DataPath:
     def _sweep(self) -> None:
         for origin in self._all_origins():
             origin.sweep()
-        self._around.heads.clear()
+        self._around.heads.age()
         self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     def _all_origins(self) -> list[Origin]:

@@ -8,6 +8,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from proxy.forward.buffers import ReadBuffer
+from proxy.forward.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.tasks import TaskOwner
 
 MAX_KEPT_HEAD = 4 * 1024
-"""Bytes of a request head that is kept for a second: more than browsers send, cookies of a few KiB aside."""
+"""Bytes of a request head that is kept for two seconds: more than browsers send, cookies of a few KiB aside."""
 
 
 class Client(Protocol):
@@ -49,7 +50,7 @@ class Surroundings:
         is_draining: no connection is kept after its exchange.
         connections: every client connection that is open.
         heads: the last head of each client that asked lately. Equal bytes of the same client are the same head; what is
-            decided about it is never kept. Emptied each second, so that idle connections hold nothing.
+            decided about it is never kept. Forgotten after two seconds, so that idle connections hold nothing.
         is_empty: set when draining has seen the last of them go.
         refused: how many clients were turned away at ``max_connections``.
     """
@@ -63,12 +64,16 @@ class Surroundings:
     tasks: TaskOwner
     buffer: ReadBuffer = field(default_factory=ReadBuffer)
     connections: set[Client] = field(default_factory=set)
-    heads: dict[Client, ReadHead] = field(default_factory=dict)
+    heads: Recent[Client, ReadHead] = field(init=False)
     is_draining: bool = False
     is_empty: asyncio.Event = field(default_factory=asyncio.Event)
     refused: int = 0
     _date_second: int = -1
     _date: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Have room for a head of each client."""
+        self.heads = Recent(self.options.max_connections)
 
     def takes(self, connection: Client) -> bool:
         """Say whether a client that has just come may stay."""
@@ -83,7 +88,7 @@ class Surroundings:
     def forget(self, connection: Client) -> None:
         """A client has gone."""
         self.connections.discard(connection)
-        self.heads.pop(connection, None)
+        self.heads.forget(connection)
         if self.is_draining and not self.connections:
             self.is_empty.set()
 

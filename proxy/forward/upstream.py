@@ -21,16 +21,25 @@ from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, Upstre
 from proxy.forward.bodies import BodyDecoder, BodyMalformed, CloseBody, decoder_for
 from proxy.forward.buffers import READ_SIZE, WRITE_HIGH
 from proxy.forward.deadlines import Deadline
-from proxy.forward.framing import AnswerFrame, cut_answer_head, parse_answer
+from proxy.forward.framing import AnswerFrame, Delimiter, cut_answer_head, parse_answer
 from proxy.forward.options import ANSWER_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.forward.buffers import ReadBuffer
+    from proxy.forward.recent import Recent
+
+    KnownAnswers = Recent[bytes, AnswerFrame]
 
 MAX_INTERIM = 32
 """Interim answers before the final one; more is an upstream gone wild."""
+
+MAX_KNOWN_ANSWER = 2 * 1024
+"""Bytes of an answer's head that is remembered; longer ones (policies, cookies) seldom come again unchanged."""
+
+MAX_KNOWN_ANSWERS = 512
+"""Answer heads of one upstream that are remembered for two seconds, with what is made of them some 3 MiB."""
 
 
 class AnswerConsumer(Protocol):
@@ -45,6 +54,9 @@ class AnswerConsumer(Protocol):
 
     def answer_head(self, frame: AnswerFrame) -> None:
         """Hear the final head, or a 101, after which bytes come as a body until close."""
+
+    def answer_whole(self, frame: AnswerFrame, body: bytes) -> None:
+        """Hear the final head and all of the body at once; the connection has let go of the consumer."""
 
     def answer_body(self, pieces: list[bytes]) -> None:
         """Take content; the list is the consumer's."""
@@ -76,20 +88,29 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_decoder",
         "_frame",
         "_interim",
-        "_is_full",
         "_is_over",
         "_is_paused",
         "_is_persistent",
+        "_known",
         "_on_lost",
         "_response_timeout_s",
         "_scanned",
         "_socket_identity",
         "_transport",
         "_unread",
+        "is_full",
     )
 
-    def __init__(self, buffer: ReadBuffer, on_lost: Callable[[UpstreamConnection], None]) -> None:
-        """``on_lost`` hears once that the connection has ended."""
+    def __init__(
+        self, buffer: ReadBuffer, on_lost: Callable[[UpstreamConnection], None], *, known: KnownAnswers
+    ) -> None:
+        """``on_lost`` hears once that the connection has ended.
+
+        Attributes:
+            is_full: whether too much waits to be written.
+        """
+        self.is_full = False
+        self._known = known
         self._buffer = buffer
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -106,7 +127,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._is_persistent = False
         self._is_over = False
         self._is_paused = False
-        self._is_full = False
 
     # --- for the consumer
 
@@ -126,11 +146,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         stated = self._frame.keep_alive_s if self._frame is not None else None
         return None if stated is None else stated - 1.0
 
-    @property
-    def is_full(self) -> bool:
-        """Say whether too much waits to be written."""
-        return self._is_full
-
     def begin(self, consumer: AnswerConsumer, *, asked: bytes, response_timeout_s: float) -> None:
         """Serve ``consumer`` from now on; ``asked`` is the method of its request."""
         self._consumer = consumer
@@ -145,10 +160,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         """Serve another consumer with the rest of the same answer (a tunnel after a 101)."""
         self._consumer = consumer
 
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, data: bytes) -> None:
         """Send bytes; the silence of the upstream is measured from here."""
         if self._transport is not None and not self._is_over:
-            self._transport.write(b"".join(parts))
+            self._transport.write(data)
             if self._frame is None and self._deadline is not None:
                 self._deadline.set(self._response_timeout_s)
 
@@ -223,12 +238,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._on_lost(self)
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self.is_full = True
         if self._consumer is not None:
             self._consumer.upstream_full()
 
     def resume_writing(self) -> None:
-        self._is_full = False
+        self.is_full = False
         if self._consumer is not None:
             self._consumer.upstream_writable()
 
@@ -261,11 +276,36 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._unread = b""
             self._scanned = 0
             data = received[end:]
-            self._head(consumer, parse_answer(received[:end], ANSWER_LIMITS, asked=self._asked))
+            frame = self._parsed(received[:end])
+            if frame.body.delimiter is Delimiter.LENGTH and frame.body.length == len(data):
+                self._whole(consumer, frame, data)
+                return
+            self._head(consumer, frame)
             if self._consumer is not consumer:
                 self._after_hand_over(data)
                 return
         self._body(consumer, self._decoder, data)
+
+    def _parsed(self, head: bytes) -> AnswerFrame:
+        """Return what these bytes are; an upstream repeats itself, and equal bytes are read once.
+
+        Raises:
+            UpstreamGarbled
+        """
+        # Answers to HEAD are framed otherwise, so they are never known nor learnt.
+        frame = self._known.get(head) if self._asked != b"HEAD" else None
+        if frame is None:
+            frame = parse_answer(head, ANSWER_LIMITS, asked=self._asked)
+            if frame.may_be_kept and self._asked != b"HEAD" and len(head) <= MAX_KNOWN_ANSWER:
+                self._known.keep(head, frame)
+        return frame
+
+    def _whole(self, consumer: AnswerConsumer, frame: AnswerFrame, body: bytes) -> None:
+        """Tell of an answer that came at once; as :meth:`_head`, :meth:`_body` and :meth:`_complete` would."""
+        self._frame = frame
+        self._is_persistent = frame.is_persistent
+        self._let_go()
+        consumer.answer_whole(frame, body)
 
     def _head(self, consumer: AnswerConsumer, frame: AnswerFrame) -> None:
         if frame.status < 200 and frame.status != 101:
@@ -325,7 +365,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         consumer = self._consumer
         if consumer is None or self._frame is not None:
             return
-        if consumer.waits_for_client and not self._is_full and self._deadline is not None:
+        if consumer.waits_for_client and not self.is_full and self._deadline is not None:
             self._deadline.set(self._response_timeout_s)
         else:
             self._fail(UpstreamTimeout(f"the upstream did not answer within {self._response_timeout_s:g} s"))

@@ -127,7 +127,7 @@ def _payload_size(header: bytes) -> int:
 class TunnelClient(Protocol):
     """The client's connection, as a tunnel sees it."""
 
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, data: bytes) -> None:
         """Send bytes."""
 
     def hold_upload(self) -> None:
@@ -206,7 +206,7 @@ class Tunnel:
             return
         self._up.feed(data)
         self.event.bytes_in += len(data)
-        self._connection.write([data])
+        self._connection.write(data)
 
     def client_gone(self) -> None:
         """The client ended its side: the upstream gets what was written, and the end."""
@@ -236,6 +236,9 @@ class Tunnel:
     def answer_head(self, frame: AnswerFrame) -> None:
         """Never comes after a 101."""
 
+    def answer_whole(self, frame: AnswerFrame, body: bytes) -> None:
+        """Never comes after a 101."""
+
     def answer_body(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             if self._closing is None:
@@ -248,7 +251,7 @@ class Tunnel:
         out, self._out = self._out, []
         if out:
             self.event.bytes_out += sum(map(len, out))
-            self._client.write(out)
+            self._client.write(b"".join(out))
         if self._closing is not None and self._down.is_at_boundary:
             self._say_close(self._closing)
 
@@ -271,9 +274,9 @@ class Tunnel:
     def _say_close(self, close: CloseCode) -> None:
         if self._is_over:
             return
-        self._client.write([close_frame(close)])
+        self._client.write(close_frame(close))
         if self._up.is_at_boundary:
-            self._connection.write([masked_close_frame(close, os.urandom(4))])
+            self._connection.write(masked_close_frame(close, os.urandom(4)))
             self._connection.close()
         else:
             self._connection.abort()

@@ -86,6 +86,12 @@ class Acceptor:
         """Return the request id and the trace context that the head brings along."""
         return self.given_request_id(head), given_traceparent(head)
 
+    def ids(self, given: tuple[str | None, str | None]) -> tuple[str, str]:
+        """Return a request id and a trace context: those ``given``, else fresh ones."""
+        request_id, traceparent = given
+        digits = self._identifiers.take(80)
+        return request_id or digits[:32], traceparent or f"00-{digits[32:64]}-{digits[64:]}-00"
+
     def fresh_id(self) -> str:
         """Return a request id of 128 random bits."""
         return self._identifiers.take(32)

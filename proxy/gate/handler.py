@@ -33,6 +33,7 @@ from proxy.core.headers import (
     UpstreamHeaders,
 )
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
+from proxy.core.request_fields import HeadBlock
 from proxy.core.return_to import safe_return_to
 from proxy.core.routing import (
     Activity,
@@ -52,9 +53,10 @@ from proxy.core.routing import (
 )
 from proxy.core.target import TargetRules, parse_target
 from proxy.errors import SidegateError, TargetRefused
+from proxy.gate.authenticate import NOT_CACHED
 from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
-from proxy.ports import Admission, Forward, NotCached, OwnPage, Reply, RequestEvent
+from proxy.ports import Admission, Forward, OwnPage, Reply, RequestEvent
 from proxy.respond import Asker, Manner, Responder, last_resort
 
 if TYPE_CHECKING:
@@ -116,6 +118,8 @@ class Gate:
         self._rules = rules
         self._parts = parts
         self._rendered: dict[SessionKey, tuple[Identity, RenderedIdentity]] = {}
+        self._private = AnswerPlan(rules.answers, Sharing.PRIVATE)
+        self._as_sent = AnswerPlan(rules.answers, Sharing.AS_SENT)
 
     # --- ports.Gatekeeper ---------------------------------------------------------------------------------------------
 
@@ -125,7 +129,8 @@ class Gate:
         event = self._event_again(head, settled) if isinstance(settled, Settled) else self._event(head)
         try:
             if isinstance(settled, Settled):
-                return self._judge_again(head, settled, event)
+                # The head says nothing new: it passed every step before this one, and would again.
+                return self._ask(head, settled, event)
             return self._judge(head, event)
         except SidegateError as error:
             return self.fault(error, head, event)
@@ -163,19 +168,10 @@ class Gate:
         if not isinstance(route, Route):
             return route
         if refused := service_worker_verdict(head, route):
-            return self._refuse(refused, accepted, route, event)
+            return self._refuse(refused, head, self._settle(accepted, route, event), event)
         settled = self._settle(accepted, route, event)
         head.remember(self, settled)
-        return self._ask(accepted, settled, event)
-
-    def _judge_again(
-        self, head: RequestHead, settled: Settled, event: RequestEvent
-    ) -> Admission | Awaitable[Admission]:
-        """Go on where the head says nothing new: it passed every step before :meth:`_ask`, and would again."""
-        given = settled.given
-        traceparent = (given and given[1]) or self._parts.acceptor.fresh_traceparent()
-        accepted = settled.accepted(head, request_id=event.request_id, traceparent=traceparent)
-        return self._ask(accepted, settled, event)
+        return self._ask(head, settled, event)
 
     def _settle(self, accepted: Accepted, route: Route, event: RequestEvent) -> Settled:
         """Gather what the head says about who asks, and from where; pure."""
@@ -201,87 +197,92 @@ class Gate:
             refusal,
         )
 
-    def _ask(self, accepted: Accepted, settled: Settled, event: RequestEvent) -> Admission | Awaitable[Admission]:
+    def _ask(self, head: RequestHead, settled: Settled, event: RequestEvent) -> Admission | Awaitable[Admission]:
         """Ask what no head can tell: who this is now, and what they may do."""
         if settled.is_open:
             decision = decide_preflight(settled.route, None, self._parts.clock.now())
-            return self._conclude(decision, accepted, settled, event)
+            return self._conclude(decision, head, settled, event)
         if settled.cookie_value is None:
-            return self._authorized(None, accepted, settled, event)
+            return self._authorized(None, head, settled, event)
         if settled.refusal is not None:
-            return self._refuse(settled.refusal, accepted, settled.route, event)
+            return self._refuse(settled.refusal, head, settled, event)
         session = self._parts.authenticator.at_once(settled.cookie_value)
-        if isinstance(session, NotCached):
-            return self._awaited(settled.cookie_value, accepted, settled, event)
-        return self._authorized(session, accepted, settled, event)
+        if session is NOT_CACHED:
+            return self._awaited(settled.cookie_value, head, settled, event)
+        return self._authorized(session, head, settled, event)
 
     async def _awaited(
-        self, cookie_value: Secret, accepted: Accepted, settled: Settled, event: RequestEvent
+        self, cookie_value: Secret, head: RequestHead, settled: Settled, event: RequestEvent
     ) -> Admission:
         try:
             session = await self._parts.authenticator.eventually(cookie_value)
-            return self._authorized(session, accepted, settled, event)
+            return self._authorized(session, head, settled, event)
         except SidegateError as error:
-            return self.fault(error, accepted.head, event)
+            return self.fault(error, head, event)
         except Exception as error:  # noqa: BLE001 - the outermost frame: closed, never a pass
             return self._defect(error, event)
 
     def _authorized(
-        self, session: Session | None, accepted: Accepted, settled: Settled, event: RequestEvent
+        self, session: Session | None, head: RequestHead, settled: Settled, event: RequestEvent
     ) -> Admission:
         if session is not None:
-            event.subject = session.identity.subject
-            event.username = session.identity.username
+            identity = session.identity
+            event.subject, event.username = identity.subject, identity.username
         decision = decide(settled.route.access, session, self._parts.clock.now())
-        return self._conclude(decision, accepted, settled, event)
+        return self._conclude(decision, head, settled, event)
 
-    def _conclude(self, decision: Decision, accepted: Accepted, settled: Settled, event: RequestEvent) -> Admission:
+    def _conclude(self, decision: Decision, head: RequestHead, settled: Settled, event: RequestEvent) -> Admission:
         if isinstance(decision, Allow):
-            return self._forward(decision, accepted, settled, event)
-        return self._refuse(decision, accepted, settled.route, event)
+            return self._forward(decision, head, settled, event)
+        return self._refuse(decision, head, settled, event)
 
-    def _forward(self, allow: Allow, accepted: Accepted, settled: Settled, event: RequestEvent) -> Forward:
+    def _forward(self, allow: Allow, head: RequestHead, settled: Settled, event: RequestEvent) -> Forward:
         session, route = allow.session, settled.route
         upstream = self._rules.upstreams[route.upstream]
-        authorization = AuthorizationField.PASSED if session is None else upstream.authorization_of_session
-        outgoing = settled.outgoing
-        if outgoing is None or outgoing.authorization is not authorization:
-            outgoing = settled.outgoing = self._outgoing(accepted, route, authorization)
-        headers = upstream.completed(
-            outgoing.fields,
-            accepted,
-            identity=NOBODY if session is None else self._identity(session),
-            route=route,
-            access_token=None if session is None else session.tokens.access_token,
-        )
-        if session is not None and route.activity is Activity.COUNTS:
-            self._parts.authenticator.touch(session)
+        if session is None:
+            outgoing = self._outgoing(head, settled, AuthorizationField.PASSED)
+            fields = upstream.completed(outgoing.head, event, identity=NOBODY, route=route)
+            plan = self._as_sent
+        else:
+            outgoing = self._outgoing(head, settled, upstream.authorization_of_session)
+            token = session.tokens.access_token
+            identity = self._identity(session)
+            fields = upstream.completed(outgoing.head, event, identity=identity, route=route, access_token=token)
+            plan = self._as_sent if route.cache is Cache.AS_SENT else self._private
+            if route.activity is Activity.COUNTS:
+                self._parts.authenticator.touch(session)
         event.decision, event.reason = "allow", allow.reason
         # By position, which is half the price: allow, upstream, method, target, headers, answer, event, …
         return Forward(
             allow,
             route.upstream,
-            accepted.head.method,
-            outgoing.target,
-            headers,
-            AnswerPlan(self._rules.answers, accepted.request_id, _sharing(session, route)),
+            head.method,
+            outgoing.head.target,
+            fields,
+            plan,
             event,
             outgoing.upgrade,
             settled.cookie_value,
             route.activity,
         )
 
-    def _outgoing(self, accepted: Accepted, route: Route, authorization: AuthorizationField) -> Outgoing:
-        """Return what is sent on, but for what is of one request or one person; pure.
+    def _outgoing(self, head: RequestHead, settled: Settled, authorization: AuthorizationField) -> Outgoing:
+        """Return what is sent on, but for what is of one request or one person; made once for a head.
 
         Raises:
             TargetRefused: ``strip_prefix`` cannot be taken away, or uncovers what is ours.
         """
-        target = forward_target(accepted.target, route.strip_prefix)
+        outgoing = settled.outgoing
+        if outgoing is not None and outgoing.authorization is authorization:
+            return outgoing
+        route = settled.route
+        target = forward_target(settled.target, route.strip_prefix)
         if route.strip_prefix:
             self._refuse_own_prefix(target)
-        fields = self._rules.upstreams[route.upstream].of_head(accepted, authorization)
-        return Outgoing(target, fields, authorization, b"websocket" if is_websocket(accepted.head) else None)
+        fields = self._rules.upstreams[route.upstream].of_head(settled.accepted(head), authorization)
+        upgrade = b"websocket" if is_websocket(head) else None
+        settled.outgoing = Outgoing(HeadBlock(head.method, target, fields), authorization, upgrade)
+        return settled.outgoing
 
     def _identity(self, session: Session) -> RenderedIdentity:
         """Return the identity fields, rendered once for each state of a session."""
@@ -300,6 +301,7 @@ class Gate:
 
     def _accept(self, head: RequestHead, event: RequestEvent) -> Accepted:
         accepted = self._parts.acceptor.accept(head, event.request_id)
+        event.traceparent = accepted.traceparent
         event.path = accepted.target.path.decode("ascii", "backslashreplace")
         event.host = accepted.host
         event.address = accepted.client_address
@@ -349,15 +351,15 @@ class Gate:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _refuse(self, decision: Challenge | Forbid, accepted: Accepted, route: Route, event: RequestEvent) -> Reply:
+    def _refuse(self, decision: Challenge | Forbid, head: RequestHead, settled: Settled, event: RequestEvent) -> Reply:
         event.decision, event.reason = _REASON_BY_KIND[type(decision)], decision.reason
-        responder, head = self._parts.responder, accepted.head
+        responder, asked = self._parts.responder, settled.target.forward
         if isinstance(decision, Forbid):
             # Whoever comes back as somebody else is to find what was refused; what was posted is not done again.
-            target = accepted.target.forward if head.method in {b"GET", b"HEAD"} else b"/"
+            target = asked if head.method in {b"GET", b"HEAD"} else b"/"
             return self._done(responder.forbid(decision, self._asker(head, event, target=target)), event)
-        asker = self._asker(head, event, target=accepted.target.forward, manner=_manner_of_stranger(head))
-        if route.on_unauthenticated is OnUnauthenticated.UNAUTHORIZED or not is_navigation(head):
+        asker = self._asker(head, event, target=asked, manner=_manner_of_stranger(head))
+        if settled.route.on_unauthenticated is OnUnauthenticated.UNAUTHORIZED or not is_navigation(head):
             return self._done(responder.unauthorized(asker), event)
         return self._done(responder.challenge(decision, asker), event)
 
@@ -393,9 +395,10 @@ class Gate:
 
     def _event_again(self, head: RequestHead, settled: Settled) -> RequestEvent:
         """Return the event of a head that was settled before, as :meth:`_event` and the steps to the route leave it."""
+        acceptor = self._parts.acceptor
         if settled.given is None:
-            settled.given = self._parts.acceptor.given(head)
-        request_id = settled.given[0] or self._parts.acceptor.fresh_id()
+            settled.given = acceptor.given(head)
+        request_id, traceparent = acceptor.ids(settled.given)
         # By position, as in its class: request_id, started_at, method, path, host, route, decision, reason, subject, …
         return RequestEvent(
             request_id,
@@ -410,6 +413,7 @@ class Gate:
             None,
             settled.client_address,
             settled.user_agent,
+            traceparent,
         )
 
     def _event(self, head: RequestHead | None) -> RequestEvent:
@@ -423,10 +427,6 @@ class Gate:
             address=head.peer,
             user_agent=(head.value(b"user-agent") or b"")[:256].decode("latin-1"),
         )
-
-
-def _sharing(session: Session | None, route: Route) -> Sharing:
-    return Sharing.AS_SENT if session is None or route.cache is Cache.AS_SENT else Sharing.PRIVATE
 
 
 def _manner(head: RequestHead) -> Manner:

@@ -15,7 +15,8 @@ from proxy.core.request import Accepted
 if TYPE_CHECKING:
     from proxy.core.headers import AuthorizationField
     from proxy.core.policy import Forbid
-    from proxy.core.request import Headers, PeerTrust, RequestHead, Scheme
+    from proxy.core.request import PeerTrust, RequestHead, Scheme
+    from proxy.core.request_fields import HeadBlock
     from proxy.core.routing import Route
     from proxy.core.secret import Secret
     from proxy.core.target import RequestTarget
@@ -26,13 +27,11 @@ class Outgoing:
     """What is sent on for such a head, but for what is of one request or one person.
 
     Attributes:
-        target: request-target for the upstream.
-        fields: what ``UpstreamHeaders.of_head`` gave for ``authorization``.
+        head: method, request-target for the upstream, and what ``UpstreamHeaders.of_head`` gave for ``authorization``.
         upgrade: as in ``ports.Forward``.
     """
 
-    target: bytes
-    fields: Headers
+    head: HeadBlock
     authorization: AuthorizationField
     upgrade: bytes | None
 
@@ -67,13 +66,13 @@ class Settled:
     given: tuple[str | None, str | None] | None = None
     outgoing: Outgoing | None = None
 
-    def accepted(self, head: RequestHead, *, request_id: str, traceparent: str) -> Accepted:
-        """Return what the acceptor would make of an equal head again."""
+    def accepted(self, head: RequestHead) -> Accepted:
+        """Return what the acceptor would make of an equal head again, without the ids of a request."""
         return Accepted(
             head,
             self.target,
-            request_id,
-            traceparent,
+            "",
+            "",
             self.client_address,
             self.scheme,
             self.host,

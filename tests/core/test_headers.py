@@ -400,19 +400,19 @@ class TestAnswer:
     def applied(
         self, *fields: tuple[str, str], status: int = 200, sharing: Sharing = Sharing.PRIVATE
     ) -> list[tuple[str, str]]:
-        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES, security_headers=SecurityHeaders.AS_SENT), "id-1", sharing)
+        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES, security_headers=SecurityHeaders.AS_SENT), sharing)
         headers = plan.apply(status, tuple((name.encode(), value.encode()) for name, value in fields))
         return [(name.decode(), value.decode()) for name, value in headers]
 
     def secured(self, *fields: tuple[str, str], scheme: str = "https") -> dict[str, str]:
         cookies = dataclasses.replace(self.COOKIES, scheme=scheme)
-        plan = AnswerPlan(AnswerRules(cookies=cookies), "id-1", Sharing.AS_SENT)
+        plan = AnswerPlan(AnswerRules(cookies=cookies), Sharing.AS_SENT)
         return as_dict(plan.apply(200, tuple((name.encode(), value.encode()) for name, value in fields)))
 
-    def test_an_ordinary_answer_keeps_its_fields_and_gets_the_request_id(self) -> None:
+    def test_an_ordinary_answer_keeps_its_fields(self) -> None:
         fields = [("Server", "gunicorn"), ("Content-Type", "text/html"), ("ETag", '"x"'), ("X-A", "1"), ("X-A", "2")]
 
-        assert self.applied(*fields, sharing=Sharing.AS_SENT) == [*fields, ("X-Request-ID", "id-1")]
+        assert self.applied(*fields, sharing=Sharing.AS_SENT) == fields
 
     @pytest.mark.parametrize(
         "cookie",
@@ -421,7 +421,7 @@ class TestAnswer:
     def test_the_app_does_not_set_our_cookies(self, cookie: str) -> None:
         result = self.applied(("Set-Cookie", cookie), ("set-cookie", "app=sidegate=1"), sharing=Sharing.AS_SENT)
 
-        assert result == [("set-cookie", "app=sidegate=1"), ("X-Request-ID", "id-1")]
+        assert result == [("set-cookie", "app=sidegate=1")]
 
     def test_hop_by_hop_and_framing_fields_stay_behind(self) -> None:
         fields = [("Connection", "close, X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "x"), ("Transfer-Encoding", "chunked")]
@@ -433,7 +433,7 @@ class TestAnswer:
             ("X-Request-Id", "y"),
         ]
 
-        assert self.applied(*fields, sharing=Sharing.AS_SENT) == [("X-Request-ID", "id-1")]
+        assert self.applied(*fields, sharing=Sharing.AS_SENT) == []
 
     @pytest.mark.parametrize(
         ("stated", "private"),
@@ -478,7 +478,7 @@ class TestAnswer:
     def test_caching_of_answers_to_nobody_is_the_apps(self) -> None:
         fields = [("Cache-Control", "public, s-maxage=5"), ("Vary", "Accept")]
 
-        assert self.applied(*fields, sharing=Sharing.AS_SENT) == [*fields, ("X-Request-ID", "id-1")]
+        assert self.applied(*fields, sharing=Sharing.AS_SENT) == fields
 
     def test_missing_security_fields_are_added(self) -> None:
         assert self.secured() == {
@@ -486,7 +486,6 @@ class TestAnswer:
             "Referrer-Policy": "strict-origin-when-cross-origin",
             "Content-Security-Policy": "frame-ancestors 'self'",
             "Strict-Transport-Security": "max-age=31536000",
-            "X-Request-ID": "id-1",
         }
         assert "Strict-Transport-Security" not in self.secured(scheme="http")
 
@@ -508,7 +507,7 @@ class TestAnswer:
         assert "Content-Security-Policy" not in self.secured(("X-Frame-Options", "DENY"))
 
     def test_a_policy_that_does_not_speak_of_frames_stays_and_gets_a_second(self) -> None:
-        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), "id-1", Sharing.AS_SENT)
+        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), Sharing.AS_SENT)
 
         result = plan.apply(200, ((b"Content-Security-Policy", b"default-src 'self'"),))
 
@@ -516,9 +515,9 @@ class TestAnswer:
         assert policies == [b"default-src 'self'", b"frame-ancestors 'self'"]
 
     def test_an_interim_answer_is_left_alone(self) -> None:
-        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), "id-1", Sharing.PRIVATE)
+        plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), Sharing.PRIVATE)
 
-        assert plan.apply(103, ((b"Link", b"</a.css>"),)) == ((b"Link", b"</a.css>"), (b"X-Request-ID", b"id-1"))
+        assert plan.apply(103, ((b"Link", b"</a.css>"),)) == ((b"Link", b"</a.css>"),)
 
 
 @pytest.mark.parametrize("name", [b"X-Auth-Roles", b"x_auth_roles", b"X_AUTH-roles", b"X.Auth~Roles"])

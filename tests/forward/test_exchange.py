@@ -173,6 +173,7 @@ async def test_an_answer_comes_with_its_end_to_end_fields_and_our_framing(path: 
         (b"Date", b"then"),
         (b"X-Added", b"1"),
         (b"Content-Length", b"2"),
+        (b"X-Request-ID", b"r"),
     ]
 
 
@@ -212,7 +213,7 @@ async def test_early_hints_are_passed_on(path: Path, echo_app: RawUpstream) -> N
 
     hints = await client.ask(GET)
 
-    assert (hints.status, hints.fields) == (103, [(b"Link", b"</a>")])
+    assert (hints.status, hints.fields) == (103, [(b"Link", b"</a>"), (b"X-Request-ID", b"r")])
     assert (await client.answer()).body == b"ok"
 
 
@@ -596,7 +597,7 @@ async def test_an_exchange_says_what_was_admitted_and_since_when(path: Path, ech
 
     assert stream.admitted.allow is path.gate.allow
     assert stream.admitted.cookie_value == ALICES_COOKIE
-    assert stream.began_at == path.clock.monotonic()
+    assert stream.began_at == stream.admitted.event.started_at
 
 
 async def test_a_request_that_waits_when_its_session_ends_is_refused(path: Path, echo_app: RawUpstream) -> None:

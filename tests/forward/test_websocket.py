@@ -259,7 +259,7 @@ async def test_a_tunnel_says_what_was_admitted_and_since_when(path: Path, echo_a
     assert isinstance(tunnel, Tunnel)
     assert tunnel.admitted.allow is path.gate.allow
     assert tunnel.admitted.cookie_value == ALICES_COOKIE
-    assert tunnel.began_at == path.clock.monotonic()
+    assert tunnel.began_at == tunnel.event.started_at
 
 
 async def test_a_tunnel_takes_the_place_of_its_request_among_the_live_streams(

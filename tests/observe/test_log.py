@@ -95,7 +95,7 @@ def test_every_field_of_the_event_is_in_its_line() -> None:
     written = Written()
     written.log.request(make_event())
 
-    assert set(RequestEvent.__slots__) - set(written.only) == {"started_at"}
+    assert set(RequestEvent.__slots__) - set(written.only) == {"started_at", "traceparent"}
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.one_of(st.none(), st.text(max_size=40)))
