@@ -10,11 +10,16 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import ssl
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from proxy.demo.clients import Client
 from proxy.demo.issuer import running_issuer
@@ -23,11 +28,12 @@ from tests.contracts.web_browser import WebBrowser
 from tests.forward.dialogue import RawClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from proxy.demo.issuer import Issuer
     from tests.support.sidegate_process import SidegateProcess
 
+ROOT = Path(__file__).parents[2]
 IS_FULL = os.environ.get("SIDEGATE_TEST_FULL") == "1"
 
 MIB = 1024 * 1024
@@ -164,6 +170,33 @@ def post(path: str, process: SidegateProcess, *lines: str) -> bytes:
 def _head(method: str, path: str, process: SidegateProcess, *lines: str) -> bytes:
     host = process.url.partition("://")[2]
     return "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {host}", *lines, "", ""]).encode()
+
+
+# --- crowds
+
+
+@contextmanager
+def many(count: int) -> Iterator[None]:
+    """Let this process have so many sockets; skips where it may not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A third more, since Sidegate keeps a quarter of what it may have for upstreams.
+    needed = count * 4 // 3 + 500
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"{needed} descriptors are needed, the hard limit (ulimit -Hn) is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def p99_ms(process: SidegateProcess, count: int, path: str = "/visitor") -> float:
+    """What a visitor in a process of its own says; every answer was whole."""
+    host = process.url.partition("://")[2]
+    command = [sys.executable, "-m", "tests.support.visitor", str(process.port), host, path, str(count)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
 
 
 # --- people

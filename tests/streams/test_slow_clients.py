@@ -7,16 +7,25 @@ import contextlib
 import itertools
 import resource
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.streams.door import IS_FULL, app_of, exposition_of, figure, get, hello, memory_of, post, settings
+from tests.streams.door import (
+    IS_FULL,
+    app_of,
+    exposition_of,
+    figure,
+    get,
+    hello,
+    many,
+    memory_of,
+    p99_ms,
+    post,
+    settings,
+)
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -27,37 +36,12 @@ if TYPE_CHECKING:
     from tests.support.legacy_app import LegacyApp
     from tests.support.sidegate_process import SidegateProcess
 
-ROOT = Path(__file__).parents[2]
 IDLE = 10_000 if IS_FULL else 2_000
 REFUSED = "sidegate_client_connections_refused_total"
 DRIPPING = 500
 FLOOD = 2_000
 REQUESTS = 3_000 if IS_FULL else 200
 PATIENT = {"head": "60s", "idle": "120s", "body_idle": "60s"}
-
-
-def p99_ms(process: SidegateProcess, count: int = REQUESTS) -> float:
-    """What a visitor in a process of its own says; every answer was whole."""
-    host = process.url.partition("://")[2]
-    command = [sys.executable, "-m", "tests.support.visitor", str(process.port), host, "/visitor", str(count)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout)
-
-
-@contextmanager
-def many(count: int) -> Iterator[None]:
-    """Let this process have so many sockets; skips where it may not."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A third more, since Sidegate keeps a quarter of what it may have for upstreams.
-    needed = count * 4 // 3 + 500
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        pytest.skip(f"{needed} descriptors are needed, the hard limit (ulimit -Hn) is {hard}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def said(process: SidegateProcess, name: str) -> float:
@@ -135,9 +119,9 @@ async def beside(
 
     def measure() -> tuple[float, float]:
         p99_ms(process, 100)
-        alone = p99_ms(process)
+        alone = p99_ms(process, REQUESTS)
         with crowd():
-            return alone, p99_ms(process)
+            return alone, p99_ms(process, REQUESTS)
 
     return await asyncio.to_thread(measure)
 
