@@ -12,6 +12,7 @@ from proxy.core.secret import Secret
 from proxy.core.session import BySid, EndCause, EndedMark, Persistence, session_key
 from proxy.core.tokens import GrantRefusal
 from proxy.errors import ClientMisconfigured, ProviderUnavailable, StoreFull, TokenRejected
+from proxy.web.login import NOTICES
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton
 from tests.support.own_pages import OWN, OwnPages, open_own_pages, query_of, submit_login
 from tests.support.sessions import ISSUER
@@ -619,7 +620,13 @@ class TestEndedElsewhere:
         ("cause", "sentence"),
         [
             (EndCause.BACKCHANNEL, "You were signed out elsewhere"),
-            (EndCause.ADMIN, "by an administrator"),
+            (EndCause.FRONTCHANNEL, "You were signed out elsewhere"),
+            (EndCause.LOGOUT_ALL, "on another device"),
+            (EndCause.DEVICE, "on another device"),
+            (EndCause.OVER_LIMIT, "too many devices"),
+            (EndCause.ADMIN, "ended by an administrator"),
+            (EndCause.REFRESH_REFUSED, "ended at the sign-in service"),
+            (EndCause.EXPIRED, "after some time"),
             (EndCause.IDLE, "after some time"),
         ],
     )
@@ -630,6 +637,16 @@ class TestEndedElsewhere:
         page = await browser.get(LOGIN)
 
         assert (page.status, sentence in page.text) == (200, True)
+
+    def test_every_cause_has_its_words_but_those_that_are_ones_own_doing(self) -> None:
+        assert set(EndCause) - set(NOTICES) == {EndCause.LOGOUT, EndCause.REPLACED}
+
+    async def test_it_is_said_to_the_browser_that_was_signed_out_and_to_no_other(self, own: OwnPages) -> None:
+        browser = await own.signed_in()
+        await own.sessions.delete(session_key(Secret(browser.cookies["__Host-sidegate"])), EndCause.DEVICE)
+
+        assert 'role="status"' in (await browser.get(LOGIN)).text
+        assert 'role="status"' not in (await own.browser().get(LOGIN)).text
 
     async def test_after_ones_own_logout_it_says_nothing(self, own: OwnPages) -> None:
         browser = await own.signed_in()
