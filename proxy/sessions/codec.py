@@ -152,12 +152,14 @@ class SessionCodec:
 
     def decode(self, cookie_value: Secret, record: bytes) -> Session | Unreadable:
         """Return the session of this cookie; never raises."""
-        key = session_key(cookie_value)
-        summary = self.decode_summary(key, record)
-        if isinstance(summary, Unreadable):
-            return summary
+        summary = self.decode_summary(session_key(cookie_value), record)
+        return summary if isinstance(summary, Unreadable) else self.complete(summary, cookie_value, record)
+
+    def complete(self, summary: RecordSummary, cookie_value: Secret, record: bytes) -> Session | Unreadable:
+        """Return the session of which ``summary`` was read from ``record`` before; never raises."""
         header, _, sealed = _parts(record)
-        opened = self._sealer.bound_to(cookie_value).open(sealed, associated_data=_place(b"rest", header, key))
+        place = _place(b"rest", header, summary.key)
+        opened = self._sealer.bound_to(cookie_value).open(sealed, associated_data=place)
         if opened is None:
             return Unreadable.NOT_OURS
         try:

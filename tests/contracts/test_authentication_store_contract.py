@@ -8,28 +8,59 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.clock import SystemClock
 from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from proxy.sessions.redis_authentication import RedisAuthenticationStore
+from proxy.sessions.redis_connection import RedisConnection
+from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START, FakeClock
+from tests.support.observers import RecordingObserver
+from tests.support.redis_stores import KEY, options_of, options_of_cluster
 from tests.support.sessions import make_tab
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from proxy.ports import AuthenticationStore
+    from proxy.sessions.redis_options import RedisOptions
 
 CAP = 2 * MAX_TABS
 """Tabs that the stores of this suite hold."""
 
 
-async def _memory(clock: FakeClock) -> tuple[AuthenticationStore, Callable[[], Awaitable[None]]]:
+async def _memory(
+    clock: FakeClock, _: pytest.FixtureRequest
+) -> tuple[AuthenticationStore, Callable[[], Awaitable[None]]]:
     async def close() -> None:
         pass
 
     return MemoryAuthenticationStore(clock, max_tabs=CAP), close
 
 
-STORES = {"memory": _memory}
+async def _redis(
+    clock: FakeClock, request: pytest.FixtureRequest
+) -> tuple[AuthenticationStore, Callable[[], Awaitable[None]]]:
+    return await _on(clock, options_of(request.getfixturevalue("empty_redis")))
+
+
+async def _redis_cluster(
+    clock: FakeClock, request: pytest.FixtureRequest
+) -> tuple[AuthenticationStore, Callable[[], Awaitable[None]]]:
+    return await _on(clock, options_of_cluster(request.getfixturevalue("empty_redis_cluster")))
+
+
+async def _on(clock: FakeClock, options: RedisOptions) -> tuple[AuthenticationStore, Callable[[], Awaitable[None]]]:
+    connection = RedisConnection(options, RecordingObserver(), SystemClock())
+    await connection.start()
+    store = RedisAuthenticationStore(connection, Sealer([KEY]), clock=clock, observer=RecordingObserver())
+    return store, connection.close
+
+
+CAPPED_STORES = {"memory": _memory}
+"""Those with a number of tabs that they hold; the cap of Redis is time, and its memory."""
+
+STORES = CAPPED_STORES | {"redis": _redis, "redis_cluster": _redis_cluster}
 
 
 @pytest.fixture
@@ -39,7 +70,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[AuthenticationStore]:
-    made, close = await STORES[request.param](clock)
+    made, close = await STORES[request.param](clock, request)
     yield made
     await close()
 
@@ -126,6 +157,7 @@ async def test_a_step_of_a_tab_in_a_full_root_puts_nobody_out(store: Authenticat
     assert await store.peek("r1", "s0") is not None
 
 
+@pytest.mark.parametrize("store", CAPPED_STORES, indirect=True)
 async def test_at_the_cap_of_all_the_oldest_root_goes(store: AuthenticationStore) -> None:
     for n in range(CAP + 1):
         await store.put(make_tab(f"r{n}", "s"))
@@ -135,6 +167,7 @@ async def test_at_the_cap_of_all_the_oldest_root_goes(store: AuthenticationStore
     assert await store.peek(f"r{CAP}", "s") is not None
 
 
+@pytest.mark.parametrize("store", CAPPED_STORES, indirect=True)
 async def test_at_the_cap_of_all_what_has_expired_goes_first(store: AuthenticationStore, clock: FakeClock) -> None:
     await store.put(make_tab("old", "s"))
     for n in range(CAP - 1):

@@ -23,6 +23,7 @@ from proxy.sessions.memory import MemoryLimits, MemorySessionStore
 from tests.support.clocks import START, FakeClock
 from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
+from tests.support.redis_stores import Replica, options_of, options_of_cluster
 from tests.support.sessions import ISSUER, make_session, make_tokens
 from tests.support.stores import ASYNC_OPERATIONS, FailingSessionStore
 from tests.support.streams import ENDED, RIGHTS_LOST, make_stream
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from proxy.core.session import Session
     from proxy.ports import SessionStore
+    from proxy.sessions.redis_options import RedisOptions
 
 MAX_SESSIONS = 6
 MAX_PER_USER = 3
@@ -50,17 +52,36 @@ class World:
         self.live = LiveStreamRegistry(self.observer)
 
 
-Factory = "Callable[[World], Awaitable[tuple[SessionStore, Callable[[], Awaitable[None]]]]]"
+Factory = "Callable[[World, pytest.FixtureRequest], Awaitable[tuple[SessionStore, Callable[[], Awaitable[None]]]]]"
 
 
-async def _memory(world: World) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
+async def _memory(world: World, _: pytest.FixtureRequest) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
     limits = MemoryLimits(max_sessions=MAX_SESSIONS, max_per_user=MAX_PER_USER)
     store = MemorySessionStore(world.clock, live=world.live, observer=world.observer, limits=limits)
     store.start()
     return store, store.close
 
 
-STORES = {"memory": _memory}
+async def _redis(world: World, request: pytest.FixtureRequest) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
+    return await _on(world, options_of(request.getfixturevalue("empty_redis")))
+
+
+async def _redis_cluster(
+    world: World, request: pytest.FixtureRequest
+) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
+    return await _on(world, options_of_cluster(request.getfixturevalue("empty_redis_cluster")))
+
+
+async def _on(world: World, options: RedisOptions) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
+    replica = Replica(options, world.clock, max_per_user=MAX_PER_USER, observer=world.observer, live=world.live)
+    await replica.start()
+    return replica.store, replica.close
+
+
+CAPPED_STORES = {"memory": _memory}
+"""Those with a number of sessions that they hold; the cap of Redis is its memory."""
+
+STORES = CAPPED_STORES | {"redis": _redis, "redis_cluster": _redis_cluster}
 
 
 @pytest.fixture
@@ -70,7 +91,7 @@ def world() -> World:
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, world: World) -> AsyncIterator[SessionStore]:
-    made, close = await STORES[request.param](world)
+    made, close = await STORES[request.param](world, request)
     yield made
     await close()
 
@@ -579,6 +600,7 @@ def _others(count: int) -> list[tuple[Secret, Session]]:
     return [(cookie, make_session(cookie, subject=f"user-{n}-id")) for n, cookie in enumerate(cookies)]
 
 
+@pytest.mark.parametrize("store", CAPPED_STORES, indirect=True)
 async def test_at_the_cap_a_new_login_is_refused_and_nobody_is_put_out(store: SessionStore) -> None:
     others = _others(MAX_SESSIONS)
     for cookie, session in others:
@@ -591,6 +613,7 @@ async def test_at_the_cap_a_new_login_is_refused_and_nobody_is_put_out(store: Se
     assert [await live(store, cookie) for cookie, _ in others] == [True] * MAX_SESSIONS
 
 
+@pytest.mark.parametrize("store", CAPPED_STORES, indirect=True)
 async def test_at_the_cap_what_has_expired_makes_room(store: SessionStore, world: World) -> None:
     for cookie, session in _others(MAX_SESSIONS):
         await store.create(cookie, replace(session, expires_at=START + 100))
@@ -604,10 +627,10 @@ async def test_at_the_cap_what_has_expired_makes_room(store: SessionStore, world
 
 async def test_above_the_limit_per_user_the_oldest_session_ends(store: SessionStore, world: World) -> None:
     for cookie in (A, B, C):
-        await store.create(cookie, make_session(cookie))
+        await store.create(cookie, make_session(cookie, created_at=world.clock.now()))
         world.clock.advance(1)
 
-    ended = await store.create(D, make_session(D))
+    ended = await store.create(D, make_session(D, created_at=world.clock.now()))
 
     assert ended == (session_key(A),)
     assert [await live(store, cookie) for cookie in (A, B, C, D)] == [False, True, True, True]
