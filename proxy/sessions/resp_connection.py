@@ -51,6 +51,7 @@ class RespConnection(asyncio.Protocol):
 
     Attributes:
         is_open: False once the connection is lost or closed.
+        hears_messages: set it before SUBSCRIBE on a connection that speaks RESP2, where a message is a mere list.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class RespConnection(asyncio.Protocol):
         self._waiting: deque[tuple[str, asyncio.Future[Reply]]] = deque()
         self._transport: asyncio.Transport | None = None
         self.is_open = False
+        self.hears_messages = False
 
     async def ask(self, *arguments: str | bytes) -> Reply:
         """Send a command and return its answer.
@@ -113,7 +115,7 @@ class RespConnection(asyncio.Protocol):
         self._lose("it closed the connection" if exc is None else f"connection lost ({type(exc).__name__})")
 
     def _take(self, reply: Reply) -> None:
-        if isinstance(reply, hiredis.PushNotification):
+        if isinstance(reply, list) and self._is_push(reply):
             if self._on_push is not None:
                 self._on_push(reply)
             return
@@ -128,6 +130,10 @@ class RespConnection(asyncio.Protocol):
             answer.set_exception(CommandRefused(command, str(reply)))
         else:
             answer.set_result(reply)
+
+    def _is_push(self, reply: list[Reply]) -> bool:
+        # A push of RESP3 is a list of a class of its own.
+        return isinstance(reply, hiredis.PushNotification) or (self.hears_messages and reply[:1] == [b"message"])
 
     def _lose(self, why: str) -> None:
         if not self.is_open:
