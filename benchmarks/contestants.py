@@ -228,7 +228,7 @@ def _gatekeeper(binary: str) -> Callable[[Place, AccessLog], list[str]]:
 def _sidegate(place: Place, log: AccessLog) -> list[str]:
     settings = {
         "server": {"listen": f"127.0.0.1:{place.port}", "public_url": place.origin},
-        "management": {"listen": f"127.0.0.1:{free_port()}"},
+        "management": {"listen": f"127.0.0.1:{free_port()}", "api_listen": f"127.0.0.1:{free_port()}"},
         "keycloak": {
             "issuer": place.issuer,
             "client_id": "sidegate",

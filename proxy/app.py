@@ -27,6 +27,7 @@ from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.handler import Gate, GateParts
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
+from proxy.observe.audit_memory import MemoryAuditTrail
 from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
 from proxy.observe.observer import ProductionObserver
 from proxy.oidc.provider import OpenIdProvider
@@ -44,14 +45,18 @@ from proxy.settings.model import Settings
 from proxy.settings.values import UnixAddress
 from proxy.tasks import TaskOwner
 from proxy.web.application import WebServices, own_application
+from proxy.web.admin_access import AdminAccess
+from proxy.web.administration import AdministrationParts, StoreAdministration
 from proxy.web.health import HealthServices, health_application
 
+from proxy.web.management_api import ApiServices, management_api
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
     from proxy.ports import Clock
 
+    from proxy.settings.values import Address
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 OWN_PAGES_KEEPALIVE_S = 75.0
@@ -80,8 +85,11 @@ class Sidegate:
         self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
         self._keeper = StreamKeeper(self._live, self._store, self._refresher, clock=clock, observer=observer)
         self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
+        self._web_options = slices.web_options(settings)
+        self._audit_trail = self._make_audit_trail()
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._gate = self._make_gate()
+        self._api = web.AppRunner(self._management_api(), access_log=None)
         self._tls = slices.server_tls(settings)
         self._upstream_tls = slices.upstream_tls(settings)
         self._tasks = TaskOwner(lambda fault: observer.error("the watch over TLS files ended", fault=repr(fault)))
@@ -103,7 +111,8 @@ class Sidegate:
         self._store.start()
         self._keeper.start()
         await self._own.setup()
-        await self._open_management()
+        await _listen(self._management, "management.listen", self._settings.management.listen)
+        await _listen(self._api, "management.api_listen", self._settings.management.api_listen)
         self._data_path = DataPath(
             gatekeeper=self._gate,
             upstreams=slices.upstream_options(self._settings, self._upstream_tls),
@@ -129,6 +138,7 @@ class Sidegate:
         await self._own.cleanup()
         await self._management.cleanup()
         await self._keeper.close()
+        await self._api.cleanup()
         await self._refresher.close()
         await self._store.close()
         await self._provider.close()
@@ -166,7 +176,7 @@ class Sidegate:
     def _own_application(self) -> web.Application:
         return own_application(
             WebServices(
-                options=slices.web_options(self._settings),
+                options=self._web_options,
                 sessions=self._store,
                 authentications=MemoryAuthenticationStore(self._clock),
                 provider=self._provider,
@@ -188,18 +198,49 @@ class Sidegate:
             )
         )
 
-    async def _open_management(self) -> None:
-        await self._management.setup()
-        listen = self._settings.management.listen
-        site: web.BaseSite
-        if isinstance(listen, UnixAddress):
-            site = web.UnixSite(self._management, listen.path)
-        else:
-            site = web.TCPSite(self._management, listen.host, listen.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise _cannot_listen("management.listen", listen, error) from error
+    def _management_api(self) -> web.Application:
+        parts = AdministrationParts(
+            site=slices.site(self._web_options),
+            sessions=self._store,
+            trail=self._audit_trail,
+            observer=self._observer,
+            clock=self._clock,
+        )
+        return management_api(
+            ApiServices(
+                access=AdminAccess(slices.admin_token(self._settings), clock=self._clock),
+                administration=lambda operator: StoreAdministration(parts, operator),
+                observer=self._observer,
+            )
+        )
+
+    def _make_audit_trail(self) -> MemoryAuditTrail | None:
+        """Return where audit events are kept, and have them kept from now on; None where ``audit.keep`` is 0."""
+        limits = slices.audit_memory_limits(self._settings)
+        if limits is None:
+            return None
+        trail = MemoryAuditTrail(limits, clock=self._clock)
+        self._observer.keep_audit(trail)
+        self._observer.metrics.watch_dropped_audit(lambda: trail.dropped)
+        return trail
+
+
+async def _listen(runner: web.AppRunner, key: str, address: Address) -> None:
+    """Open the listener of an application of ours.
+
+    Raises:
+        SidegateError: the port is in use or may not be opened.
+    """
+    await runner.setup()
+    site: web.BaseSite
+    if isinstance(address, UnixAddress):
+        site = web.UnixSite(runner, address.path)
+    else:
+        site = web.TCPSite(runner, address.host, address.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise _cannot_listen(key, address, error) from error
 
 
 def _server_of(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:

@@ -270,7 +270,7 @@ class Draining(SidegateError):
 
 
 class ManagementRefused(SidegateError):
-    """The management API does not do what it is asked; ``reason`` says why: no or a wrong token, nothing kept, …"""
+    """The management API does not do what it is asked; ``reason`` says why: no token, a wrong one, nothing kept."""
 
     reason = "management_refused"
 

@@ -243,6 +243,9 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
     errors.Draining: Row(
         status=503, code="draining", title="Restarting", sentence="Please try again in a moment.", retry_after_s=1
     ),
+    errors.ManagementRefused: Row(
+        status=403, code="management_refused", title="Not allowed", sentence="This is for operators with their token."
+    ),
     errors.SettingsError: Row(status=500, code="error", title="Something went wrong", sentence=_ASK_AGAIN),
 }
 """Every error class and its answer; a test holds that none is missing."""

@@ -44,6 +44,7 @@ from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
 from proxy.gate.accept import AcceptRules
 from proxy.gate.handler import GateRules
+from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.metadata import Endpoints
@@ -52,6 +53,7 @@ from proxy.pages.render import Look
 from proxy.pages.security import origin_of
 from proxy.sessions.memory import MemoryLimits
 from proxy.settings import values
+from proxy.web.administration import Site
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
 
 if TYPE_CHECKING:
@@ -353,6 +355,14 @@ def refresh_policy(settings: Settings) -> RefreshPolicy:
     return RefreshPolicy(lead_s=sessions.refresh_before_expiry, outage_grace_s=sessions.outage_grace)
 
 
+# --- audit trail -----------------------------------------------------------------------------------------------------
+
+
+def audit_memory_limits(settings: Settings) -> AuditMemoryLimits | None:
+    """Return the caps of the trail in memory, or None when nothing is kept."""
+    return AuditMemoryLimits(keep_s=settings.audit.keep) if settings.audit.keep else None
+
+
 # --- own pages -------------------------------------------------------------------------------------------------------
 
 
@@ -385,6 +395,17 @@ def web_options(settings: Settings) -> WebOptions:
         backchannel=_feature(settings.backchannel.enabled),
         strict_transport_security=_feature(bool(everywhere(settings))),
     )
+
+
+def site(options: WebOptions) -> Site:
+    """Return whose sessions operators see; the server key is that of the own pages, so that ids are the same."""
+    return Site(options.issuer, options.client_id, options.server_key)
+
+
+def admin_token(settings: Settings) -> Callable[[], Secret | None]:
+    """Return how the token of the management API is read: anew each time, so that a changed file counts at once."""
+    source = settings.management.admin_token
+    return (lambda: None) if source is None else source.read
 
 
 def _login_options(settings: Settings) -> LoginOptions:

@@ -75,8 +75,12 @@ def listening_at(port: int) -> dict[str, Any]:
     """The addresses of a file that is started without the fixture."""
     return {
         "server": {"listen": f"127.0.0.1:{port}", "public_url": f"http://127.0.0.1:{port}"},
-        "management": {"listen": f"127.0.0.1:{ports.free_port()}"},
+        "management": {"listen": _free_address(), "api_listen": _free_address()},
     }
+
+
+def _free_address() -> str:
+    return f"127.0.0.1:{ports.free_port()}"
 
 
 @asynccontextmanager
@@ -131,13 +135,13 @@ def sign_in(url: str, browser: WebBrowser | None = None) -> tuple[int, tuple[str
 class TestStart:
     """What keeps it from serving is a sentence on stderr and an exit code, never a traceback."""
 
-    @pytest.mark.parametrize("key", ["server.listen", "management.listen"])
+    @pytest.mark.parametrize("key", ["server.listen", "management.listen", "management.api_listen"])
     def test_an_address_in_use_is_one_sentence_and_exit_code_1(self, tmp_path: Path, key: str) -> None:
-        section = key.partition(".")[0]
+        section, _, name = key.partition(".")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             addresses = listening_at(ports.free_port())
-            addresses[section]["listen"] = f"127.0.0.1:{port}"
+            addresses[section][name] = f"127.0.0.1:{port}"
 
             result = run(tmp_path, settings(**addresses))
 

@@ -81,7 +81,7 @@ def configuration(port: int, issuer_url: str, client_secret: str, app_url: str) 
             "public_url": public_url(port),
             "hosts": [f"localhost:{port}"],
         },
-        "management": {"listen": f"{LOOPBACK}:{_free_port()}"},
+        "management": {"listen": f"{LOOPBACK}:{_free_port()}", "api_listen": f"{LOOPBACK}:{_free_port()}"},
         "keycloak": {
             "issuer": issuer_url,
             "client_id": CLIENT_ID,

@@ -44,6 +44,12 @@ class AddressBudget:
         self._full_at[name] = full_at
         return True
 
+    def has_any(self, address: str) -> bool:
+        """Say whether :meth:`spend` would take one, without taking it."""
+        now = self._clock.monotonic()
+        full_at = max(self._full_at.get(self._bucket(counted_address(address), now), now), now)
+        return full_at + self._refill_s / 2 - now <= self._depth_s
+
     def _bucket(self, name: str, now: float) -> str:
         if name in self._full_at or len(self._full_at) < MAX_ADDRESSES:
             return name

@@ -48,8 +48,9 @@ async def fetch(url: str, **form: str) -> tuple[int, Any]:
 def test_everything_listens_on_loopback() -> None:
     told = configuration(4180, "http://127.0.0.1:1/realms/demo", "secret", "http://127.0.0.1:2")
 
-    listeners = [told["server"]["listen"], told["management"]["listen"]]
+    listeners = [told["server"]["listen"], *told["management"].values()]
     assert listeners[0] == "127.0.0.1:4180"
+    assert len({*listeners}) == 3
     assert all(each.startswith("127.0.0.1:") for each in listeners)
 
 

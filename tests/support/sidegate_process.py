@@ -63,6 +63,11 @@ class SidegateProcess:
         return f"http://{self.config['management']['listen']}"
 
     @property
+    def api_url(self) -> str:
+        """``/api/sessions`` and ``/api/audit`` lie below."""
+        return f"http://{self.config['management']['api_listen']}"
+
+    @property
     def log_lines(self) -> list[str]:
         """What it has written so far."""
         return self.program.output.splitlines()
@@ -110,5 +115,6 @@ def _with_listeners(config: Mapping[str, Any]) -> dict[str, Any]:
     server = dict(config.get("server", {}))
     server.setdefault("listen", f"127.0.0.1:{free_port()}")
     server.setdefault("public_url", f"http://{server['listen']}")
-    management = {"listen": f"127.0.0.1:{free_port()}", **config.get("management", {})}
+    addresses = {name: f"127.0.0.1:{free_port()}" for name in ("listen", "api_listen")}
+    management = {**addresses, **config.get("management", {})}
     return {**config, "server": server, "management": management}

@@ -66,3 +66,10 @@ def test_a_crowd_shares_one_budget_and_makes_no_room_for_itself(
     clock.advance(1)
     assert budget.spend("198.51.100.9")
     assert len(budget) == 1
+
+
+def test_to_ask_whether_there_is_any_takes_none(budget: AddressBudget) -> None:
+    said = [(budget.has_any("192.0.2.1"), budget.has_any("192.0.2.1"), budget.spend("192.0.2.1")) for _ in range(8)]
+
+    assert all(asked == again == taken for asked, again, taken in said)
+    assert {taken for _, _, taken in said} == {True, False}
