@@ -26,8 +26,8 @@ from proxy.forward.server import DataPath
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.handler import Gate, GateParts
-from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.audit_memory import MemoryAuditTrail
+from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
 from proxy.observe.observer import ProductionObserver
 from proxy.oidc.provider import OpenIdProvider
@@ -35,28 +35,26 @@ from proxy.pages.render import JinjaPages
 from proxy.respond import Responder
 from proxy.sessions.fresh_tokens import RefreshParts
 from proxy.sessions.live import LiveStreamRegistry
-from proxy.sessions.memory import MemorySessionStore
-from proxy.sessions.memory_authentication import MemoryAuthenticationStore
-from proxy.sessions.memory_lease import MemoryRefreshLeases
 from proxy.sessions.refresher import SessionRefresher
 from proxy.sessions.stream_keeper import StreamKeeper
 from proxy.settings.load import load_settings
 from proxy.settings.model import Settings
 from proxy.settings.values import UnixAddress
+from proxy.stores import Surroundings, make_stores
 from proxy.tasks import TaskOwner
-from proxy.web.application import WebServices, own_application
 from proxy.web.admin_access import AdminAccess
 from proxy.web.administration import AdministrationParts, StoreAdministration
+from proxy.web.application import WebServices, own_application
 from proxy.web.health import HealthServices, health_application
-
 from proxy.web.management_api import ApiServices, management_api
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
-    from proxy.ports import Clock
-
+    from proxy.ports import Clock, SessionStore
     from proxy.settings.values import Address
+
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 OWN_PAGES_KEEPALIVE_S = 75.0
@@ -79,22 +77,21 @@ class Sidegate:
         self._pages = JinjaPages(slices.look(settings))
         self._provider = OpenIdProvider(slices.provider_options(settings), clock=clock, observer=observer)
         self._live = LiveStreamRegistry(observer)
-        self._store = MemorySessionStore(
-            clock, live=self._live, observer=observer, limits=slices.memory_limits(settings)
-        )
+        self._stores = make_stores(settings, Surroundings(clock=clock, observer=observer, live=self._live))
+        self._store: SessionStore = self._stores.sessions
         self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
         self._keeper = StreamKeeper(self._live, self._store, self._refresher, clock=clock, observer=observer)
-        self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self._web_options = slices.web_options(settings)
         self._audit_trail = self._make_audit_trail()
+        self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self._management = web.AppRunner(self._health_application(), access_log=None)
-        self._gate = self._make_gate()
         self._api = web.AppRunner(self._management_api(), access_log=None)
+        self._gate = self._make_gate()
         self._tls = slices.server_tls(settings)
         self._upstream_tls = slices.upstream_tls(settings)
         self._tasks = TaskOwner(lambda fault: observer.error("the watch over TLS files ended", fault=repr(fault)))
         self._data_path: DataPath | None = None
-        observer.metrics.watch_sessions(self._store.active_sessions)
+        observer.metrics.watch_sessions(self._stores.active_sessions)
         observer.metrics.watch_streams(lambda: len(self._live))
         observer.metrics.watch_connections(
             open_now=lambda: self._data_path.open_connections if self._data_path else 0,
@@ -108,7 +105,7 @@ class Sidegate:
             SidegateError: a port is in use or may not be opened.
         """
         await self._provider.start()
-        self._store.start()
+        await self._stores.start()
         self._keeper.start()
         await self._own.setup()
         await _listen(self._management, "management.listen", self._settings.management.listen)
@@ -122,7 +119,7 @@ class Sidegate:
             clock=self._clock,
         )
         own = () if self._tls is None else (self._tls,)
-        _ = self._tasks.start(watch((*own, *self._upstream_tls.values()), self._observer))
+        _ = self._tasks.start(watch((*own, *self._upstream_tls.values(), *self._stores.tls_files), self._observer))
         listen = self._settings.server.listen
         try:
             await self._data_path.start(str(listen))
@@ -136,11 +133,11 @@ class Sidegate:
         if self._data_path is not None:
             await self._data_path.drain(self._settings.server.shutdown_grace)
         await self._own.cleanup()
+        await self._api.cleanup()
         await self._management.cleanup()
         await self._keeper.close()
-        await self._api.cleanup()
         await self._refresher.close()
-        await self._store.close()
+        await self._stores.close()
         await self._provider.close()
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -168,7 +165,7 @@ class Sidegate:
         return RefreshParts(
             provider=self._provider,
             store=self._store,
-            leases=MemoryRefreshLeases(),
+            leases=self._stores.leases,
             clock=self._clock,
             observer=self._observer,
         )
@@ -178,7 +175,7 @@ class Sidegate:
             WebServices(
                 options=self._web_options,
                 sessions=self._store,
-                authentications=MemoryAuthenticationStore(self._clock),
+                authentications=self._stores.authentications,
                 provider=self._provider,
                 refresher=self._refresher,
                 observer=self._observer,

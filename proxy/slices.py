@@ -52,6 +52,15 @@ from proxy.oidc.provider import ProviderOptions
 from proxy.pages.render import Look
 from proxy.pages.security import origin_of
 from proxy.sessions.memory import MemoryLimits
+from proxy.sessions.redis_options import (
+    Alone,
+    BehindSentinels,
+    Cluster,
+    RedisOptions,
+    SocketPath,
+    TcpNode,
+    Topology,
+)
 from proxy.settings import values
 from proxy.web.administration import Site
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
@@ -63,6 +72,7 @@ if TYPE_CHECKING:
     from proxy.core.secret import Secret
     from proxy.settings.model import (
         AccessConditions,
+        RedisSettings,
         RouteSettings,
         Settings,
         UpstreamSettings,
@@ -347,6 +357,67 @@ def memory_limits(settings: Settings) -> MemoryLimits:
     """Return the caps of the store."""
     sessions = settings.sessions
     return MemoryLimits(max_sessions=sessions.memory.max_sessions, max_per_user=sessions.max_per_user)
+
+
+def encryption_keys(settings: Settings) -> list[bytes]:
+    """Return the server keys, the newest first.
+
+    Raises:
+        SettingsError: one cannot be read.
+    """
+    return [source.read_key() for source in settings.sessions.encryption_keys]
+
+
+def redis_tls(settings: Settings) -> TlsFiles | None:
+    """Return how a Redis that is reached with rediss:// is verified and what it is shown.
+
+    Raises:
+        SettingsError: the files cannot be used.
+    """
+    redis = settings.sessions.redis
+    if not redis.url.is_tls:
+        return None
+    tls = redis.tls
+
+    def build() -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file is not None:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+        return context
+
+    return TlsFiles("sessions.redis.tls", _paths(tls.ca_file, tls.cert_file, tls.key_file), build)
+
+
+def redis_options(settings: Settings, tls: TlsFiles | None) -> RedisOptions:
+    """Return where Redis is and as whom we speak to it."""
+    redis = settings.sessions.redis
+    return RedisOptions(
+        topology=_topology(redis),
+        key_prefix=redis.key_prefix,
+        database=redis.url.database,
+        username=redis.url.username,
+        password=_redis_password(redis),
+        tls=None if tls is None else tls.current,
+    )
+
+
+def _topology(redis: RedisSettings) -> Topology:
+    address = redis.url.address
+    if redis.sentinel is not None:
+        return BehindSentinels(
+            redis.sentinel.master, tuple(TcpNode(one.host, one.port) for one in redis.sentinel.nodes)
+        )
+    if isinstance(address, values.UnixAddress):
+        return Alone(SocketPath(address.path))
+    node = TcpNode(address.host, address.port)
+    return Cluster((node,)) if redis.cluster else Alone(node)
+
+
+def _redis_password(redis: RedisSettings) -> Callable[[], Secret] | None:
+    if redis.password is not None:
+        return redis.password.read
+    password = redis.url.password
+    return None if password is None else lambda: password
 
 
 def refresh_policy(settings: Settings) -> RefreshPolicy:

@@ -1,0 +1,163 @@
+"""Where sessions live, as ``sessions.store`` says: shared by all replicas, or in this process alone.
+
+A part of the composition root: like ``app.py`` it knows concrete classes, and nobody but ``app.py`` knows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from proxy import slices
+from proxy.sessions.cache import SessionCache
+from proxy.sessions.memory import MemorySessionStore
+from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from proxy.sessions.memory_lease import MemoryRefreshLeases
+from proxy.sessions.redis import RedisSessionStore, RedisStoreParts
+from proxy.sessions.redis_authentication import RedisAuthenticationStore
+from proxy.sessions.redis_connection import RedisConnection
+from proxy.sessions.redis_lease import RedisRefreshLeases
+from proxy.sessions.sealing import Sealer
+from proxy.sessions.tracking import Tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.certificates import TlsFiles
+    from proxy.ports import AuthenticationStore, Clock, LiveStreams, Observer, RefreshLeases, SessionStore
+    from proxy.settings.model import Settings
+
+MAX_CACHED: Final = 50_000
+"""Sessions of Redis that one replica keeps decoded; whoever is beyond costs a round trip now and then."""
+
+MAX_CACHED_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of them together, about: with tokens of 3 KiB each session takes 15, so this comes first when all are large."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every store is given."""
+
+    clock: Clock
+    observer: Observer
+    live: LiveStreams
+
+
+class Stores(Protocol):
+    """The stores of one process."""
+
+    @property
+    def sessions(self) -> SessionStore:
+        """Where sessions live."""
+
+    @property
+    def authentications(self) -> AuthenticationStore:
+        """Where logins under way live."""
+
+    @property
+    def leases(self) -> RefreshLeases:
+        """Who may refresh a session."""
+
+    @property
+    def tls_files(self) -> Sequence[TlsFiles]:
+        """Files that are to be watched."""
+
+    async def start(self) -> None:
+        """Begin; never fails because a server is away."""
+
+    async def close(self) -> None:
+        """Let go of all."""
+
+    def active_sessions(self) -> int:
+        """Return the number of live sessions at once, for ``sessions_active``."""
+
+
+def make_stores(settings: Settings, surroundings: Surroundings) -> MemoryStores | RedisStores:
+    """Return the stores that ``sessions.store`` names; nothing is asked before ``start``.
+
+    Raises:
+        SettingsError: a key or a file of ``sessions.redis`` cannot be used.
+    """
+    made_of = RedisStores if settings.sessions.store == "redis" else MemoryStores
+    return made_of(settings, surroundings)
+
+
+class MemoryStores:
+    """Everything in this process."""
+
+    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+        """Begin empty."""
+        clock, observer = surroundings.clock, surroundings.observer
+        limits = slices.memory_limits(settings)
+        self.sessions = MemorySessionStore(clock, live=surroundings.live, observer=observer, limits=limits)
+        self.authentications = MemoryAuthenticationStore(clock)
+        self.leases = MemoryRefreshLeases()
+        self.tls_files: Sequence[TlsFiles] = ()
+
+    async def start(self) -> None:
+        """Begin to sweep."""
+        self.sessions.start()
+
+    async def close(self) -> None:
+        """Stop sweeping; the sessions go with the process."""
+        await self.sessions.close()
+
+    def active_sessions(self) -> int:
+        """Return the number of sessions here."""
+        return self.sessions.active_sessions()
+
+
+class RedisStores:
+    """Everything in Redis, with what this replica keeps of it.
+
+    Attributes:
+        connection: to Redis; the audit trail goes over it too.
+        sealer: of what lies there.
+    """
+
+    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            SettingsError: a key or a file cannot be used.
+        """
+        clock, observer = surroundings.clock, surroundings.observer
+        tls = slices.redis_tls(settings)
+        self.tls_files: Sequence[TlsFiles] = () if tls is None else (tls,)
+        self.sealer = Sealer(slices.encryption_keys(settings))
+        self.connection = RedisConnection(slices.redis_options(settings, tls), observer, clock)
+        parts = RedisStoreParts(
+            clock=clock,
+            observer=observer,
+            live=surroundings.live,
+            cache=SessionCache(MAX_CACHED, MAX_CACHED_BYTES),
+            max_cached=MAX_CACHED,
+            max_per_user=settings.sessions.max_per_user,
+        )
+        self._surroundings = surroundings
+        self.sessions = RedisSessionStore(self.connection, self.sealer, parts=parts, tracking=self._make_tracking)
+        self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
+        self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
+
+    def _make_tracking(self, store: RedisSessionStore) -> Tracking:
+        self._tracking = Tracking(
+            self.connection, store, observer=self._surroundings.observer, clock=self._surroundings.clock
+        )
+        return self._tracking
+
+    async def start(self) -> None:
+        """Connect and hear of changes; serves by asking for each request while that is not so."""
+        await self.connection.start()
+        await self._tracking.start()
+        self.sessions.start()
+
+    async def close(self) -> None:
+        """Write what waits, then let go of the connections."""
+        await self.leases.close()
+        await self.sessions.close()
+        await self._tracking.close()
+        await self.connection.close()
+
+    def active_sessions(self) -> int:
+        """Return the number of sessions of all replicas."""
+        return self.sessions.active_sessions()
