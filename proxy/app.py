@@ -20,6 +20,7 @@ from aiohttp import web
 from proxy import slices
 from proxy.certificates import watch
 from proxy.clock import SystemClock
+from proxy.core.lifetime import promised_lifetime
 from proxy.errors import SidegateError
 from proxy.forward.own_pages import OwnPages
 from proxy.forward.server import DataPath
@@ -125,6 +126,7 @@ class Sidegate:
             await self._data_path.start(str(listen))
         except OSError as error:
             raise _cannot_listen("server.listen", listen, error) from error
+        self._observer.notice(promised_lifetime(self._settings.session_plan))
 
     async def close(self) -> None:
         """Drain: not ready, no new connection, what runs may end within ``shutdown_grace``; then let go of all."""

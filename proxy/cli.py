@@ -10,17 +10,20 @@ from __future__ import annotations
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Never
 
 import click
 
 from proxy import __version__
+from proxy.core.lifetime import promised_lifetime
 from proxy.errors import SettingsError, SidegateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from proxy.operations import Form
     from proxy.settings.load import Loaded
+    from proxy.settings.model import Settings
     from proxy.settings.problems import Problem
 
 EXIT_FAILED: Final = 1
@@ -51,6 +54,13 @@ _KEYGEN: Final = """\
 (umask 077; sidegate keygen > session.key)
 # and in sidegate.yaml:
 sessions: {encryption_keys: [{file: session.key}]}"""
+
+
+_SESSIONS: Final = """\
+sidegate sessions list -c sidegate.yaml
+sidegate sessions end -c sidegate.yaml --user alice"""
+
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
 class _WithExample:
@@ -116,6 +126,7 @@ def check(path: Path) -> None:
     """Read the file and print every problem in it.
 
     Each problem is a line: FILE:LINE:COL  key.path: what is wrong; what to write instead.
+    A further line says how long sessions last, as far as the file alone can tell.
     Exits with 0 when the file can be used (warnings do not count), else with 2.
     """
     loaded = _load(path)
@@ -124,6 +135,8 @@ def check(path: Path) -> None:
         sys.exit(EXIT_WRONG_INPUT)
     for problem in loaded.problems:
         click.echo(problem)
+    if loaded.settings is not None:
+        click.echo(f"{path}: {_lifetime_of(loaded.settings)}")
     click.echo(f"{path}: {_summary(len(loaded.errors), len(loaded.warnings))}")
     sys.exit(EXIT_WRONG_INPUT if loaded.errors else 0)
 
@@ -142,6 +155,104 @@ def keygen() -> None:
     from proxy.settings.secret_source import make_key  # noqa: PLC0415 - pydantic is slow to import
 
     click.echo(make_key(secrets.token_bytes))
+
+
+@main.group(cls=_Group, epilog=_SESSIONS)
+def sessions() -> None:
+    """See who is signed in, and end it.
+
+    Sessions in Redis are reached there; those in memory by the management API of the running process.
+    """
+
+
+@sessions.command("list", epilog="sidegate sessions list -c sidegate.yaml --user alice")
+@_FILE
+@click.option("--user", metavar="USER", help="Only this person's, by user name.")
+@click.option("--sid", metavar="SID", help="Only those of this session of Keycloak.")
+@click.option("--all", "is_all", is_flag=True, help="As many as can be listed, not the last 100 used.")
+@_JSON
+def list_sessions(path: Path, user: str | None, sid: str | None, **shown: bool) -> None:
+    """List live sessions, the last used first."""
+    if user is not None and sid is not None:
+        _wrong_input("--user and --sid are two ways to choose; give one of them")
+    settings = _usable(path)
+    from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
+
+    limit = operations.MAX_LIMIT if shown["is_all"] else operations.DEFAULT_LIMIT
+    form = _form(shown["as_json"])
+    sys.exit(_outcome(lambda: operations.list_sessions(settings, form, user=user, sid=sid, limit=limit)))
+
+
+@sessions.command("end", epilog="sidegate sessions end -c sidegate.yaml --user alice")
+@_FILE
+@click.option("--user", metavar="USER", help="This person's, by user name.")
+@click.option("--sid", metavar="SID", help="Those of this session of Keycloak.")
+@click.option("--all", "is_all", is_flag=True, help="Everybody's, logins under way included. Asks nothing.")
+@_JSON
+def end_sessions(path: Path, user: str | None, sid: str | None, **chosen: bool) -> None:
+    """End sessions here, and print what ended; at Keycloak they go on.
+
+    Exactly one of --user, --sid and --all says which.
+    """
+    if (user is not None) + (sid is not None) + chosen["is_all"] != 1:
+        _wrong_input("say whose sessions end: one of --user USER, --sid SID and --all")
+    settings, form = _usable(path), _form(chosen["as_json"])
+    from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
+
+    sys.exit(_outcome(lambda: operations.end_sessions(settings, form, user=user, sid=sid)))
+
+
+@main.command(epilog="sidegate audit -c sidegate.yaml --user alice --since 1h --follow")
+@_FILE
+@click.option("--user", metavar="USER", help="Only this person's, by user name.")
+@click.option("--since", metavar="DURATION", help="Only the last 30m, 2h, 1d.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@click.option("--follow", "follows", is_flag=True, help="Go on with what happens, until Ctrl-C.")
+@_JSON
+def audit(path: Path, user: str | None, since: str | None, limit: int, **how: bool) -> None:
+    """Print who signed in and out, and who was refused; the newest last."""
+    settings, form, span_s = _usable(path), _form(how["as_json"]), _span(since)
+    from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
+
+    show = operations.follow_audit if how["follows"] else operations.read_audit
+    since_at = 0.0 if span_s is None else operations.ago(span_s)
+    sys.exit(_outcome(lambda: show(settings, form, user=user, since=since_at, limit=limit)))
+
+
+def _usable(path: Path) -> Settings:
+    """Return the settings of the file, or say what is wrong with it and end."""
+    loaded = _load(path)
+    if loaded.settings is None:
+        _to_stderr(loaded.errors)
+        sys.exit(EXIT_WRONG_INPUT)
+    return loaded.settings
+
+
+def _form(as_json: bool) -> Form:  # noqa: FBT001 - where a flag ends
+    from proxy.operations import Form  # noqa: PLC0415 - aiohttp is slow to import
+
+    return Form.JSON if as_json else Form.TABLE
+
+
+def _span(text: str | None) -> float | None:
+    """Return seconds."""
+    from proxy.settings.problems import ValueRefused  # noqa: PLC0415 - pydantic is slow to import
+    from proxy.settings.values import parse_duration  # noqa: PLC0415
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueRefused:
+        _wrong_input("--since is a duration such as 30m, 2h or 1d")
+
+
+def _wrong_input(sentence: str) -> Never:
+    click.echo(f"sidegate: {sentence}", err=True)
+    sys.exit(EXIT_WRONG_INPUT)
+
+
+def _lifetime_of(settings: Settings) -> str:
+    """Return how long sessions last, as far as the file can tell."""
+    return promised_lifetime(settings.session_plan)
 
 
 def _load(path: Path) -> Loaded:

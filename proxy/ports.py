@@ -281,6 +281,10 @@ class SessionStore(Protocol):
 
         For ``EverySessionOf``, to which no index leads, live sessions that it covers are not served from now on either,
         on any replica, and their streams close (cause ``admin``); their records may go later.
+
+        This is the first call of every logout, and the provider sends none twice. A store that is away raises
+        StoreUnavailable and keeps the mark (bounded): it is applied, and the sessions that it covers end, before what
+        this store says is believed again.
         """
 
     async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
@@ -566,6 +570,9 @@ class Observer(Protocol):
 
     def streams(self, change: int) -> None:
         """``open_streams``: +1 or -1."""
+
+    def notice(self, message: str, **fields: str | float) -> None:
+        """Say something that the operator may want to know."""
 
     def warning(self, message: str, **fields: str | float) -> None:
         """Say something that the operator should know; values of type Secret print ``***``."""

@@ -44,6 +44,7 @@ from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
 from proxy.gate.accept import AcceptRules
 from proxy.gate.handler import GateRules
+from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.oidc.grants import ClaimsSource
@@ -321,7 +322,7 @@ def provider_options(settings: Settings) -> ProviderOptions:
             userinfo=by_hand.userinfo,
             end_session=by_hand.end_session,
         ),
-        scopes=keycloak.scopes,
+        scopes=keycloak.asked_scopes,
         claims_from=tuple(ClaimsSource(word) for word in keycloak.claims_from),
         signing_algorithms=frozenset(keycloak.signing_algorithms),
         username_claim=settings.identity_headers.username_claim,
@@ -461,7 +462,7 @@ def web_options(settings: Settings) -> WebOptions:
         login=_login_options(settings),
         sessions=SessionOptions(lifetime_s=sessions.lifetime, idle_timeout_s=sessions.idle_timeout),
         prefix=settings.server.prefix,
-        scopes=keycloak.scopes,
+        scopes=keycloak.asked_scopes,
         auth_params=keycloak.auth_params,
         backchannel=_feature(settings.backchannel.enabled),
         strict_transport_security=_feature(bool(everywhere(settings))),
@@ -477,6 +478,15 @@ def admin_token(settings: Settings) -> Callable[[], Secret | None]:
     """Return how the token of the management API is read: anew each time, so that a changed file counts at once."""
     source = settings.management.admin_token
     return (lambda: None) if source is None else source.read
+
+
+def api_address(settings: Settings) -> ApiAddress:
+    """Return where our own commands reach the management API: a wildcard listens on loopback too."""
+    listen = settings.management.api_listen
+    if isinstance(listen, values.UnixAddress):
+        return ApiAddress("http://localhost", unix_path=listen.path)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - what a file may say
+    return ApiAddress(f"http://{values.TcpAddress(host, listen.port)}")
 
 
 def _login_options(settings: Settings) -> LoginOptions:

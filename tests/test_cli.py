@@ -50,13 +50,23 @@ class TestCheck:
     def test_a_good_file_is_ok(self) -> None:
         result = sidegate("check", "-c", "good.yaml")
 
-        assert (result.exit_code, result.stdout, result.stderr) == (0, "good.yaml: ok\n", "")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.splitlines()[1:] == ["good.yaml: ok"]
+
+    def test_how_long_sessions_last_is_said_as_far_as_the_file_can_tell(self) -> None:
+        line = sidegate("check", "-c", "good.yaml").stdout.splitlines()[0]
+
+        assert line.startswith(
+            "good.yaml: sessions last 30d, or 7d without activity, but not longer than the provider's"
+        )
+        assert "keycloak.offline_access: true" in line
 
     def test_a_file_with_warnings_alone_can_be_used(self) -> None:
         result = sidegate("check", "-c", "warned.yaml")
 
         assert result.exit_code == 0
-        assert result.stdout.splitlines() == [
+        problem, _, summary = result.stdout.splitlines()
+        assert [problem, summary] == [
             (
                 "warned.yaml:8:1  routes: warning: have no /**, so every other path is 404; "
                 "add {path: /**, access: authenticated} at the end if the app has more"
@@ -175,7 +185,7 @@ def test_a_key_of_keygen_is_taken_by_the_file(here: Path) -> None:
     (here / "session.key").write_text(sidegate("keygen").stdout)
     (here / "keyed.yaml").write_text(f"{GOOD}sessions: {{encryption_keys: [{{file: session.key}}]}}\n")
 
-    assert sidegate("check", "-c", "keyed.yaml").stdout == "keyed.yaml: ok\n"
+    assert sidegate("check", "-c", "keyed.yaml").stdout.endswith("\nkeyed.yaml: ok\n")
 
 
 def test_the_version_is_the_one_of_the_package() -> None:

@@ -139,6 +139,11 @@ class ProductionObserver:
         self.metrics.open_streams.inc(change)
 
     @_never_raises
+    def notice(self, message: str, **fields: str | float) -> None:
+        """Say something that the operator may want to know."""
+        self.log.say(LogLevel.INFO, message, fields)
+
+    @_never_raises
     def warning(self, message: str, **fields: str | float) -> None:
         """Say something that the operator should know."""
         self.log.say(LogLevel.WARNING, message, fields)

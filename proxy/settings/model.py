@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from proxy.core.lifetime import OFFLINE_ACCESS, SessionPlan
 from proxy.settings import values
 from proxy.settings.kinds import (
     Algorithm,
@@ -264,6 +265,12 @@ class KeycloakSettings(Section):
         examples=["/etc/sidegate/sso-ca.crt"],
     )
     timeout: Duration = Field(default=10.0, description="For a whole answer of the provider.")
+
+    @property
+    def asked_scopes(self) -> tuple[str, ...]:
+        """Return what is asked at login, each once."""
+        further = (OFFLINE_ACCESS,) if self.offline_access else ()
+        return tuple(dict.fromkeys((*self.scopes, *further)))
 
 
 # --- login -----------------------------------------------------------------------------------------------------------
@@ -671,6 +678,11 @@ class Settings(Section):
     )
     log: LogSettings = Field(default=LogSettings(), description="What is written to stdout.")
     audit: AuditSettings = Field(default=AuditSettings(), description="Who signed in and out, and who was refused.")
+
+    @property
+    def session_plan(self) -> SessionPlan:
+        """Return what the file wants of how long sessions last."""
+        return SessionPlan(self.sessions.lifetime, self.sessions.idle_timeout, self.keycloak.asked_scopes)
 
     def upstream_of(self, route: RouteSettings) -> str:
         """Return the name of the upstream of a route: the one it names, or the only one there is."""

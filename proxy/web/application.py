@@ -20,6 +20,7 @@ from proxy.web.backchannel import backchannel_logout
 from proxy.web.code_flow import callback, start
 from proxy.web.device_list import ID_PATTERN
 from proxy.web.devices import end_device, end_other_devices, show_devices
+from proxy.web.first_login import FIRST_LOGIN, FirstLogin
 from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
 from proxy.web.forms import MAX_BODY_BYTES
 from proxy.web.frontchannel import FRONTCHANNEL_BUDGET, frontchannel_budget, frontchannel_logout
@@ -82,6 +83,7 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[RESPONDER] = Responder(services.pages)
     app[GRANT_SLOTS] = GrantSlots(login.max_concurrent, max_wait_s=login.max_wait_s)
     app[FLOW_QUOTA] = FlowQuota(services.clock)
+    app[FIRST_LOGIN] = FirstLogin(services.options.plan, services.observer)
     app[FRONTCHANNEL_BUDGET] = frontchannel_budget(services.clock)
 
 

@@ -12,6 +12,7 @@ from proxy.core.session import EndCause, LoginOrigin, Persistence, Session, sess
 from proxy.ports import AuditEvent
 from proxy.web.caller import caller_of, user_agent_of
 from proxy.web.cookies import Established, session_cookie
+from proxy.web.first_login import FIRST_LOGIN
 from proxy.web.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ async def establish(request: web.Request, grant: Grant, manner: LoginManner) -> 
     session = _session(request, grant, manner, cookie_value)
     await sessions.create(cookie_value, session)
     _tell(request, session)
+    request.app[FIRST_LOGIN].seen(session.tokens)
     return Established(cookie_value, session)
 
 

@@ -16,7 +16,7 @@ from proxy.web.caller import asker_of, caller_of, user_agent_of
 from proxy.web.cookies import clear_cookies, root_cookie
 from proxy.web.destination import destination, only
 from proxy.web.form_tokens import LogoutStates
-from proxy.web.logout_at_provider import end_at_provider, leave_provider
+from proxy.web.logout_at_provider import end_at_provider, ends_with_the_browsers, leave_provider
 from proxy.web.options import OPTIONS
 from proxy.web.origin import Provenance, provenance
 from proxy.web.page import found, page, see_other
@@ -124,12 +124,12 @@ async def _end_session(request: web.Request, session: Session) -> int:
 
 
 async def _end_there(request: web.Request, session: Session, return_to: str) -> web.Response:
+    if not ends_with_the_browsers(session):
+        await end_at_provider(request, session)
     if session.origin is LoginOrigin.CODE:
         leaving = leave_provider(request, session.tokens, return_to)
         if leaving is not None:
             return leaving
-    elif session.tokens.refresh_token is not None:
-        await end_at_provider(request, session)
     return see_other(_logged_out_path(request, return_to))
 
 

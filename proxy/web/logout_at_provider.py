@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from proxy import errors, keys
+from proxy.core.session import LoginOrigin
 from proxy.pages.security import with_form_target
 from proxy.ports import AccountAnswer
 from proxy.web.caller import caller_of
@@ -60,8 +61,20 @@ def _fields(request: web.Request, tokens: TokenSet, return_to: str) -> tuple[tup
     )
 
 
+def ends_with_the_browsers(session: Session) -> bool:
+    """Say whether the browser's logout ends everything of this session, so that the server need not.
+
+    A session of the form is unknown to the browser. A refresh token without an end (offline access) belongs to an
+    offline session, which outlives the browser's: Keycloak ends it only when the token itself is posted.
+    """
+    tokens = session.tokens
+    if tokens.refresh_token is None:
+        return True
+    return session.origin is LoginOrigin.CODE and tokens.refresh_expires_at is not None
+
+
 async def end_at_provider(request: web.Request, session: Session) -> None:
-    """Tell the provider that a session of the form is over; its failure does not undo what has ended here."""
+    """Tell the provider from the server that a session is over; its failure does not undo what has ended here."""
     work = request.app[keys.TASKS].finish(_end_session(request, session))
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_S):

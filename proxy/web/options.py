@@ -9,6 +9,8 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
+from proxy.core.lifetime import SessionPlan
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -112,6 +114,11 @@ class WebOptions:
     auth_params: Mapping[str, str] = field(default_factory=dict)
     backchannel: Feature = Feature.ON
     strict_transport_security: Feature = Feature.OFF
+
+    @property
+    def plan(self) -> SessionPlan:
+        """Return what is said of how long sessions last."""
+        return SessionPlan(self.sessions.lifetime_s, self.sessions.idle_timeout_s, self.scopes)
 
     @property
     def own_path(self) -> str:

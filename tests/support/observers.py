@@ -31,6 +31,7 @@ class RecordingObserver:
         self.store_calls: list[tuple[str, float]] = []
         self.store_errors = 0
         self.open_streams = 0
+        self.notices: list[tuple[str, dict[str, str | float]]] = []
         self.warnings: list[tuple[str, dict[str, str | float]]] = []
         self.errors: list[tuple[str, dict[str, str | float]]] = []
 
@@ -77,6 +78,9 @@ class RecordingObserver:
 
     def streams(self, change: int) -> None:
         self.open_streams += change
+
+    def notice(self, message: str, **fields: str | float) -> None:
+        self.notices.append((message, fields))
 
     def warning(self, message: str, **fields: str | float) -> None:
         self.warnings.append((message, fields))

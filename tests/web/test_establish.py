@@ -13,6 +13,8 @@ from proxy.errors import StoreFull
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
 from proxy.web.establish import LoginManner, establish
+from proxy.web.first_login import FIRST_LOGIN, FirstLogin
+from proxy.web.options import OPTIONS
 from tests.support.clocks import START
 from tests.support.observers import RecordingObserver
 from tests.support.own_pages import make_login_grant
@@ -32,6 +34,7 @@ def prepared(request: web.Request, limits: MemoryLimits | None = None) -> tuple[
     clock = request.app[keys.CLOCK]
     store = MemorySessionStore(clock, live=live, observer=observer, limits=limits or MemoryLimits())
     request.app[keys.SESSIONS], request.app[keys.OBSERVER] = store, observer
+    request.app[FIRST_LOGIN] = FirstLogin(request.app[OPTIONS].plan, observer)
     return store, observer
 
 
@@ -113,3 +116,13 @@ async def test_the_trail_knows_who_and_from_where(make_request: MakeRequest) -> 
         "alice",
         "203.0.113.7",
     )
+
+
+async def test_the_first_login_shows_how_long_sessions_last(make_request: MakeRequest) -> None:
+    request = make_request()
+    _, observer = prepared(request)
+
+    for _ in range(2):
+        await establish(request, make_login_grant(), FORM)
+
+    assert len(observer.notices) == 1
