@@ -34,6 +34,7 @@ from proxy.core.headers import (
 )
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
 from proxy.core.request_fields import HeadBlock
+from proxy.core.refresh import access_is_live
 from proxy.core.return_to import safe_return_to
 from proxy.core.routing import (
     Activity,
@@ -52,7 +53,7 @@ from proxy.core.routing import (
     lies_under,
 )
 from proxy.core.target import TargetRules, parse_target
-from proxy.errors import SidegateError, TargetRefused
+from proxy.errors import ProviderUnavailable, SidegateError, TargetRefused
 from proxy.gate.authenticate import NOT_CACHED
 from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
@@ -244,6 +245,8 @@ class Gate:
             fields = upstream.completed(outgoing.head, event, identity=NOBODY, route=route)
             plan = self._as_sent
         else:
+            if upstream.authorization_of_session is AuthorizationField.REPLACED:
+                self._refuse_dead_token(session)
             outgoing = self._outgoing(head, settled, upstream.authorization_of_session)
             token = session.tokens.access_token
             identity = self._identity(session)
@@ -265,6 +268,11 @@ class Gate:
             settled.cookie_value,
             route.activity,
         )
+
+    def _refuse_dead_token(self, session: Session) -> None:
+        """Refuse what an outage would bridge (``outage_grace``) where the app is sent the token: it would trust it."""
+        if not access_is_live(session.tokens, self._parts.clock.now()):
+            raise ProviderUnavailable("the access token that the app is sent is over, and the provider is away")
 
     def _outgoing(self, head: RequestHead, settled: Settled, authorization: AuthorizationField) -> Outgoing:
         """Return what is sent on, but for what is of one request or one person; made once for a head.

@@ -427,3 +427,18 @@ async def test_the_event_of_a_request_holds_no_query(gate: GateInHand) -> None:
     assert event.subject == "alice-id"
     assert event.decision == "allow"
     assert event.duration_s == pytest.approx(0.25)
+
+
+async def test_an_app_that_is_sent_the_token_is_sent_no_dead_one(make_gate: type[GateInHand]) -> None:
+    urls = {"told": {"url": "http://127.0.0.1:8000", "access_token": True}, "plain": {"url": "http://127.0.0.1:8001"}}
+    routes = [{"path": "/plain", "upstream": "plain"}, {"path": "/**", "upstream": "told"}]
+    gate = make_gate(upstreams=urls, routes=routes)
+    cookie = await gate.signed_in()
+    gate.clock.advance(299)
+    assert b"Bearer access-1" in dict((await gate.forwarded(b"/", cookie)).headers)[b"Authorization"]
+    gate.clock.advance(1)
+
+    refused = await gate.refused(b"/", cookie)
+
+    assert (refused.answer.status, refused.event.reason) == (503, "provider_unavailable")
+    await gate.forwarded(b"/plain", cookie)
