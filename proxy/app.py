@@ -27,7 +27,6 @@ from proxy.forward.server import DataPath
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.handler import Gate, GateParts
-from proxy.observe.audit_memory import MemoryAuditTrail
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
 from proxy.observe.observer import ProductionObserver
@@ -83,7 +82,6 @@ class Sidegate:
         self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
         self._keeper = StreamKeeper(self._live, self._store, self._refresher, clock=clock, observer=observer)
         self._web_options = slices.web_options(settings)
-        self._audit_trail = self._make_audit_trail()
         self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._api = web.AppRunner(self._management_api(), access_log=None)
@@ -92,6 +90,9 @@ class Sidegate:
         self._upstream_tls = slices.upstream_tls(settings)
         self._tasks = TaskOwner(lambda fault: observer.error("the watch over TLS files ended", fault=repr(fault)))
         self._data_path: DataPath | None = None
+        if (audit := self._stores.audit) is not None:
+            observer.keep_audit(audit)
+            observer.metrics.watch_dropped_audit(lambda: audit.dropped)
         observer.metrics.watch_sessions(self._stores.active_sessions)
         observer.metrics.watch_streams(lambda: len(self._live))
         observer.metrics.watch_connections(
@@ -201,7 +202,7 @@ class Sidegate:
         parts = AdministrationParts(
             site=slices.site(self._web_options),
             sessions=self._store,
-            trail=self._audit_trail,
+            trail=self._stores.audit,
             observer=self._observer,
             clock=self._clock,
         )
@@ -212,16 +213,6 @@ class Sidegate:
                 observer=self._observer,
             )
         )
-
-    def _make_audit_trail(self) -> MemoryAuditTrail | None:
-        """Return where audit events are kept, and have them kept from now on; None where ``audit.keep`` is 0."""
-        limits = slices.audit_memory_limits(self._settings)
-        if limits is None:
-            return None
-        trail = MemoryAuditTrail(limits, clock=self._clock)
-        self._observer.keep_audit(trail)
-        self._observer.metrics.watch_dropped_audit(lambda: trail.dropped)
-        return trail
 
 
 async def _listen(runner: web.AppRunner, key: str, address: Address) -> None:

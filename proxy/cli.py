@@ -175,11 +175,11 @@ def list_sessions(path: Path, user: str | None, sid: str | None, **shown: bool) 
     """List live sessions, the last used first."""
     if user is not None and sid is not None:
         _wrong_input("--user and --sid are two ways to choose; give one of them")
-    settings = _usable(path)
+    settings, form = _usable(path), _form(shown["as_json"])
     from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
+    from proxy.web.administration import DEFAULT_LIMIT, MAX_LIMIT  # noqa: PLC0415
 
-    limit = operations.MAX_LIMIT if shown["is_all"] else operations.DEFAULT_LIMIT
-    form = _form(shown["as_json"])
+    limit = MAX_LIMIT if shown["is_all"] else DEFAULT_LIMIT
     sys.exit(_outcome(lambda: operations.list_sessions(settings, form, user=user, sid=sid, limit=limit)))
 
 

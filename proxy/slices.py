@@ -46,6 +46,7 @@ from proxy.gate.accept import AcceptRules
 from proxy.gate.handler import GateRules
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
+from proxy.observe.audit_redis import AuditRedisLimits
 from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.metadata import Endpoints
@@ -433,6 +434,11 @@ def refresh_policy(settings: Settings) -> RefreshPolicy:
 def audit_memory_limits(settings: Settings) -> AuditMemoryLimits | None:
     """Return the caps of the trail in memory, or None when nothing is kept."""
     return AuditMemoryLimits(keep_s=settings.audit.keep) if settings.audit.keep else None
+
+
+def audit_redis_limits(settings: Settings) -> AuditRedisLimits | None:
+    """Return the caps of the trail in Redis, or None when nothing is kept."""
+    return AuditRedisLimits(keep_s=settings.audit.keep) if settings.audit.keep else None
 
 
 # --- own pages -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy import slices
+from proxy.observe.audit_memory import MemoryAuditTrail
+from proxy.observe.audit_redis import RedisAuditTrail
+from proxy.ports import AuditTrail
 from proxy.sessions.cache import SessionCache
 from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
@@ -43,6 +46,14 @@ class Surroundings:
     live: LiveStreams
 
 
+class KeptTrail(AuditTrail, Protocol):
+    """An audit trail that says what it lost."""
+
+    @property
+    def dropped(self) -> int:
+        """Events that are not kept for want of room."""
+
+
 class Stores(Protocol):
     """The stores of one process."""
 
@@ -57,6 +68,10 @@ class Stores(Protocol):
     @property
     def leases(self) -> RefreshLeases:
         """Who may refresh a session."""
+
+    @property
+    def audit(self) -> KeptTrail | None:
+        """Where audit events are kept; None where ``audit.keep`` is 0."""
 
     @property
     def tls_files(self) -> Sequence[TlsFiles]:
@@ -92,6 +107,8 @@ class MemoryStores:
         self.sessions = MemorySessionStore(clock, live=surroundings.live, observer=observer, limits=limits)
         self.authentications = MemoryAuthenticationStore(clock)
         self.leases = MemoryRefreshLeases()
+        kept = slices.audit_memory_limits(settings)
+        self.audit = None if kept is None else MemoryAuditTrail(kept, clock=clock)
         self.tls_files: Sequence[TlsFiles] = ()
 
     async def start(self) -> None:
@@ -138,6 +155,13 @@ class RedisStores:
         self.sessions = RedisSessionStore(self.connection, self.sealer, parts=parts, tracking=self._make_tracking)
         self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
         self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
+        self.audit = self._make_audit(settings)
+
+    def _make_audit(self, settings: Settings) -> RedisAuditTrail | None:
+        kept, around = slices.audit_redis_limits(settings), self._surroundings
+        if kept is None:
+            return None
+        return RedisAuditTrail(self.connection, self.sealer, limits=kept, clock=around.clock, observer=around.observer)
 
     def _make_tracking(self, store: RedisSessionStore) -> Tracking:
         self._tracking = Tracking(
@@ -150,9 +174,13 @@ class RedisStores:
         await self.connection.start()
         await self._tracking.start()
         self.sessions.start()
+        if self.audit is not None:
+            self.audit.start()
 
     async def close(self) -> None:
         """Write what waits, then let go of the connections."""
+        if self.audit is not None:
+            await self.audit.close()
         await self.leases.close()
         await self.sessions.close()
         await self._tracking.close()
