@@ -33,8 +33,8 @@ from proxy.core.headers import (
     UpstreamHeaders,
 )
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
-from proxy.core.request_fields import HeadBlock
 from proxy.core.refresh import access_is_live
+from proxy.core.request_fields import HeadBlock
 from proxy.core.return_to import safe_return_to
 from proxy.core.routing import (
     Activity,
