@@ -1,13 +1,10 @@
 """``/keycloak/k_logout``, ``k_push_not_before``, ``k_test_available``: Keycloak's admin URL protocol.
 
-It is the only way in which Keycloak tells of a realm-wide logout. Like a logout token, an action is verified, judged,
-looked up among those seen, obeyed, and only then remembered (law 7). Nobody repeats it, so it is answered by what was
-done and not by what was meant.
+It is the only way in which Keycloak tells of a realm-wide logout. The order is that of logout tokens (law 7): verify,
+judge, remember what ended, look whether the action was seen, delete, and only then remember its ``id``.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -15,13 +12,10 @@ from proxy import errors, keys
 from proxy.core.admin_action import AdminAction, AdminActionKind, validate_admin_action
 from proxy.core.session import BySid, EndCause
 from proxy.web.caller import caller_of
-from proxy.web.ending import end_everything_before, end_for_good, tell_ended
+from proxy.web.ending import end_everything_before, remember_ended, tell_ended
 from proxy.web.forms import media_type
 from proxy.web.options import OPTIONS
 from proxy.web.provider_word import obeyed, refused, tell_rejected, unavailable
-
-if TYPE_CHECKING:
-    from proxy.web.ending import Ended
 
 MAX_TOKEN_LENGTH = 48 * 1024
 """Characters of an action that are verified: a thousand session ids; Keycloak's has 700."""
@@ -88,20 +82,24 @@ async def _obey(request: web.Request, action: AdminAction) -> None:
     if action.sids is None and action.not_before is None:
         return
     sessions = request.app[keys.SESSIONS]
+    await _remember(request, action)
     # Nobody else spends ids with a line break in them: a jti has none.
     spent_id = f"{request.app[OPTIONS].client_id}\nadmin\n{action.action_id}"
     if await sessions.jti_is_spent(spent_id):
         raise errors.TokenRejected("this admin action was obeyed before", reason="replayed")
-    ended = await _end(request, action)
+    # What ended by an instant is not known at once: those records go when they are next looked at.
+    issuer = request.app[OPTIONS].issuer
+    ended = [await sessions.delete_matching(BySid(issuer, sid), EndCause.ADMIN) for sid in action.sids or ()]
     await sessions.spend_jti(spent_id, action.expires_at)
-    tell_ended(request, "admin", ended, reason="not_before" if action.sids is None else "sid")
+    reason = "not_before" if action.sids is None else "sid"
+    tell_ended(request, "admin", [session for each in ended for session in each], reason=reason)
 
 
-async def _end(request: web.Request, action: AdminAction) -> Ended:
-    """Return what ended, as far as it is known at once: records of before an instant may go later."""
+async def _remember(request: web.Request, action: AdminAction) -> None:
+    """Refuse what has ended from now on; for an instant that is all there is to do."""
     if action.sids is None:
         await end_everything_before(request, action.not_before or 0.0)
-        return ()
+        return
     issuer, now = request.app[OPTIONS].issuer, request.app[keys.CLOCK].now()
-    ended = [await end_for_good(request, BySid(issuer, sid), EndCause.ADMIN, ended_at=now) for sid in action.sids]
-    return tuple(session for each in ended for session in each)
+    for sid in action.sids:
+        await remember_ended(request, BySid(issuer, sid), ended_at=now)

@@ -1,7 +1,8 @@
 """``/backchannel-logout``: the provider says that somebody's session is over.
 
-The order is law 7: verify, judge, look whether it was seen, remember what ended, delete, and only then remember the
-``jti``: whatever fails before leaves a token that may be sent again.
+The order is law 7: verify, judge, remember what ended, look whether the token was seen, delete, and only then remember
+the ``jti``: whatever fails before leaves a token that may be sent again. What ended is remembered first, because the
+provider never sends twice: a store that is away keeps that for later, and for a token seen before it changes nothing.
 
 Source: OpenID Connect Back-Channel Logout 1.0 §2.5 to §2.8.
 """
@@ -14,7 +15,7 @@ from proxy import errors, keys
 from proxy.core.logout_token import LogoutClaims, validate_logout_token
 from proxy.core.session import BySid, BySubject, EndCause
 from proxy.web.caller import caller_of
-from proxy.web.ending import end_for_good, end_without_sid, tell_ended
+from proxy.web.ending import end_without_sid, remember_ended, tell_ended
 from proxy.web.forms import URLENCODED, media_type, read_fields
 from proxy.web.options import OPTIONS
 from proxy.web.provider_word import obeyed, refused, tell_rejected, unavailable
@@ -68,25 +69,25 @@ async def _logout_token(request: web.Request) -> str:
 
 
 async def _obey(request: web.Request, claims: LogoutClaims) -> Ended:
-    sessions = request.app[keys.SESSIONS]
+    sessions, which = request.app[keys.SESSIONS], _named(request, claims)
+    await remember_ended(request, which, ended_at=claims.issued_at)
     spent_id = f"{request.app[OPTIONS].client_id} {claims.jti}"
     if await sessions.jti_is_spent(spent_id):
         raise errors.TokenRejected("this logout token was obeyed before", reason="replayed")
-    ended = await _end(request, claims)
+    ended = await sessions.delete_matching(which, EndCause.BACKCHANNEL)
+    if claims.sid is not None and claims.subject is not None:
+        # A session whose login brought no sid cannot be told from the one that is meant, so it ends with it.
+        person = BySubject(which.issuer, claims.subject)
+        ended = (*ended, *await end_without_sid(request, person, EndCause.BACKCHANNEL))
     await sessions.spend_jti(spent_id, claims.expires_at)
     return ended
 
 
-async def _end(request: web.Request, claims: LogoutClaims) -> Ended:
-    """End the provider session that is named; without a ``sid`` everything of that person.
-
-    A session whose login brought no ``sid`` cannot be told from the one that is meant, so it ends with it.
-    """
-    issuer, cause = request.app[OPTIONS].issuer, EndCause.BACKCHANNEL
-    person = None if claims.subject is None else BySubject(issuer, claims.subject)
-    if claims.sid is None:
-        if person is None:
-            raise errors.TokenRejected("neither sid nor sub says whose session ends", reason="nobody_named")
-        return await end_for_good(request, person, cause, ended_at=claims.issued_at)
-    ended = await end_for_good(request, BySid(issuer, claims.sid), cause, ended_at=claims.issued_at)
-    return ended if person is None else (*ended, *await end_without_sid(request, person, cause))
+def _named(request: web.Request, claims: LogoutClaims) -> BySid | BySubject:
+    """Return what ends: one provider session when it is named, else everything of that person."""
+    issuer = request.app[OPTIONS].issuer
+    if claims.sid is not None:
+        return BySid(issuer, claims.sid)
+    if claims.subject is None:
+        raise errors.TokenRejected("neither sid nor sub says whose session ends", reason="nobody_named")
+    return BySubject(issuer, claims.subject)

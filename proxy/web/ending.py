@@ -29,10 +29,20 @@ async def end_for_good(request: web.Request, which: BySid | BySubject, cause: En
     Raises:
         StoreUnavailable: perhaps nothing has ended; the same call again is right.
     """
-    sessions, options = request.app[keys.SESSIONS], request.app[OPTIONS].sessions
-    keep_until = request.app[keys.CLOCK].now() + options.remember_ended_s
-    await sessions.mark_ended(EndedMark(which, ended_at=ended_at, keep_until=keep_until))
-    return await sessions.delete_matching(which, cause)
+    await remember_ended(request, which, ended_at=ended_at)
+    return await request.app[keys.SESSIONS].delete_matching(which, cause)
+
+
+async def remember_ended(request: web.Request, which: BySid | BySubject, *, ended_at: float) -> None:
+    """Refuse what was issued up to ``ended_at`` from now on; twice is as good as once.
+
+    The first step of every logout, before anything is asked of the store: one that is away keeps it for later.
+
+    Raises:
+        StoreUnavailable
+    """
+    keep_until = request.app[keys.CLOCK].now() + request.app[OPTIONS].sessions.remember_ended_s
+    await request.app[keys.SESSIONS].mark_ended(EndedMark(which, ended_at=ended_at, keep_until=keep_until))
 
 
 async def end_without_sid(request: web.Request, which: BySubject, cause: EndCause) -> Ended:

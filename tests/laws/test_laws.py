@@ -96,8 +96,9 @@ BREAKS = (
     Break(
         "7 a jti is remembered only after the deletion",
         "proxy/web/backchannel.py",
-        "    which = _which(request, claims)\n",
-        "    which = _which(request, claims)\n    await sessions.spend_jti(spent_id, claims.expires_at)\n",
+        "    ended = await sessions.delete_matching(which, EndCause.BACKCHANNEL)\n",
+        "    await sessions.spend_jti(spent_id, claims.expires_at)\n"
+        "    ended = await sessions.delete_matching(which, EndCause.BACKCHANNEL)\n",
         ("tests/web/test_backchannel.py",),
     ),
     Break(

@@ -160,7 +160,17 @@ class TestTheOrder:
     async def test_it_is_mark_delete_remember(self, own: OwnPages) -> None:
         await send(own, LOGOUT, action(own, LOGOUT, keycloakSessionIds=["sid-1"]))
 
-        assert own.sessions.calls == ["jti_is_spent", "mark_ended", "delete_matching", "spend_jti"]
+        assert own.sessions.calls == ["mark_ended", "jti_is_spent", "delete_matching", "spend_jti"]
+
+    @pytest.mark.parametrize("path", [LOGOUT, PUSH])
+    async def test_a_store_that_is_away_hears_what_ended_before_anything_is_asked_of_it(
+        self, own: OwnPages, path: str
+    ) -> None:
+        own.sessions.go_away()
+
+        await send(own, path, action(own, path))
+
+        assert own.sessions.calls == ["mark_ended"]
 
     @pytest.mark.parametrize("path", [LOGOUT, PUSH])
     async def test_an_action_is_obeyed_once(self, own: OwnPages, path: str) -> None:

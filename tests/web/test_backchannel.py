@@ -119,7 +119,15 @@ class TestObeyed:
     async def test_the_order_is_mark_delete_remember(self, own: OwnPages) -> None:
         await send(own, logout_token(own))
 
-        assert own.sessions.calls == ["jti_is_spent", "mark_ended", "delete_matching", "find", "spend_jti"]
+        assert own.sessions.calls == ["mark_ended", "jti_is_spent", "delete_matching", "find", "spend_jti"]
+
+    async def test_a_store_that_is_away_hears_what_ended_before_anything_is_asked_of_it(self, own: OwnPages) -> None:
+        """So that it can keep that for later: the provider never sends twice."""
+        own.sessions.go_away()
+
+        await send(own, logout_token(own))
+
+        assert own.sessions.calls == ["mark_ended"]
 
     async def test_other_fields_beside_the_token_are_no_reason_to_refuse(self, own: OwnPages) -> None:
         form = {"logout_token": logout_token(own), "more": "x"}
