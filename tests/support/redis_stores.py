@@ -14,6 +14,7 @@ from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, RedisO
 from proxy.sessions.sealing import Sealer
 from proxy.sessions.tracking import Tracking
 from tests.support.observers import RecordingObserver
+from tests.support.stepped import SteppedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,14 +58,17 @@ class Replica:
     keys: tuple[bytes, ...] = (KEY,)
     max_per_user: int = 50
     observer: RecordingObserver = field(default_factory=RecordingObserver)
-    live: LiveStreamRegistry | None = None
+    live: LiveStreamRegistry = None  # type: ignore[assignment]  # made when none is given
+    stepped: bool = False
+    store_connection: RedisConnection | SteppedConnection = field(init=False)
     cache: SessionCache = field(init=False)
     connection: RedisConnection = field(init=False)
     tracking: Tracking = field(init=False)
     store: RedisSessionStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.live = LiveStreamRegistry(self.observer) if self.live is None else self.live
+        given: LiveStreamRegistry | None = self.live
+        self.live = LiveStreamRegistry(self.observer) if given is None else given
         self.cache = SessionCache(1000, 10_000_000)
         self.connection = RedisConnection(self.options, self.observer, SystemClock())
         parts = RedisStoreParts(
@@ -75,7 +79,8 @@ class Replica:
             max_cached=1000,
             max_per_user=self.max_per_user,
         )
-        self.store = RedisSessionStore(self.connection, Sealer(self.keys), parts=parts, tracking=self._track)
+        self.store_connection = SteppedConnection(self.connection) if self.stepped else self.connection
+        self.store = RedisSessionStore(self.store_connection, Sealer(self.keys), parts=parts, tracking=self._track)
 
     def _track(self, store: RedisSessionStore) -> Tracking:
         self.tracking = Tracking(self.connection, store, observer=self.observer, clock=SystemClock())
