@@ -80,6 +80,7 @@ class ChangeFeed:
         self._connection: RespConnection | None = None
         self._on_lost = on_lost
         self._lost = asyncio.Event()
+        self._has_agreed = False
         self.manner = Manner.TRACKED
         self.refusal = ""
         self.run_id = ""
@@ -97,6 +98,7 @@ class ChangeFeed:
             self.close()
             await self._connect(node, options)
             await self._subscribe(options)
+        self._has_agreed = True
 
     async def beat(self) -> bool:
         """PING, and wait for the PONG; False when the connection is lost."""
@@ -177,7 +179,9 @@ class ChangeFeed:
     def _end(self) -> None:
         self.confirmed_at = float("-inf")
         self._lost.set()
-        self._on_lost()
+        if self._has_agreed:
+            self._has_agreed = False
+            self._on_lost()
 
 
 def _means_no_tracking(refusal: CommandRefused) -> bool:

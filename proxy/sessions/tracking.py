@@ -161,7 +161,6 @@ class Tracking:
                 wait_s = FIRST_RETRY_S
                 await self._beat(node, self._feeds[node])
                 self._feeds.pop(node, None)
-                self._doubt()
                 self._look_now.set()
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LAST_RETRY_S)

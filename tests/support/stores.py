@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from proxy.errors import StoreUnavailable
-from proxy.ports import NotCached
+from proxy.ports import NotCached, Readiness
 
 if TYPE_CHECKING:
     from proxy.core.secret import Secret
@@ -53,6 +53,10 @@ class FailingSessionStore:
     def cached(self, cookie_value: Secret) -> Session | NotCached | None:
         """Say that the store must be asked, while it is away."""
         return NotCached.NOT_CACHED if "load" in self.away else self.inner.cached(cookie_value)
+
+    def readiness(self) -> Readiness:
+        """Say that it is away while anything is."""
+        return Readiness(is_ready=False, detail="the store is away") if self.away else self.inner.readiness()
 
     def touch(self, session: Session) -> None:
         """Touch never raises."""
