@@ -229,7 +229,7 @@ class StreamKeeper:
         """Judge the streams by what the session is now, and keep it alive by those that are left."""
         watch.session = session
         self._live.judge(session, self._clock.now())
-        if self._counts_as_activity(key, session):
+        if self._counts_as_activity(key):
             self._store.touch(session)
             watch.idle_ends_at = None
         if self._refresher.ready(session):
@@ -317,17 +317,13 @@ class StreamKeeper:
         began_before = self._clock.monotonic() - _long_s(session)
         return any(stream.began_at <= began_before for stream in self._live.streams_of(key))
 
-    def _counts_as_activity(self, key: SessionKey, session: Session) -> bool:
-        began_before = self._clock.monotonic() - _long_s(session)
-        return any(
-            stream.began_at <= began_before and stream.admitted.activity is Activity.COUNTS
-            for stream in self._live.streams_of(key)
-        )
+    def _counts_as_activity(self, key: SessionKey) -> bool:
+        return any(stream.admitted.activity is Activity.COUNTS for stream in self._live.streams_of(key))
 
     def _must_ask_for_idle_end(self, key: SessionKey, watch: _Watch) -> bool:
         if watch.idle_ends_at is not None and self._clock.now() < watch.idle_ends_at:
             return False
-        return self._is_long(key, watch.session) and not self._counts_as_activity(key, watch.session)
+        return self._is_long(key, watch.session) and not self._counts_as_activity(key)
 
 
 def _long_s(session: Session) -> float:

@@ -256,6 +256,17 @@ async def test_a_role_lost_at_the_refresh_closes_the_streams_that_need_it_and_no
     assert (admin.ends, plain.ends) == ([RIGHTS_LOST], [])
 
 
+async def test_a_role_that_another_replica_found_lost_at_its_refresh_closes_streams_here_too(stage: Stage) -> None:
+    session = await stage.signed_in(identity=with_roles(make_session(A), "admin").identity)
+    stream = stage.opens(session, access=ADMINS)
+    stage.store.inner._live = LiveStreamRegistry(stage.observer)  # its replace tells nobody here
+    stage.refresher.change = with_roles
+
+    await stage.pass_time(160, step=160)
+
+    assert stream.ends == [RIGHTS_LOST]
+
+
 # --- doubt
 
 
@@ -394,6 +405,17 @@ async def test_streams_outlive_an_outage_of_the_provider_that_is_over_in_a_minut
     assert stream.ends == []
     stage.refresher.fault = None
     await stage.pass_time(200)
+
+    assert stream.ends == []
+
+
+async def test_two_short_outages_are_not_one_long_one(stage: Stage) -> None:
+    stream = stage.opens(await stage.signed_in())
+    for _ in range(2):
+        stage.refresher.fault = ProviderUnavailable("away")
+        await stage.pass_time(150 + OUTAGE_PATIENCE_S * 0.7)
+        stage.refresher.fault = None
+        await stage.pass_time(2)
 
     assert stream.ends == []
 
