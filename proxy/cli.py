@@ -194,6 +194,8 @@ def end_sessions(path: Path, user: str | None, sid: str | None, **chosen: bool) 
 
     Exactly one of --user, --sid and --all says which.
     """
+    if "" in {user, sid}:
+        _wrong_input("an empty name is nobody's; write the user name or the sid")
     if (user is not None) + (sid is not None) + chosen["is_all"] != 1:
         _wrong_input("say whose sessions end: one of --user USER, --sid SID and --all")
     settings, form = _usable(path), _form(chosen["as_json"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from base64 import urlsafe_b64decode
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +15,12 @@ from proxy import __version__
 from proxy.cli import main
 from proxy.errors import SettingsError, SidegateError
 from proxy.settings.schema import schema_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.operations import Form
+    from proxy.settings.model import Settings
 
 GOOD = """\
 server: {public_url: https://app.example.com}
@@ -27,7 +34,7 @@ upstreams:
 WARNED = GOOD + "routes: [{path: /a}]\n"
 BAD = WARNED.replace("server: {", "server: {listn: x, ")
 
-COMMANDS = ("run", "demo", "check", "schema", "keygen")
+COMMANDS = ("run", "demo", "check", "sessions", "audit", "schema", "keygen")
 
 
 def sidegate(*arguments: str) -> Result:
@@ -168,6 +175,92 @@ class TestDemo:
 
         assert result.exit_code == 2
         assert "'--port'" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+class TestSessionsAndAudit:
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]]:
+        """What was asked of the operations: their names, forms and members."""
+        calls: list[tuple[str, str, dict[str, Any]]] = []
+
+        def noting(name: str) -> Callable[..., int]:
+            def note(settings: Settings, form: Form, **members: Any) -> int:
+                assert settings.keycloak.client_id == "legacy-app"
+                calls.append((name, form.value, members))
+                return 0
+
+            return note
+
+        for name in ("list_sessions", "end_sessions", "read_audit", "follow_audit"):
+            monkeypatch.setattr(f"proxy.operations.{name}", noting(name))
+        monkeypatch.setattr("proxy.operations.ago", lambda seconds: 1000.0 - seconds)
+        return calls
+
+    @pytest.mark.parametrize(
+        ("arguments", "call"),
+        [
+            ("sessions list", ("list_sessions", "table", {"user": None, "sid": None, "limit": 100})),
+            ("sessions list --all", ("list_sessions", "table", {"user": None, "sid": None, "limit": 10_000})),
+            ("sessions list --user a --json", ("list_sessions", "json", {"user": "a", "sid": None, "limit": 100})),
+            ("sessions end --user a", ("end_sessions", "table", {"user": "a", "sid": None})),
+            ("sessions end --sid s --json", ("end_sessions", "json", {"user": None, "sid": "s"})),
+            ("sessions end --all", ("end_sessions", "table", {"user": None, "sid": None})),
+            ("audit", ("read_audit", "table", {"user": None, "since": 0.0, "limit": 100})),
+            ("audit --since 10s --limit 5", ("read_audit", "table", {"user": None, "since": 990.0, "limit": 5})),
+            ("audit --follow --json --user a", ("follow_audit", "json", {"user": "a", "since": 0.0, "limit": 100})),
+        ],
+    )
+    def test_the_arguments_are_passed_on(self, asked: list[Any], arguments: str, call: tuple[Any, ...]) -> None:
+        result = sidegate(*arguments.split(), "-c", "warned.yaml")
+
+        assert (result.exit_code, asked) == (0, [call])
+
+    @pytest.mark.parametrize(
+        "arguments", ["", "--user a --sid s", "--user a --all", "--sid s --all", "--user a --sid s --all"]
+    )
+    def test_an_end_of_nobody_or_of_two_things_ends_nothing(self, asked: list[Any], arguments: str) -> None:
+        result = sidegate("sessions", "end", "-c", "good.yaml", *arguments.split())
+
+        assert (result.exit_code, result.stdout, asked) == (2, "", [])
+        assert result.stderr == "sidegate: say whose sessions end: one of --user USER, --sid SID and --all\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ("sessions list --user a --sid s", "give one of them"),
+            ("sessions end --user=", "an empty name is nobody's"),
+            ("sessions end --sid=", "an empty name is nobody's"),
+            ("audit --since yesterday", "such as 30m, 2h or 1d"),
+            ("audit --since 0s", "such as 30m, 2h or 1d"),
+            ("audit --limit 0", "'--limit'"),
+            ("sessions", "Usage"),
+        ],
+    )
+    def test_wrong_arguments_exit_with_2(self, asked: list[Any], arguments: str, said: str) -> None:
+        result = sidegate(*arguments.split(), *(["-c", "good.yaml"] if " " in arguments else []))
+
+        assert (result.exit_code, asked) == (2, [])
+        assert said in result.stderr
+
+    @pytest.mark.parametrize("command", ["sessions list", "sessions end --all", "audit"])
+    def test_a_bad_file_is_told_on_stderr(self, asked: list[Any], command: str) -> None:
+        result = sidegate(*command.split(), "-c", "bad.yaml")
+
+        assert (result.exit_code, result.stdout, asked) == (2, "", [])
+        assert "server.listn: unknown key" in result.stderr
+
+    @pytest.mark.parametrize("command", ["sessions list", "sessions end --all", "audit", "audit --follow"])
+    def test_memory_without_a_token_is_a_sentence(self, command: str) -> None:
+        result = sidegate(*command.split(), "-c", "good.yaml")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "management.admin_token" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+    @pytest.mark.parametrize("command", ["list", "end"])
+    def test_the_help_of_each_part_has_an_example(self, command: str) -> None:
+        assert f"\nExample:\n  sidegate sessions {command}" in sidegate("sessions", command, "--help").stdout
 
 
 def test_the_schema_is_printed_as_it_stands_in_the_repository() -> None:
