@@ -583,7 +583,9 @@ class RouteSettings(Section):
     preflight: Annotated[Literal["deny", "pass"], Word] = Field(
         default="deny", description="pass: a CORS preflight reaches the app without a session."
     )
-    passive: Switch = Field(default=False, description="true: a request does not count as activity of the session.")
+    passive: Switch = Field(
+        default=False, description="true: neither a request nor an open stream counts as activity of the session."
+    )
     upstream: Text | None = Field(
         default=None, description="Name of the upstream; needed when there are several.", examples=["app"]
     )
