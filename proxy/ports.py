@@ -554,9 +554,9 @@ class Observer(Protocol):
     def logout_propagated(self, seconds: float) -> None:
         """``logout_propagation_seconds``: how long after a session was ended this replica had let go of it.
 
-        From ``Tombstone.ended_at``, written by the replica that ended the session, to our instant after the cached copy
-        is dropped and its streams are closed. Said by a replica that held a copy and did not end the session itself.
-        Clocks of two machines differ: below 0 counts as 0.
+        From ``Tombstone.ended_at``, written by the replica that ended the session, to the instant at which our cached
+        copy is dropped; streams close one read of the store later. Said by a replica that held a copy and did not end
+        the session itself. Clocks of two machines differ: below 0 counts as 0.
         """
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:

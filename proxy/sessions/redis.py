@@ -31,6 +31,7 @@ from proxy.core.session import BySubject, EndCause, EverySessionOf, session_key
 from proxy.errors import SessionEnded, StoreUnavailable
 from proxy.ports import NotCached
 from proxy.sessions.codec import SessionCodec, Unreadable, summary_of
+from proxy.sessions.propagation import Propagation
 from proxy.sessions.redis_commands import Connection, RedisCommands
 from proxy.sessions.redis_endings import Endings, Workings, tombstone_of
 from proxy.sessions.redis_indexes import Indexes
@@ -119,6 +120,7 @@ class RedisSessionStore:
         self._reading = Reading(work)
         self._endings = Endings(work, self._announce)
         self._sweep = Sweep(work.commands, work.indexes, work.records, clock=parts.clock, observer=parts.observer)
+        self._propagation = Propagation(self._buried, observer=parts.observer, clock=parts.clock)
         self._tracking = tracking(self)
 
     # --- life of the store -------------------------------------------------------------------------------------------
@@ -130,6 +132,7 @@ class RedisSessionStore:
 
     async def close(self) -> None:
         """Stop the background work; the sessions are left as they are."""
+        await self._propagation.close()
         await self._sweep.close()
         await self._work.touches.close()
 
@@ -147,11 +150,17 @@ class RedisSessionStore:
         """Hear that the key ``name`` changed, wherever that was done; whose streams are open here is asked for."""
         key = self._work.names.key_of_record(name)
         if key is not None:
+            if self._cache.get(key) is not None:
+                self._propagation.let_go(key)
             self._cache.forget(key)
             self._live.in_doubt(key)
         elif name.startswith(self._work.names.watermark_prefix):
             self._work.watermarks.forget()
             self._live.all_in_doubt()
+
+    async def _buried(self, key: SessionKey) -> Tombstone | None:
+        (sealed,) = await self._work.commands.together("propagation", [("GET", self._work.names.tombstone(key))])
+        return self._work.records.tombstone_from(key, sealed, self._clock.now())
 
     def everything_changed(self) -> None:
         """Hear that anything may have changed."""
