@@ -92,9 +92,14 @@ class PrimariesOfCluster:
         self._seeds = topology.nodes
         self._known: frozenset[RedisNode] = frozenset()
         self._asked: tuple[TcpNode, RespConnection] | None = None
+        self._turn = asyncio.Lock()
 
     async def find(self) -> frozenset[RedisNode]:
         """Return them, as the first node sees it that answers."""
+        async with self._turn:
+            return await self._find()
+
+    async def _find(self) -> frozenset[RedisNode]:
         for node in self._candidates():
             try:
                 async with asyncio.timeout(NODE_S):

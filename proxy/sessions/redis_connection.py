@@ -212,6 +212,11 @@ class RedisConnection:
         if isinstance(client, RedisCluster):
             await client.execute_command("PING", target_nodes=RedisCluster.PRIMARIES)
         else:
+            if isinstance(client.connection_pool, _PrimaryPool):
+                # Drops idle connections when the sentinels name another primary than before. Sentinels that are away
+                # are no reason to leave a primary that answers.
+                with contextlib.suppress(library.ConnectionError):
+                    await client.connection_pool.get_master_address()  # type: ignore[no-untyped-call]
             await client.execute_command("PING")
         if self._outages.wants_write:
             for number in range(WRITE_PROBES if isinstance(client, RedisCluster) else 1):
@@ -230,7 +235,7 @@ def make_client(options: RedisOptions) -> RedisClient:
     arguments["retry"] = _no_retry()
     if isinstance(topology, BehindSentinels):
         managed = _ManagedTlsConnection if options.tls else SentinelManagedConnection
-        pool: ConnectionPool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+        pool: ConnectionPool = _PrimaryPool(  # type: ignore[no-untyped-call]
             topology.master, Sentinels(options, topology), connection_class=managed, **arguments
         )
     elif isinstance(topology.node, SocketPath):
@@ -313,6 +318,15 @@ class _TlsConnection(SSLConnection):
     def __init__(self, *, tls: Callable[[], ssl.SSLContext], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.ssl_context = _Contexts(tls)  # type: ignore[assignment]
+
+
+class _PrimaryPool(SentinelConnectionPool):
+    """Connections to whichever Redis the sentinels name; none to one that they named before."""
+
+    async def release(self, connection: Any) -> None:
+        if self.master_address not in {None, (connection.host, connection.port)}:
+            connection.mark_for_reconnect()
+        await super().release(connection)
 
 
 class _ManagedTlsConnection(SentinelManagedConnection, _TlsConnection):

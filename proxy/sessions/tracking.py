@@ -26,6 +26,7 @@ from proxy.sessions.change_feed import (
 )
 from proxy.sessions.primaries import primaries_of
 from proxy.sessions.redis_options import Alone
+from proxy.sessions.resp_connection import RespError
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ TOLD_TRUST_S = 1.0
 """Seconds: as :data:`MAX_STALENESS_S`, where the server refuses tracking and replicas tell one another."""
 
 LOOK_FOR_PRIMARIES_S = 0.5
-"""Seconds between two looks at who the primaries are; a primary that is lost is looked for at once."""
+"""Seconds between two looks at who the primaries are; when one is lost, the look is at once. Only a primary that the
+sentinels or its cluster have replaced, and that still answers us, is believed until the next look."""
 
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 1.0
@@ -54,6 +56,9 @@ LAST_RETRY_S = 1.0
 
 SAY_AFTER_S = 5.0
 """Seconds without tracking while Redis itself is well, after which the log says so."""
+
+_NOT_TOLD = (OSError, SettingsError, ValueError, LookupError, TypeError)
+"""Nobody there, a password that cannot be read, or an answer that makes no sense."""
 
 
 class Tracking:
@@ -135,7 +140,7 @@ class Tracking:
     async def _keep_looking(self) -> None:
         while True:
             # When nobody tells, or tells what cannot be read, whoever was known is tried on.
-            with contextlib.suppress(OSError, SettingsError, ValueError, LookupError, TypeError):
+            with contextlib.suppress(*_NOT_TOLD):
                 self._follow(await self._primaries.find())
             self._say_what_is_amiss()
             self._look_now.clear()
@@ -168,9 +173,8 @@ class Tracking:
     async def _open(self, node: RedisNode) -> bool:
         feed = ChangeFeed(self._listener, self._clock, on_lost=self._doubt)
         try:
-            async with asyncio.timeout(OPEN_WITHIN_S):
-                await feed.agree(node, self._connection.options)
-        except (OSError, SettingsError):
+            await self._agree(node, feed)
+        except _NOT_TOLD:
             feed.close()
             return False
         except BaseException:
@@ -183,6 +187,14 @@ class Tracking:
         self._notice_run(node, feed)
         self._say_refusal(feed)
         return True
+
+    async def _agree(self, node: RedisNode, feed: ChangeFeed) -> None:
+        async with asyncio.timeout(OPEN_WITHIN_S):
+            await feed.agree(node, self._connection.options)
+        # A primary that was replaced while it hung takes itself for one on waking; so the others are asked, after it
+        # has answered.
+        if node not in await self._primaries.find():
+            raise RespError("it is no primary any more")
 
     async def _beat(self, node: RedisNode, feed: ChangeFeed) -> None:
         while self._feeds.get(node) is feed and await feed.beat():
