@@ -13,9 +13,11 @@ from proxy.observe.audit_memory import MemoryAuditTrail
 from proxy.observe.audit_redis import RedisAuditTrail
 from proxy.ports import AuditTrail
 from proxy.sessions.cache import SessionCache
+from proxy.sessions.ledger import Ledger
 from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_lease import MemoryRefreshLeases
+from proxy.sessions.recovery import RecoveringStore, Recovery
 from proxy.sessions.redis import RedisSessionStore, RedisStoreParts
 from proxy.sessions.redis_authentication import RedisAuthenticationStore
 from proxy.sessions.redis_connection import RedisConnection
@@ -129,6 +131,7 @@ class RedisStores:
 
     Attributes:
         connection: to Redis; the audit trail goes over it too.
+        sessions: the store in Redis, behind what it may have missed or lost.
         sealer: of what lies there.
     """
 
@@ -152,7 +155,9 @@ class RedisStores:
             max_per_user=settings.sessions.max_per_user,
         )
         self._surroundings = surroundings
-        self.sessions = RedisSessionStore(self.connection, self.sealer, parts=parts, tracking=self._make_tracking)
+        self._kept = RedisSessionStore(self.connection, self.sealer, parts=parts, tracking=self._make_tracking)
+        self._recovery = Recovery(Ledger(), self._kept, observer=observer, clock=clock)
+        self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=surroundings.live)
         self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
         self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
         self.audit = self._make_audit(settings)
@@ -165,15 +170,23 @@ class RedisStores:
 
     def _make_tracking(self, store: RedisSessionStore) -> Tracking:
         self._tracking = Tracking(
-            self.connection, store, observer=self._surroundings.observer, clock=self._surroundings.clock
+            self.connection,
+            store,
+            observer=self._surroundings.observer,
+            clock=self._surroundings.clock,
+            on_new_primary=self._repeat,
         )
         return self._tracking
+
+    def _repeat(self) -> None:
+        self._recovery.primary_changed()
 
     async def start(self) -> None:
         """Connect and hear of changes; serves by asking for each request while that is not so."""
         await self.connection.start()
         await self._tracking.start()
-        self.sessions.start()
+        self._kept.start()
+        self._recovery.start()
         if self.audit is not None:
             self.audit.start()
 
@@ -182,10 +195,11 @@ class RedisStores:
         if self.audit is not None:
             await self.audit.close()
         await self.leases.close()
-        await self.sessions.close()
+        await self._recovery.close()
+        await self._kept.close()
         await self._tracking.close()
         await self.connection.close()
 
     def active_sessions(self) -> int:
         """Return the number of sessions of all replicas."""
-        return self.sessions.active_sessions()
+        return self._kept.active_sessions()
