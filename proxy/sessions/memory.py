@@ -213,7 +213,7 @@ class MemorySessionStore:
         if _person(record.session) != _person(session):
             raise ValueError("a session never changes hands")
         stored = replace(session, version=session.version + 1)
-        if stored.sid != record.session.sid:
+        if (stored.sid, stored.identity.username) != (record.session.sid, record.session.identity.username):
             self._unindex(record.session)
             self._add_to_index(stored)
         record.session = stored

@@ -16,14 +16,23 @@ import pytest
 from proxy.core.identity import Identity
 from proxy.core.routing import compile_access
 from proxy.core.secret import Secret
-from proxy.core.session import BySid, BySubject, EndCause, EndedMark, session_key, subject_hash
+from proxy.core.session import (
+    BySid,
+    BySubject,
+    ByUsername,
+    EndCause,
+    EndedMark,
+    EverySessionOf,
+    session_key,
+    subject_hash,
+)
 from proxy.errors import SessionEnded, StoreFull, StoreUnavailable
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
 from tests.support.clocks import START, FakeClock
 from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
-from tests.support.redis_stores import Replica, options_of, options_of_cluster
+from tests.support.redis_stores import Replica, options_of, options_of_cluster, options_of_sentinels
 from tests.support.sessions import ISSUER, make_session, make_tokens
 from tests.support.stores import ASYNC_OPERATIONS, FailingSessionStore
 from tests.support.streams import ENDED, RIGHTS_LOST, make_stream
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from proxy.core.session import Session
     from proxy.ports import SessionStore
     from proxy.sessions.redis_options import RedisOptions
+    from tests.redis.sentinel import SentinelHouse
 
 MAX_SESSIONS = 6
 MAX_PER_USER = 3
@@ -72,6 +82,34 @@ async def _redis_cluster(
     return await _on(world, options_of_cluster(request.getfixturevalue("empty_redis_cluster")))
 
 
+SENTINEL_TESTS_BEFORE_FAILOVER = 25
+
+
+async def _redis_sentinel(
+    world: World, request: pytest.FixtureRequest
+) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
+    """Behind sentinels; in the middle of the suite the primary is killed under a store that is in use."""
+    house: SentinelHouse = request.getfixturevalue("empty_redis_sentinel")
+    store, close = await _on(world, options_of_sentinels(house))
+    tests = request.config.stash[TESTS_BEHIND_SENTINELS] = request.config.stash.get(TESTS_BEHIND_SENTINELS, 0) + 1
+    if tests == SENTINEL_TESTS_BEFORE_FAILOVER:
+        await store.count()
+        await asyncio.to_thread(house.fail_over)
+        await eventually(lambda: _is_there(store), expected=True, within_s=20)
+    return store, close
+
+
+TESTS_BEHIND_SENTINELS = pytest.StashKey[int]()
+
+
+async def _is_there(store: SessionStore) -> bool:
+    try:
+        await store.spend_jti("is it there?", START + 1)
+    except StoreUnavailable:
+        return False
+    return True
+
+
 async def _on(world: World, options: RedisOptions) -> tuple[SessionStore, Callable[[], Awaitable[None]]]:
     replica = Replica(options, world.clock, max_per_user=MAX_PER_USER, observer=world.observer, live=world.live)
     await replica.start()
@@ -81,7 +119,7 @@ async def _on(world: World, options: RedisOptions) -> tuple[SessionStore, Callab
 CAPPED_STORES = {"memory": _memory}
 """Those with a number of sessions that they hold; the cap of Redis is its memory."""
 
-STORES = CAPPED_STORES | {"redis": _redis, "redis_cluster": _redis_cluster}
+STORES = CAPPED_STORES | {"redis": _redis, "redis_cluster": _redis_cluster, "redis_sentinel": _redis_sentinel}
 
 
 @pytest.fixture
@@ -214,6 +252,21 @@ async def test_a_session_is_found_by_the_sid_that_a_replace_gave_it_and_no_longe
 
     assert [found.sid for found in await store.find(BySid(ISSUER, "new"))] == ["new"]
     assert await store.find(BySid(ISSUER, "old")) == ()
+
+
+async def test_a_session_is_found_by_the_user_name_that_a_refresh_gave_it_and_no_longer_by_the_old(
+    store: SessionStore,
+) -> None:
+    session = make_session(A)
+    await store.create(A, session)
+    renamed = replace(session, identity=replace(session.identity, username="alicia"))
+
+    await store.replace(A, renamed)
+
+    assert [found.username for found in await store.find(ByUsername(ISSUER, "alicia"))] == ["alicia"]
+    assert await store.find(ByUsername(ISSUER, "alice")) == ()
+    assert len(await store.delete_matching(BySubject(ISSUER, "alice-id"), EndCause.LOGOUT_ALL)) == 1
+    assert await store.count() == 0
 
 
 # --- lifetimes -------------------------------------------------------------------------------------------------------
@@ -568,6 +621,27 @@ async def test_a_mark_of_another_issuer_says_nothing(store: SessionStore) -> Non
     assert not await store.has_ended(
         issuer=ISSUER, client_id="legacy-app", sid="s", subject="alice-id", issued_at=START
     )
+
+
+async def test_a_realm_wide_logout_ends_what_was_issued_up_to_it_and_refuses_it_from_then_on(
+    store: SessionStore, world: World
+) -> None:
+    await store.create(A, make_session(A))
+    await store.create(B, make_session(B, issued_at=START + 1))
+    await store.create(C, make_session(C, client_id="other"))
+    stream = make_stream(A)
+    world.live.opened(stream, session_key(A))
+
+    await store.mark_ended(
+        EndedMark(EverySessionOf(ISSUER, "legacy-app"), ended_at=START + 0.5, keep_until=START + 3600)
+    )
+
+    assert {found.key for found in await store.find()} == {session_key(B), session_key(C)}
+    assert [await live(store, cookie) for cookie in (A, B, C)] == [False, True, True]
+    await eventually(lambda: _value(stream.ends), [ENDED])
+    assert world.observer.ended == {EndCause.ADMIN: 1}
+    with pytest.raises(SessionEnded):
+        await store.create(D, make_session(D))
 
 
 # --- token ids -------------------------------------------------------------------------------------------------------
