@@ -279,8 +279,21 @@ def test_identity_headers_and_cookies() -> None:
 
 
 def test_limits_of_the_store_and_the_refresh() -> None:
-    given = settings(sessions={"memory": {"max_sessions": 5}, "max_per_user": 2, "refresh_before_expiry": "30s"})
+    sessions = {"memory": {"max_sessions": 5}, "max_per_user": 2, "refresh_before_expiry": "30s", "outage_grace": "5m"}
+    given = settings(sessions=sessions)
 
     limits = slices.memory_limits(given)
     assert (limits.max_sessions, limits.max_per_user) == (5, 2)
-    assert slices.refresh_policy(given).lead_s == 30.0
+    policy = slices.refresh_policy(given)
+    assert (policy.lead_s, policy.outage_grace_s) == (30.0, 300.0)
+
+
+def test_offline_access_is_asked_in_both_ways_of_signing_in_and_once() -> None:
+    given = settings(keycloak={"offline_access": True})
+    twice = settings(keycloak={"offline_access": True, "scopes": ["openid", "offline_access"]})
+
+    assert slices.provider_options(given).scopes == slices.web_options(given).scopes
+    assert slices.provider_options(given).scopes == ("openid", "profile", "email", "offline_access")
+    assert slices.provider_options(twice).scopes == ("openid", "offline_access")
+    assert "offline_access" not in slices.provider_options(settings()).scopes
+    assert "offline_access" in slices.web_options(given).plan.scopes

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.refresh import RefreshPolicy, RefreshVerdict, access_is_live, is_final, refresh_verdict
+from proxy.core.refresh import (
+    RefreshPolicy,
+    RefreshVerdict,
+    access_is_live,
+    bridges_outage,
+    is_final,
+    refresh_verdict,
+)
 from proxy.core.secret import Secret
 from tests.support.clocks import START
 from tests.support.sessions import make_tokens
@@ -195,3 +202,45 @@ def test_an_access_token_is_live_before_its_end() -> None:
     assert access_is_live(make_tokens(), START + 299.9)
     assert not access_is_live(make_tokens(), START + 300)
     assert access_is_live(make_tokens(access_expires_at=None), START + 10**9)
+
+
+# --- jitter ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lateness", "after_s", "expected"),
+    [(0, 240, SOON), (0.5, 247.4, FRESH), (0.5, 247.5, SOON), (1, 254.9, FRESH), (1, 255, SOON), (1, 298, DUE)],
+)
+def test_the_early_refresh_begins_up_to_a_quarter_of_the_lead_later(
+    lateness: float, after_s: float, expected: RefreshVerdict
+) -> None:
+    assert refresh_verdict(make_tokens(), START + after_s, POLICY, lateness=lateness) is expected
+
+
+@given(life_s=st.floats(1, 86_400), lead_s=st.floats(0, 600), lateness=st.floats(0, 1), share=st.floats(0, 1.2))
+def test_lateness_never_changes_when_a_refresh_is_due(
+    life_s: float, lead_s: float, lateness: float, share: float
+) -> None:
+    tokens = make_tokens(access_expires_at=START + life_s, refresh_expires_at=None)
+    policy, now = RefreshPolicy(lead_s=lead_s), START + share * life_s
+
+    early = refresh_verdict(tokens, now, policy)
+    late = refresh_verdict(tokens, now, policy, lateness=lateness)
+
+    assert (early is DUE) is (late is DUE)
+    assert late is early or (early, late) == (SOON, FRESH)
+
+
+# --- outage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "after_s", "is_bridged"),
+    [(0, 299, True), (0, 300, False), (60, 300, True), (60, 359.9, True), (60, 360, False)],
+)
+def test_an_outage_is_bridged_from_the_end_of_the_access_token_on(
+    grace_s: float, after_s: float, *, is_bridged: bool
+) -> None:
+    policy = RefreshPolicy(outage_grace_s=grace_s)
+
+    assert bridges_outage(make_tokens(), START + after_s, policy) is is_bridged

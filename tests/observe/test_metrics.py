@@ -22,6 +22,7 @@ CONTRACT = {
     "sidegate_logins_total": {"method", "outcome"},
     "sidegate_refreshes_total": {"outcome"},
     "sidegate_refresh_wait_seconds_bucket": {"le"},
+    "sidegate_outage_served_total": set(),
     "sidegate_logouts_total": {"kind"},
     "sidegate_sessions_ended_total": {"cause"},
     "sidegate_store_duration_seconds_bucket": {"op", "le"},

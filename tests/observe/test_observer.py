@@ -86,6 +86,7 @@ def test_everything_that_is_said_is_counted_under_its_name(observed: Observed) -
     observer.login("form", "succeeded")
     observer.refresh("refreshed")
     observer.refresh_waited(0.5)
+    observer.outage_served()
     observer.logout("backchannel")
     observer.session_ended(EndCause.BACKCHANNEL, 3)
     observer.logout_propagated(0.02)
@@ -100,6 +101,7 @@ def test_everything_that_is_said_is_counted_under_its_name(observed: Observed) -
     assert figures["sidegate_logins_total['form', 'succeeded']"] == 1
     assert figures["sidegate_refreshes_total['refreshed']"] == 1
     assert figures["sidegate_refresh_wait_seconds_count[]"] == 1
+    assert figures["sidegate_outage_served_total[]"] == 1
     assert figures["sidegate_logouts_total['backchannel']"] == 1
     assert figures["sidegate_sessions_ended_total['backchannel']"] == 3
     assert figures["sidegate_logout_propagation_seconds_count[]"] == 2
@@ -158,3 +160,10 @@ def test_a_request_costs_no_more_than_its_budget() -> None:
     observer.close()
 
     assert min(costs) < 48e-6, f"best {min(costs) * 1e6:.1f} µs, median {statistics.median(costs) * 1e6:.1f} µs"
+
+
+def test_a_notice_is_a_line_that_is_no_warning(observed: Observed) -> None:
+    observed.observer.notice("sessions last 30d", replica="a")
+
+    (line,) = observed.lines()
+    assert (line["level"], line["event"], line["replica"]) == ("info", "sessions last 30d", "a")

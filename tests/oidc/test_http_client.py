@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
+import struct
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from proxy.errors import ProviderUnavailable, SettingsError
+from proxy.errors import AnswerLost, ProviderUnavailable, SettingsError
 from proxy.oidc.http_client import MAX_ANSWER_BYTES, HttpClient, shown
 from tests.oidc.answering import AnsweringServer, answering_server
 from tests.oidc.signing import private_key
@@ -117,8 +119,22 @@ async def test_who_does_not_answer_in_time_is_away(
 
 
 async def test_who_does_not_listen_is_away(http: HttpClient, free_port: int) -> None:
-    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+    with pytest.raises(ProviderUnavailable, match="cannot be reached") as away:
         await http.get("discovery", f"http://127.0.0.1:{free_port}/")
+
+    assert not isinstance(away.value, AnswerLost), "nothing was sent"
+
+
+async def test_a_connection_that_is_reset_may_have_lost_an_answer(http: HttpClient) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        with pytest.raises(AnswerLost):
+            await http.get("refresh", f"http://127.0.0.1:{port}/")
 
 
 async def test_the_sentence_names_the_address_once_and_the_reason_in_few_words(
@@ -159,6 +175,8 @@ async def test_an_answer_that_is_none_is_told_in_one_sentence(http: HttpClient, 
             await http.get("discovery", url)
 
     assert str(away.value) == f"{url} cannot be reached: {words}"
+    # What is no HTTP is an answer; the others may have been one that was lost on its way.
+    assert isinstance(away.value, AnswerLost) is ("HTTP" not in words)
 
 
 async def test_who_hangs_up_or_speaks_no_http_is_away(http: HttpClient) -> None:

@@ -18,7 +18,7 @@ from proxy.demo.issuer import Issuer, running_issuer
 from proxy.demo.misbehaviour import FOREVER, Endpoint, TokenKind
 from proxy.demo.realm import Rotation
 from proxy.demo.shape import Shape
-from proxy.errors import ClientMisconfigured, ProviderUnavailable, TokenRejected
+from proxy.errors import ClientMisconfigured, GrantUnverified, ProviderUnavailable, TokenRejected
 from proxy.oidc.client_auth import ClientSecretBasic, NoClientSecret
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.jwks import BURST
@@ -481,7 +481,7 @@ class TestRefreshing:
         asked = len(issuer.misbehaviour.requests(Endpoint.TOKEN))
 
         for _ in range(2):
-            with pytest.raises(ProviderUnavailable):
+            with pytest.raises(GrantUnverified):
                 await provider.refresh(session)
         issuer.misbehaviour.behave()
         grant = await provider.refresh(session)

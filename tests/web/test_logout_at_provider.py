@@ -10,9 +10,16 @@ import pytest
 
 from proxy import keys
 from proxy.core.secret import Secret
+from proxy.core.session import LoginOrigin
 from proxy.tasks import TaskOwner
 from proxy.web import logout_at_provider
-from proxy.web.logout_at_provider import Silence, end_at_provider, end_everywhere_at_provider, leave_provider
+from proxy.web.logout_at_provider import (
+    Silence,
+    end_at_provider,
+    end_everywhere_at_provider,
+    ends_with_the_browsers,
+    leave_provider,
+)
 from tests.support.observers import RecordingObserver
 from tests.support.own_pages import METADATA, FakeLoginProvider
 from tests.support.sessions import make_session, make_tokens
@@ -20,6 +27,7 @@ from tests.support.sessions import make_session, make_tokens
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from proxy.core.tokens import TokenSet
     from proxy.ports import AccountAnswer
     from tests.web.conftest import MakeRequest
 
@@ -97,3 +105,21 @@ async def test_a_provider_that_ends_everything_slowly_is_waited_for_a_while_and_
     await asyncio.gather(*owner._tasks)
 
     assert provider.ended_everywhere == ["alice-id"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "tokens", "ends"),
+    [
+        (LoginOrigin.CODE, make_tokens(), True),
+        (LoginOrigin.CODE, make_tokens(refresh_expires_at=None), False),
+        (LoginOrigin.FORM, make_tokens(), False),
+        (LoginOrigin.FORM, make_tokens(refresh_token=None), True),
+    ],
+    ids=["code", "offline", "form", "nothing to end"],
+)
+def test_what_the_browsers_logout_does_not_end_the_server_must(
+    origin: LoginOrigin, tokens: TokenSet, *, ends: bool
+) -> None:
+    session = make_session(Secret("a"), origin=origin, tokens=tokens)
+
+    assert ends_with_the_browsers(session) is ends
