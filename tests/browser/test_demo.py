@@ -81,7 +81,7 @@ async def test_bob_may_not_go_to_the_admin_page(demo: Program, arrive: Arrive) -
 
     await visitor.open("/")
     await visitor.page.get_by_role("link", name="Sign out").click()
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("heading", name="You are signed out").wait_for()
     assert not await visitor.is_signed_in()
 

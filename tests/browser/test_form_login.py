@@ -38,7 +38,7 @@ async def test_a_browser_without_script_signs_in_and_out(house: House, arrive: A
     assert "kept without a script" in await visitor.page.inner_text("main")
 
     await visitor.page.get_by_role("link", name="Sign out").click()
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("heading", name="You are signed out").wait_for()
     assert not await visitor.is_signed_in()
 
@@ -115,7 +115,7 @@ async def test_two_tabs_with_the_form_both_arrive(visitor: Visitor) -> None:
 async def test_the_back_button_shows_no_page_of_the_app_after_a_logout(visitor: Visitor) -> None:
     await visitor.sign_in("alice", path="/notes")
     await visitor.page.get_by_role("link", name="Sign out").click()
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("heading", name="You are signed out").wait_for()
 
     await visitor.open("/notes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -29,7 +30,7 @@ async def test_a_form_session_ends_here_and_at_keycloak(house: House, visitor: V
 
     await visitor.page.get_by_role("link", name="Sign out").click()
     await look_at(visitor.page, "logout")
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("heading", name="You are signed out").wait_for()
 
     await look_at(visitor.page, "logged-out")
@@ -38,6 +39,64 @@ async def test_a_form_session_ends_here_and_at_keycloak(house: House, visitor: V
     assert "sidegate" not in await visitor.cookies()
     await visitor.open("/notes")
     assert visitor.path().startswith("/_sidegate/login")
+
+
+async def test_signing_out_everywhere_reaches_the_other_browser_and_tells_it_why(
+    house: House, visitor: Visitor, arrive: Arrive, newcomer: str
+) -> None:
+    telephone = await arrive(house.url)
+    await telephone.sign_in_at_keycloak(newcomer, return_to="/notes")
+    await visitor.sign_in(newcomer, path="/notes")
+
+    await visitor.open("/_sidegate/logout")
+    await visitor.page.get_by_role("button", name="Sign out everywhere").click()
+    await visitor.page.get_by_role("heading", name="You are signed out everywhere").wait_for()
+
+    await look_at(visitor.page, "logged-out-everywhere")
+    assert "ended on this site: 2." in await visitor.page.inner_text("main")
+    assert await sessions_of(house, newcomer) == []
+    assert "sidegate" not in await visitor.cookies()
+    await telephone.open("/notes")
+    assert telephone.path().startswith("/_sidegate/login")
+    assert "signed out on another device" in await telephone.page.get_by_role("status").inner_text()
+    await look_at(telephone.page, "signed-out-on-another-device")
+
+
+async def test_keycloak_shows_our_page_in_its_frame_and_the_session_ends(
+    house: House, visitor: Visitor, newcomer: str
+) -> None:
+    admin, client = house.keycloak.admin, house.client
+    attributes = {
+        "frontchannel.logout.url": f"{house.url}/_sidegate/frontchannel-logout",
+        "frontchannel.logout.session.required": "true",
+    }
+    await admin.update_client(client, frontchannelLogout=True, attributes=attributes)
+    try:
+        await visitor.sign_in_at_keycloak(newcomer, return_to="/notes")
+        await visitor.page.goto(f"{house.keycloak.issuer()}/protocol/openid-connect/logout")
+        await visitor.page.locator("#kc-logout").click()
+
+        async def look() -> bool:
+            return await visitor.is_signed_in()
+
+        await eventually(look, expected=False, within_s=10)
+        # The frame is hidden, so its heading has no role; what the policy stops has no text of ours.
+        heading = visitor.page.frame_locator("iframe").locator("h1")
+        assert await heading.text_content() == "You are signed out"
+    finally:
+        await admin.update_client(client, frontchannelLogout=False)
+
+
+async def test_no_other_origin_shows_it(house: House, visitor: Visitor) -> None:
+    query = urlencode({"iss": house.keycloak.issuer(), "sid": "unknown"})
+    frame = f"{house.url}/_sidegate/frontchannel-logout?{query}"
+    elsewhere = await visitor.context.new_page()
+    await elsewhere.goto(house.app.url)
+
+    async with elsewhere.expect_console_message(lambda message: "frame-ancestors" in message.text):
+        await elsewhere.evaluate("url => document.body.appendChild(document.createElement('iframe')).src = url", frame)
+
+    assert await elsewhere.frame_locator("iframe").locator("h1").filter(has_text="signed out").count() == 0
 
 
 async def test_who_stays_stays(visitor: Visitor) -> None:
@@ -56,7 +115,7 @@ async def test_a_code_session_ends_at_keycloak_by_a_form_that_a_script_submits(
     await visitor.sign_in_at_keycloak(newcomer, return_to="/notes")
 
     await visitor.open("/_sidegate/logout?return_to=/notes")
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("heading", name="You are signed out").wait_for()
 
     assert visitor.path().startswith("/_sidegate/logged-out?")
@@ -74,7 +133,7 @@ async def test_a_code_session_ends_at_keycloak_by_a_button_without_script(
     await visitor.sign_in_at_keycloak(newcomer, return_to="/notes")
 
     await visitor.open("/_sidegate/logout?return_to=/notes")
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("heading", name="Signing out").wait_for()
     assert not await visitor.is_signed_in()
     await look_at(visitor.page, "logout-at-provider")
@@ -107,7 +166,7 @@ async def test_a_logout_in_one_tab_is_one_in_all(visitor: Visitor) -> None:
     await visitor.sign_in("alice", path="/notes")
     other = await visitor.new_tab()
     await other.goto(visitor.url + "/_sidegate/logout")
-    await other.get_by_role("button", name="Sign out").click()
+    await other.get_by_role("button", name="Sign out", exact=True).click()
     await other.get_by_role("heading", name="You are signed out").wait_for()
 
     await visitor.page.locator("textarea").fill("too late")
@@ -122,10 +181,10 @@ async def test_a_question_that_was_left_open_goes_on_to_the_end(visitor: Visitor
     await visitor.page.get_by_role("link", name="Sign out").click()
     other = await visitor.new_tab()
     await other.goto(visitor.url + "/_sidegate/logout")
-    await other.get_by_role("button", name="Sign out").click()
+    await other.get_by_role("button", name="Sign out", exact=True).click()
     await other.get_by_role("heading", name="You are signed out").wait_for()
 
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
 
     await visitor.page.get_by_role("heading", name="You are signed out").wait_for()
 

@@ -52,7 +52,7 @@ async def test_somebody_else_can_sign_in_where_bob_may_not_go(visitor: Visitor) 
     await visitor.open("/admin")
 
     await visitor.page.get_by_role("link", name="Use another account").click()
-    await visitor.page.get_by_role("button", name="Sign out").click()
+    await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("link", name="Sign in again").click()
     await visitor.fill_form("alice", "alice-pw")
 
