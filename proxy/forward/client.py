@@ -97,6 +97,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Begin without a transport."""
         self.state = State.IDLE
         self._around = around
+        self._view = around.buffer.view
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._deadline = Deadline(self._loop, self._deadline_passed)
@@ -133,10 +134,10 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._deadline.set(self._around.options.head_timeout_s)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  one size for all
-        return self._around.buffer.view
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        ON_DATA[self.state](self, self._around.buffer.taken(nbytes))
+        ON_DATA[self.state](self, bytes(self._view[:nbytes]))
 
     def eof_received(self) -> None:
         self.happen(Event.EOF)

@@ -21,7 +21,7 @@ from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, Upstre
 from proxy.forward.bodies import BodyDecoder, BodyMalformed, CloseBody, decoder_for
 from proxy.forward.buffers import READ_SIZE, WRITE_HIGH
 from proxy.forward.deadlines import Deadline
-from proxy.forward.framing import AnswerFrame, Delimiter, cut_answer_head, parse_answer
+from proxy.forward.framing import HEAD_END, AnswerFrame, Delimiter, cut_answer_head, parse_answer
 from proxy.forward.options import ANSWER_LIMITS
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_asked",
-        "_buffer",
         "_consumer",
         "_deadline",
         "_decoder",
@@ -98,6 +97,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_socket_identity",
         "_transport",
         "_unread",
+        "_view",
         "is_full",
     )
 
@@ -111,7 +111,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         """
         self.is_full = False
         self._known = known
-        self._buffer = buffer
+        self._view = buffer.view
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._consumer: AnswerConsumer | None = None
@@ -204,16 +204,18 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._deadline = Deadline(asyncio.get_running_loop(), self._silent)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  one size for all
-        return self._buffer.view
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.received(self._buffer.taken(nbytes))
+        self.received(bytes(self._view[:nbytes]))
 
     def received(self, data: bytes) -> None:
         """Take bytes of the upstream; those that nobody asked for end the connection."""
         consumer = self._consumer
         if consumer is None:
             self.abort()
+            return
+        if self._decoder is None and not self._unread and self._is_known(consumer, data):
             return
         try:
             self._read(consumer, data)
@@ -277,7 +279,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._scanned = 0
             data = received[end:]
             frame = self._parsed(received[:end])
-            if frame.body.delimiter is Delimiter.LENGTH and frame.body.length == len(data):
+            if frame.body.length == len(data) and frame.body.delimiter is Delimiter.LENGTH:
                 self._whole(consumer, frame, data)
                 return
             self._head(consumer, frame)
@@ -286,18 +288,26 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 return
         self._body(consumer, self._decoder, data)
 
+    def _is_known(self, consumer: AnswerConsumer, data: bytes) -> bool:
+        """Take an answer that came whole, with a head that came before: an upstream repeats itself."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        frame = self._known.get(data[:end])
+        # What HEAD is answered is framed otherwise.
+        if frame is None or frame.body.length != len(data) - end or self._asked == b"HEAD":
+            return False
+        self._whole(consumer, frame, data[end:])
+        return True
+
     def _parsed(self, head: bytes) -> AnswerFrame:
-        """Return what these bytes are; an upstream repeats itself, and equal bytes are read once.
+        """Return what these bytes are, and remember it when a whole answer may begin so again.
 
         Raises:
             UpstreamGarbled
         """
-        # Answers to HEAD are framed otherwise, so they are never known nor learnt.
-        frame = self._known.get(head) if self._asked != b"HEAD" else None
-        if frame is None:
-            frame = parse_answer(head, ANSWER_LIMITS, asked=self._asked)
-            if frame.may_be_kept and self._asked != b"HEAD" and len(head) <= MAX_KNOWN_ANSWER:
-                self._known.keep(head, frame)
+        frame = parse_answer(head, ANSWER_LIMITS, asked=self._asked)
+        is_long = frame.body.delimiter is not Delimiter.LENGTH or len(head) > MAX_KNOWN_ANSWER
+        if frame.may_be_kept and not is_long:
+            self._known.keep(head, frame)
         return frame
 
     def _whole(self, consumer: AnswerConsumer, frame: AnswerFrame, body: bytes) -> None:
@@ -374,7 +384,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._consumer = None
         if self._deadline is not None:
             self._deadline.clear()
-        self.resume_reading()
+        if self._is_paused:
+            self.resume_reading()
 
 
 def _socket_identity(descriptor: int) -> tuple[int, int]:

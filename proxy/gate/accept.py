@@ -88,9 +88,8 @@ class Acceptor:
 
     def ids(self, given: tuple[str | None, str | None]) -> tuple[str, str]:
         """Return a request id and a trace context: those ``given``, else fresh ones."""
-        request_id, traceparent = given
-        digits = self._identifiers.take(80)
-        return request_id or digits[:32], traceparent or f"00-{digits[32:64]}-{digits[64:]}-00"
+        request_id, traceparent = self._identifiers.pair()
+        return given[0] or request_id, given[1] or traceparent
 
     def fresh_id(self) -> str:
         """Return a request id of 128 random bits."""

@@ -1,4 +1,4 @@
-"""Random identifiers of requests and traces: unpredictable, each given out once.
+"""Random identifiers of requests and traces: unpredictable, each given out once, made for many requests at once.
 
 One read of the system's random numbers serves a hundred requests: a read costs as much as making a decision's worth of
 small values, however few bytes it returns.
@@ -16,6 +16,9 @@ BYTES_READ = 4096
 """Bytes of one read, and so of what waits in memory: 102 requests' worth."""
 
 
+_DIGITS_OF_PAIR = 32 + 32 + 16
+
+
 class Identifiers:
     """Random hexadecimal text, each digit used once. For one thread."""
 
@@ -24,7 +27,18 @@ class Identifiers:
         self._random_bytes = random_bytes
         self._digits = ""
         self._used = 0
+        self._pairs: list[tuple[str, str]] = []
         self._process = os.getpid()
+
+    def pair(self) -> tuple[str, str]:
+        """Return a request id of 128 random bits and a new trace context, not sampled (W3C Trace Context §3.2.2)."""
+        # A forked process would give out what its parent gives out.
+        if not self._pairs or self._process != os.getpid():
+            self._process = os.getpid()
+            digits = self._random_bytes(BYTES_READ).hex()
+            starts = range(0, len(digits) - _DIGITS_OF_PAIR + 1, _DIGITS_OF_PAIR)
+            self._pairs = [_pair(digits[start : start + _DIGITS_OF_PAIR]) for start in starts]
+        return self._pairs.pop()
 
     def take(self, digits: int) -> str:
         """Return so many hexadecimal digits, four bits of chance each; at most two for each of :data:`BYTES_READ`."""
@@ -37,3 +51,7 @@ class Identifiers:
             begin, end = 0, digits
         self._used = end
         return self._digits[begin:end]
+
+
+def _pair(digits: str) -> tuple[str, str]:
+    return digits[:32], f"00-{digits[32:64]}-{digits[64:]}-00"

@@ -31,6 +31,11 @@ _LONG_REQUEST = 3 * MAX_TEXT
 """Characters of a request's text above which its values are cut one by one."""
 
 
+_MAX_REMEMBERED = 1024
+_REMEMBERED_LENGTH = 1024
+"""Texts, and characters of each, that are quoted once: at most 2 MiB of what was asked and by whom."""
+
+
 class LogFormat(StrEnum):
     """``log.format``."""
 
@@ -78,6 +83,8 @@ class Log:
         self._clock = clock
         self._rank = _RANK[level]
         self._timestamp = _Timestamp()
+        self._asked = _Members("method", "host", "path", "route", "decision", "reason")
+        self._asker = _Members("subject", "username", "address", "user_agent")
         self._is_json = line_format is LogFormat.JSON
         self._says_requests = _RANK[LogLevel.INFO] >= self._rank
         renderer = _json_line if self._is_json else structlog.dev.ConsoleRenderer(colors=False, timestamp_key="at")
@@ -107,8 +114,21 @@ class Log:
             return
         if len(event.path) + len(event.user_agent) + len(event.host) > _LONG_REQUEST:
             event = _shortened(event)
-        line = _request_line(event, self._timestamp(self._clock.now()))
+        line = self._request_line(event)
         self._write(mask_tokens(line).encode())
+
+    def _request_line(self, event: RequestEvent) -> str:
+        """Put the line together; what is the same for many requests is quoted once."""
+        asked = self._asked[event.method, event.host, event.path, event.route, event.decision, event.reason]
+        asker = self._asker[event.subject, event.username, event.address, event.user_agent]
+        upstream = "null" if event.upstream_s is None else f"{event.upstream_s:.6f}"
+        return (
+            f'{{"at":"{self._timestamp(self._clock.now())}","level":"info","kind":"request"'
+            f',"request_id":{quoted(event.request_id)},{asked}'
+            f',"status":{event.status},"duration_s":{event.duration_s:.6f},"upstream_s":{upstream}'
+            f',"bytes_in":{event.bytes_in},"bytes_out":{event.bytes_out},{asker}'
+            f',"fault":{"null" if event.fault is None else quoted(event.fault)}}}\n'
+        )
 
     def _console_request(self, event: RequestEvent) -> None:
         fields = {
@@ -171,23 +191,23 @@ def _json_line(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> st
     return json.dumps(first | dict(line), separators=(",", ":"))
 
 
-def _request_line(event: RequestEvent, at: str) -> str:
-    """Put the line together; JSON's C quoting for every value that anybody outside chose."""
-    upstream = "null" if event.upstream_s is None else f"{event.upstream_s:.6f}"
-    return (
-        f'{{"at":"{at}","level":"info","kind":"request","request_id":{quoted(event.request_id)}'
-        f',"method":{quoted(event.method)},"host":{quoted(event.host)},"path":{quoted(event.path)}'
-        f',"route":{quoted(event.route)},"decision":{quoted(event.decision)},"reason":{quoted(event.reason)}'
-        f',"status":{event.status},"duration_s":{event.duration_s:.6f},"upstream_s":{upstream}'
-        f',"bytes_in":{event.bytes_in},"bytes_out":{event.bytes_out}'
-        f',"subject":{_quoted_or_null(event.subject)},"username":{_quoted_or_null(event.username)}'
-        f',"address":{quoted(event.address)},"user_agent":{quoted(event.user_agent)}'
-        f',"fault":{_quoted_or_null(event.fault)}}}\n'
-    )
+class _Members(dict[tuple[str | None, ...], str]):
+    """Values -> members of a JSON object, in C's quoting since anybody may have chosen them; remembers a few."""
 
+    __slots__ = ("_names",)
 
-def _quoted_or_null(text: str | None) -> str:
-    return "null" if text is None else quoted(text)
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, values: tuple[str | None, ...]) -> str:
+        pairs = zip(self._names, values, strict=True)
+        text = ",".join(f'"{name}":{"null" if value is None else quoted(value)}' for name, value in pairs)
+        if len(text) <= _REMEMBERED_LENGTH:
+            if len(self) >= _MAX_REMEMBERED:
+                self.clear()
+            self[values] = text
+        return text
 
 
 def _shortened(event: RequestEvent) -> RequestEvent:

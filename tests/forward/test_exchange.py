@@ -21,7 +21,7 @@ from proxy.errors import (
 from proxy.forward.exchange import Forwarded
 from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
 from proxy.sessions.live import LiveStreamRegistry
-from tests.forward.dialogue import ALICE, ALICES_COOKIE, PlainPlan, serving, until
+from tests.forward.dialogue import ALICE, ALICES_COOKIE, PlainPlan, new_event, serving, until
 from tests.support.observers import RecordingObserver
 from tests.support.ports import free_port
 from tests.support.raw_upstream import AnswerEarly, Close, Pause, RawUpstream, Reset, Send
@@ -175,6 +175,61 @@ async def test_an_answer_comes_with_its_end_to_end_fields_and_our_framing(path: 
         (b"Content-Length", b"2"),
         (b"X-Request-ID", b"r"),
     ]
+
+
+# --- answers that come again
+
+DATED = b"HTTP/1.1 200 OK\r\nDate: then\r\nX-A: b\r\nContent-Length: 2\r\n\r\n"
+
+
+async def test_an_equal_answer_gets_the_id_of_its_own_request_and_its_own_body(
+    path: Path, echo_app: RawUpstream
+) -> None:
+    client = await path.client()
+    answers = []
+    for number in (b"1", b"2", b"3"):
+        admission = path.gate.admission
+        event = replace(new_event(), request_id=f"id-{number.decode()}")
+        path.gate.admission = lambda head, event=event: path.gate.forward(head, event=event)  # type: ignore[method-assign,misc]
+        echo_app.answer(DATED + b"b" + number)
+        answers.append(await client.ask(GET))
+        path.gate.admission = admission  # type: ignore[method-assign]
+
+    assert [answer.body for answer in answers] == [b"b1", b"b2", b"b3"]
+    assert [answer.values(b"x-request-id") for answer in answers] == [[b"id-1"], [b"id-2"], [b"id-3"]]
+    assert [answer.values(b"x-a") for answer in answers] == [[b"b"]] * 3
+    assert [(event.status, event.bytes_out) for event in path.gate.ended] == [(200, 2)] * 3
+
+
+async def test_an_equal_answer_is_treated_by_the_plan_of_its_own_request(path: Path, echo_app: RawUpstream) -> None:
+    client = await path.client()
+    for added in (b"alice", b"bob", b"bob"):
+        echo_app.answer(DATED + b"ok")
+        path.gate.plan = PlainPlan(added=((b"X-For", added),))
+        assert (await client.ask(GET)).values(b"x-for") == [added]
+
+
+async def test_an_equal_answer_is_framed_for_the_client_that_asks_now(path: Path, echo_app: RawUpstream) -> None:
+    client = await path.client()
+    for _ in range(2):
+        echo_app.answer(DATED + b"ok")
+        assert (await client.ask(GET)).values(b"connection") == []
+
+    echo_app.answer(DATED + b"ok")
+    closing = await client.ask(b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
+
+    assert closing.values(b"connection") == [b"close"]
+    assert await client.ended() == b""
+
+
+async def test_an_equal_answer_whose_date_is_ours_has_the_time_of_now(path: Path, echo_app: RawUpstream) -> None:
+    client = await path.client()
+    dates = []
+    for _ in range(2):
+        dates.append((await client.ask(GET)).values(b"date"))
+        path.clock.advance(1)
+
+    assert dates[0] != dates[1]
 
 
 async def test_chunks_and_bodies_until_close_come_as_chunks(path: Path, echo_app: RawUpstream) -> None:

@@ -11,7 +11,7 @@ import pytest
 from proxy.errors import UpstreamFault, UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
 from proxy.forward.buffers import WRITE_HIGH, ReadBuffer
 from proxy.forward.recent import Recent
-from proxy.forward.upstream import MAX_INTERIM, UpstreamConnection
+from proxy.forward.upstream import MAX_INTERIM, MAX_KNOWN_ANSWER, UpstreamConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,9 @@ class Talk:
     transport: Transport
     consumer: Hearing
     lost: list[UpstreamConnection]
+
+    def ask_again(self, method: bytes = b"GET") -> None:
+        self.connection.begin(self.consumer, asked=method, response_timeout_s=60.0)
 
     def say(self, data: bytes) -> list[Any]:
         self.connection.received(data)
@@ -297,3 +300,67 @@ async def test_the_stay_that_an_upstream_announces_is_kept_with_a_margin() -> No
     talk.say(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5, max=9\r\nContent-Length: 0\r\n\r\n")
 
     assert talk.connection.keep_alive_s == 4.0
+
+
+# --- answers that come again
+
+DATED = b"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 2\r\n\r\n"
+
+
+async def test_an_answer_that_comes_again_is_heard_as_the_first_time() -> None:
+    talk = await begun()
+    first = list(talk.say(DATED + b"ok"))
+
+    talk.ask_again()
+    assert talk.say(DATED + b"no") == [*first, ("head", 200), ("body", b"no"), "complete"]
+    assert talk.connection.is_persistent
+
+
+@pytest.mark.parametrize("body", [b"", b"o"])
+async def test_a_head_that_came_before_does_not_complete_a_body_that_is_short(body: bytes) -> None:
+    talk = await begun()
+    talk.say(DATED + b"ok")
+    talk.ask_again()
+
+    talk.say(DATED + body)
+    talk.connection.eof_received()
+
+    assert talk.consumer.heard[-1] is UpstreamGarbled
+
+
+async def test_a_head_that_came_before_with_bytes_behind_its_body_spoils_the_connection() -> None:
+    talk = await begun()
+    talk.say(DATED + b"ok")
+    talk.ask_again()
+
+    assert talk.say(DATED + b"okHTTP/1.1 200 OK")[-1] == "complete"
+    assert not talk.connection.is_persistent
+
+
+async def test_a_head_that_answered_head_says_nothing_of_an_answer_to_get_nor_the_other_way_round() -> None:
+    talk = await begun(asked=b"HEAD")
+    assert talk.say(DATED) == [("head", 200), "complete"]
+
+    talk.ask_again()
+    assert talk.say(DATED + b"ok")[2:] == [("head", 200), ("body", b"ok"), "complete"]
+    talk.ask_again(b"HEAD")
+    assert talk.say(DATED)[5:] == [("head", 200), "complete"]
+    assert talk.connection.is_persistent
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nDate: then\r\nConnection: close\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 401 No\r\nDate: then\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 2\r\nX: " + b"x" * MAX_KNOWN_ANSWER + b"\r\n\r\n",
+    ],
+    ids=["of one moment", "of one connection", "of one client", "too long"],
+)
+async def test_what_must_not_serve_again_is_not_remembered(head: bytes) -> None:
+    talk = await begun()
+
+    talk.say(head + b"ok")
+
+    assert not talk.connection._known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -60,3 +61,40 @@ def test_a_forked_process_gives_out_others(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "getpid", lambda: -1)
 
     assert identifiers.take(32) != of_parent
+
+
+def test_pairs_are_a_request_id_and_a_trace_context_of_chance_that_is_used_once() -> None:
+    identifiers = Identifiers(secrets.token_bytes)
+
+    pairs = [identifiers.pair() for _ in range(3 * BYTES_READ // 40)]
+
+    parts = [text for request_id, trace in pairs for text in (request_id, *trace.split("-")[1:3])]
+    assert len(set(parts)) == len(parts)
+    assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id, _ in pairs)
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", trace) for _, trace in pairs)
+
+
+def test_pairs_are_made_of_whole_reads_and_many_at_once() -> None:
+    reads: list[int] = []
+
+    def random_bytes(count: int) -> bytes:
+        reads.append(count)
+        return secrets.token_bytes(count)
+
+    identifiers = Identifiers(random_bytes)
+
+    for _ in range(BYTES_READ // 40):
+        identifiers.pair()
+    assert reads == [BYTES_READ]
+    identifiers.pair()
+    assert reads == [BYTES_READ] * 2
+
+
+def test_a_forked_process_gives_out_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    identifiers = Identifiers(secrets.token_bytes)
+    identifiers.pair()
+    of_parent = identifiers._pairs[-1]
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+
+    assert identifiers.pair() != of_parent
+    assert of_parent not in identifiers._pairs

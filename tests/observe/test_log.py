@@ -98,6 +98,30 @@ def test_every_field_of_the_event_is_in_its_line() -> None:
     assert set(RequestEvent.__slots__) - set(written.only) == {"started_at", "traceparent"}
 
 
+def test_what_is_quoted_once_says_the_same_the_second_time() -> None:
+    written = Written()
+    events = [make_event(request_id=id_, path=path) for id_ in ("r1", "r2") for path in ("/a", '/"b"', "/a")]
+
+    for event in events:
+        written.log.request(event)
+
+    lines = [json.loads(line) for line in written.lines]
+    assert [(line["request_id"], line["path"]) for line in lines] == [(one.request_id, one.path) for one in events]
+    assert {line["username"] for line in lines} == {"alice"}
+
+
+def test_what_is_remembered_of_visitors_is_bounded() -> None:
+    written = Written()
+
+    for number in range(3000):
+        written.log.request(make_event(path=f"/{number}", user_agent=f"agent {number}"))
+    written.log.request(make_event(path="/" + "x" * 2000))
+
+    for remembered in (written.log._asked, written.log._asker):
+        assert 0 < len(remembered) <= 1024
+        assert max(map(len, remembered.values())) <= 1024
+
+
 @given(st.text(max_size=40), st.text(max_size=40), st.one_of(st.none(), st.text(max_size=40)))
 def test_no_text_of_a_visitor_breaks_the_line(path: str, user_agent: str, username: str | None) -> None:
     written = Written()
