@@ -15,11 +15,14 @@ from proxy.core.target import Extensions
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import TcpAddress, UnixAddress
 from proxy.oidc.client_auth import ClientSecretPost, NoClientSecret
+from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, SocketPath, TcpNode
 from proxy.settings.model import Settings
 from proxy.web.options import Feature, LoginMode
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from proxy.sessions.redis_options import RedisOptions, Topology
 
 
 def settings(**file: Any) -> Settings:
@@ -297,3 +300,57 @@ def test_offline_access_is_asked_in_both_ways_of_signing_in_and_once() -> None:
     assert slices.provider_options(twice).scopes == ("openid", "offline_access")
     assert "offline_access" not in slices.provider_options(settings()).scopes
     assert "offline_access" in slices.web_options(given).plan.scopes
+
+
+def _redis(redis: dict[str, object]) -> RedisOptions:
+    given = settings(sessions={"store": "redis", "redis": redis, "encryption_keys": [{"value": "A" * 43}]})
+    return slices.redis_options(given, None)
+
+
+@pytest.mark.parametrize(
+    ("redis", "topology"),
+    [
+        ({}, Alone(TcpNode("redis", 6379))),
+        ({"url": "redis://[::1]:7000/3"}, Alone(TcpNode("::1", 7000))),
+        ({"url": "unix:/run/redis.sock"}, Alone(SocketPath("/run/redis.sock"))),
+        ({"url": "redis://node:7000/0", "cluster": True}, Cluster((TcpNode("node", 7000),))),
+        (
+            {"sentinel": {"master": "m", "nodes": ["a:1", "b:2"]}},
+            BehindSentinels("m", (TcpNode("a", 1), TcpNode("b", 2))),
+        ),
+    ],
+)
+def test_where_redis_is(redis: dict[str, object], topology: Topology) -> None:
+    assert _redis(redis).topology == topology
+
+
+def test_as_whom_redis_is_spoken_to() -> None:
+    options = _redis({"url": "redis://gate:from-url@redis:6379/5", "key_prefix": "acme:"})
+
+    assert (options.database, options.key_prefix) == (5, "acme:")
+    assert options.credentials() == ("gate", "from-url")
+    assert _redis({"url": "redis://gate@redis:6379/0", "password": {"value": "apart"}}).credentials() == (
+        "gate",
+        "apart",
+    )
+    assert _redis({}).credentials() == ()
+
+
+def test_the_first_session_key_seals_and_all_are_known() -> None:
+    given = settings(sessions={"encryption_keys": [{"value": "A" * 43}, {"value": "B" * 42 + "A"}]})
+
+    keys = slices.encryption_keys(given)
+
+    assert keys[0] == bytes(32)
+    assert slices.web_options(given).server_key == keys[0]
+    assert len(keys) == 2
+
+
+def test_redis_over_tls_is_verified_unless_it_is_not_asked_for() -> None:
+    plain = settings(sessions={"redis": {"url": "redis://redis:6379/0"}})
+    over_tls = settings(sessions={"redis": {"url": "rediss://redis:6379/0"}})
+
+    assert slices.redis_tls(plain) is None
+    files = slices.redis_tls(over_tls)
+    assert (files.context.verify_mode, files.context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert slices.redis_options(over_tls, files).tls() is files.context
