@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from proxy.ports import Clock, LiveStreams, Observer, Readiness
     from proxy.sessions.cache import SessionCache
     from proxy.sessions.codec import RecordSummary
+    from proxy.sessions.redis_marks import Watermark
     from proxy.sessions.redis_records import StoredSession
     from proxy.sessions.sealing import Sealer
 
@@ -354,10 +355,11 @@ class RedisSessionStore:
             StoreUnavailable
         """
         found: dict[SessionKey, SessionSummary] = {}
+        watermarks: dict[EverySessionOf, Watermark] = {}
         async for page in self._reading.pages(which):
             for stored in page:
                 summary = self._readable(stored)
-                if summary is not None and await self._would_be_served(summary, stored.last_seen_at):
+                if summary is not None and await self._would_be_served(summary, stored.last_seen_at, watermarks):
                     found[stored.key] = summary.listed(stored.last_seen_at)
         return tuple(sorted(found.values(), key=lambda summary: summary.created_at))
 
@@ -421,9 +423,16 @@ class RedisSessionStore:
             self._unreadable.found(stored.summary)
         return stored.readable
 
-    async def _would_be_served(self, summary: RecordSummary, last_seen_at: float) -> bool:
-        is_over = self._endings.cause_of_end(summary, last_seen_at) is not None
-        return not is_over and not await self._endings.is_covered(summary)
+    async def _would_be_served(
+        self, summary: RecordSummary, last_seen_at: float, watermarks: dict[EverySessionOf, Watermark]
+    ) -> bool:
+        """Say whether a session belongs into a list; ``watermarks`` are those that were asked for it before."""
+        if self._endings.cause_of_end(summary, last_seen_at) is not None:
+            return False
+        client = EverySessionOf(summary.issuer, summary.client_id)
+        if client not in watermarks:
+            watermarks[client] = await self._endings.watermark(client)
+        return not watermarks[client].covers(summary.issued_at, self._clock.now())
 
     async def _end_surplus(self, newest: RecordSummary) -> tuple[SessionKey, ...]:
         """End the oldest sessions of a person above ``max_per_user``, after the newest is stored: were it before, a

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from redis.asyncio import RedisCluster
+from redis.exceptions import ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -104,7 +105,10 @@ class RedisCommands:
         async def call(client: Any) -> bool:
             if isinstance(client, RedisCluster):
                 return bool(client.get_replicas())
-            return bool((await client.info("replication")).get("connected_slaves"))
+            try:
+                return bool((await client.info("replication")).get("connected_slaves"))
+            except ResponseError:
+                return self._has_replicas  # an ACL may forbid INFO, and nothing else is the worse for it
 
         self._has_replicas = await self._connection.run("replicas", call)
 

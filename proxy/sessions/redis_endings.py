@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from proxy.sessions.codec import RecordSummary
     from proxy.sessions.redis_commands import Command, RedisCommands
     from proxy.sessions.redis_indexes import Indexes
-    from proxy.sessions.redis_marks import Marks, Watermarks
+    from proxy.sessions.redis_marks import Marks, Watermark, Watermarks
     from proxy.sessions.redis_names import RedisNames
     from proxy.sessions.redis_records import Records
     from proxy.sessions.redis_touches import Touches
@@ -150,14 +150,23 @@ class Endings:
         Raises:
             StoreUnavailable
         """
-        workings, client = self._workings, EverySessionOf(summary.issuer, summary.client_id)
+        watermark = await self.watermark(EverySessionOf(summary.issuer, summary.client_id))
+        return watermark.covers(summary.issued_at, self._workings.clock.now())
+
+    async def watermark(self, client: EverySessionOf) -> Watermark:
+        """Return up to when the logins of a client are over; asks when it is not known here.
+
+        Raises:
+            StoreUnavailable
+        """
+        workings = self._workings
         watermark = workings.watermarks.of(client)
         if watermark is None:
             begun = workings.watermarks.begin()
             asking = workings.marks.asking_for_watermark(client)
             watermark = workings.marks.watermark_from(await workings.commands.together("watermark", asking))
             workings.watermarks.keep(client, watermark, begun)
-        return watermark.covers(summary.issued_at, workings.clock.now())
+        return watermark
 
 
 def tombstone_of(summary: RecordSummary, cause: EndCause, now: float) -> Tombstone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from redis.exceptions import NoPermissionError
 
 from proxy.clock import SystemClock
 from proxy.errors import StoreUnavailable
@@ -83,6 +84,17 @@ async def test_a_deletion_waits_for_a_replica_where_there_is_one() -> None:
     waiting = ("WAIT", 1, WAIT_MS)
     assert connection.trips == [[("DEL", "a")], [("DEL", "a"), waiting], [("GET", "a")]]
     assert answers == [[1]], "what WAIT says is nobody's answer"
+
+
+async def test_who_may_not_ask_for_replicas_goes_on_without() -> None:
+    connection = ScriptedConnection()
+
+    async def forbidden(_section: str) -> dict[str, int]:
+        raise NoPermissionError("this user has no permissions to run the 'info' command")
+
+    connection.info = forbidden  # type: ignore[method-assign]
+
+    await RedisCommands(connection).look_for_replicas()
 
 
 @pytest.mark.redis
