@@ -132,6 +132,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], FaultKind, str], ...] = (
     (TimeoutError, FaultKind.AWAY, "it does not answer in time; check that it runs, and the network between"),
     (OSError, FaultKind.AWAY, "no connection ({detail}); check that it runs and sessions.redis.url"),
     (library.ConnectionError, FaultKind.AWAY, "{detail}; check that it runs, and its log"),
+    (RuntimeError, FaultKind.AWAY, "it broke off the connection; check that it runs, and the network between"),
     (
         library.RedisClusterException,
         FaultKind.CLUSTER_DOWN,
@@ -160,8 +161,16 @@ _BY_CODE = {
     "UNBLOCKED": (FaultKind.AWAY, "its role has just changed; it is asked again"),
 }
 
-TRANSPORT_FAULTS: tuple[type[BaseException], ...] = (library.RedisError, library.RedisClusterException, OSError)
-"""What a call to Redis raises when Redis is at fault; TimeoutError is an OSError."""
+TRANSPORT_FAULTS: tuple[type[BaseException], ...] = (
+    library.RedisError,
+    library.RedisClusterException,
+    OSError,
+    RuntimeError,
+)
+"""What a call to Redis raises when Redis is at fault; TimeoutError is an OSError.
+
+RuntimeError is what uvloop says of a write to a transport that a reset has closed a moment before.
+"""
 
 _MAX_CHAIN = 8
 _COMMAND = re.compile(r"'([a-zA-Z|.]+)' command")

@@ -11,7 +11,7 @@ import redis.exceptions as library
 from redis.asyncio.connection import DefaultParser
 
 from proxy.errors import SettingsError
-from proxy.sessions.redis_faults import READS_ONLY, UNREACHABLE, FaultKind, fault_of
+from proxy.sessions.redis_faults import READS_ONLY, TRANSPORT_FAULTS, UNREACHABLE, FaultKind, fault_of
 
 KEY = "sidegate:s:0123456789abcdef"
 
@@ -58,6 +58,13 @@ def test_a_socket_that_refuses_is_told_in_the_words_of_the_system() -> None:
     wrapped.__context__ = ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('h', 1)")
 
     assert fault_of(wrapped).sentence.startswith("no connection (Connection refused)")
+
+
+def test_a_write_after_a_reset_finds_nobody_whatever_the_loop_calls_it() -> None:
+    of_uvloop = RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    assert isinstance(of_uvloop, TRANSPORT_FAULTS)
+    assert fault_of(of_uvloop).kind is FaultKind.AWAY
 
 
 def test_a_name_that_nobody_knows_is_told_in_the_words_of_the_resolver() -> None:
