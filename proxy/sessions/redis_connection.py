@@ -253,8 +253,9 @@ def _cluster_client(options: RedisOptions, topology: Cluster) -> RedisCluster:
         startup_nodes=[ClusterNode(node.host, node.port) for node in topology.nodes],
         max_connections=MAX_CONNECTIONS,
         retry=_no_retry(),
-        # Every MOVED means that the map is old; asking for the map costs one command, a wrong map a redirect each.
-        reinitialize_steps=1,
+        # A MOVED mends the map of its slot. To ask for the whole map the library closes every connection, also those
+        # on which others wait for an answer; it asks anyway when a node is lost.
+        reinitialize_steps=0,
         **arguments,
     )
     if tls is not None:
