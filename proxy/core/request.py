@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from proxy.core.remembered import Remembered
 
@@ -20,6 +20,8 @@ Scheme = Literal["http", "https"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order of the wire; names in the spelling of the wire, values without surrounding space."""
+
+Outcome = TypeVar("Outcome")
 
 _LOWER_CASE = Remembered(bytes.lower)
 
@@ -76,10 +78,13 @@ class RequestHead:
         """Keep what the rules of ``judge`` make of the head; what another's made of it is forgotten."""
         object.__setattr__(self, "_remembered", (judge, outcome))
 
-    def recall(self, judge: object) -> object | None:
+    def recall(self, judge: object, kind: type[Outcome]) -> Outcome | None:
         """Return what this very judge remembered (the same object, not an equal one), or None."""
         kept = self._remembered
-        return kept[1] if kept is not None and kept[0] is judge else None
+        if kept is None or kept[0] is not judge:
+            return None
+        outcome = kept[1]
+        return outcome if isinstance(outcome, kind) else None
 
     def _indexed(self) -> dict[bytes, bytes]:
         """Index the fields by name, once: a dozen rules ask, and each would walk through all of them."""

@@ -66,6 +66,9 @@ DRAIN_PATIENCE_S = 1.0
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
+_NO_BODY = decoder_for(NO_BODY)
+
+
 class State(IntEnum):
     """See the module."""
 
@@ -106,7 +109,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._unread = b""
         self._scanned = 0
         self._asked: ReadHead | None = None
-        self._body: BodyDecoder = decoder_for(NO_BODY)
+        self._body: BodyDecoder = _NO_BODY
         self._body_size = 0
         self._max_body_size = 0
         self._exchange: Exchange | None = None
@@ -246,10 +249,10 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _admit(self, read: ReadHead) -> None:
         self._asked = read
-        self._body = decoder_for(read.frame.body)
+        self.state = State.ADMITTING
+        self._body = _NO_BODY if read.frame.is_ordinary else decoder_for(read.frame.body)
         self._body_size = 0
         self._max_body_size = self._around.options.max_body_size
-        self.state = State.ADMITTING
         admission = self._around.gatekeeper.admit(read.head)
         if isinstance(admission, Forward) and read.frame.is_ordinary:
             self._forward(admission, read)

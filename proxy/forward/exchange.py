@@ -30,6 +30,7 @@ from proxy.forward.framing import (
     CHUNKED,
     CRLF,
     LAST_CHUNK,
+    NO_BODY,
     UNTIL_CLOSE,
     AnswerFrame,
     Body,
@@ -44,6 +45,8 @@ from proxy.forward.framing import (
 from proxy.forward.websocket import Tunnel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proxy.core.request import Headers
     from proxy.core.session import SessionKey
     from proxy.forward.origin import Origin
@@ -129,25 +132,24 @@ class Exchange:
     _body_was_sent = _was_written = False
     _is_reused = _was_retried = _is_pinned = False
     _answer: AnswerFrame | None = None
+    _out: Sequence[bytes] = ()
+    _pieces: Sequence[bytes] = ()
     _answer_was_sent = _is_chunked = _is_kept = False
     _is_over = False
+    _origin: Origin
+    _plan: Plan
+    _head: bytes
+    _held: list[bytes]
 
     def __init__(
         self, admission: Forward | OwnPage, asked: ReadHead, *, client: ClientSide, around: Surroundings
     ) -> None:
-        """Prepare what both kinds have in common; sends nothing."""
+        """Prepare what both kinds have in common; sends nothing. Each kind adds its ``_origin`` and ``_plan``."""
         self.event = admission.event
         self._admission = admission
         self._asked = asked
         self._client = client
         self._around = around
-        self._origin = around.own_pages
-        self._plan: Plan = _OWN_PAGE_PLAN
-        self._id_line = b""
-        self._head = b""
-        self._held: list[bytes] = []
-        self._out: list[bytes] = []
-        self._pieces: list[bytes] = []
 
     # --- for the client's connection
 
@@ -158,8 +160,10 @@ class Exchange:
 
     def start(self, pieces: list[bytes], *, is_complete: bool) -> None:
         """Send the request on, with what has come of its body; ``is_complete`` says whether that is all."""
-        self._take(pieces, is_complete=is_complete)
+        if pieces:
+            self.event.bytes_in += sum(map(len, pieces))
         self._held = pieces
+        self._upload_is_complete = is_complete
         try:
             self._head = self._serialised()
             self._register()
@@ -174,7 +178,8 @@ class Exchange:
         """Pass on more of the request's body."""
         if self._is_over:
             return
-        self._take(pieces, is_complete=is_complete)
+        self.event.bytes_in += sum(map(len, pieces))
+        self._upload_is_complete = is_complete
         if self._connection is None:
             self._held += pieces
             return
@@ -218,11 +223,6 @@ class Exchange:
         if isinstance(headers, RequestFields):
             return serialise_parts(headers, body=body, upgrade=self._upgrade)
         return serialise_request(admission.method, admission.target, headers, body=body, upgrade=self._upgrade)
-
-    def _take(self, pieces: list[bytes], *, is_complete: bool) -> None:
-        if pieces:
-            self.event.bytes_in += sum(map(len, pieces))
-        self._upload_is_complete = is_complete
 
     def _encoded(self, pieces: list[bytes]) -> list[bytes]:
         if self._asked.frame.body.delimiter is not Delimiter.CHUNKED:
@@ -270,14 +270,20 @@ class Exchange:
     def _use(self, connection: UpstreamConnection) -> None:
         self._connection = connection
         connection.begin(self, asked=self._admission.method, response_timeout_s=self._origin.options.response_timeout_s)
-        pieces, self._held = self._held, []
-        self._body_was_sent = bool(pieces)
         self._was_written = True
         self._sent_at = self._around.clock.monotonic()
-        connection.write(b"".join((self._head, *self._encoded(pieces))))
+        if self._asked.frame.body is NO_BODY:
+            connection.write(self._head)
+        else:
+            self._write_with_body(connection)
         if self._client.is_full:
             connection.pause_reading()
-        if not (self._upload_is_complete or connection.is_full):
+
+    def _write_with_body(self, connection: UpstreamConnection) -> None:
+        pieces, self._held = self._held, []
+        self._body_was_sent = bool(pieces)
+        connection.write(b"".join((self._head, *self._encoded(pieces))))
+        if not connection.is_full:
             self._client.release_upload()
 
     def _arrange_continue(self) -> None:
@@ -324,7 +330,7 @@ class Exchange:
         event.upstream_s = self._around.clock.monotonic() - self._sent_at
         event.status = frame.status
         event.bytes_out = len(body)
-        self._client.write(b"%b%b\r\n%b" % (head, self._id_line, body))
+        self._client.write(b"%bX-Request-ID: %b\r\n\r\n%b" % (head, event.request_id.encode(), body))
         connection, self._connection = self._connection, None
         if connection is not None:
             self._origin.give_back(connection)
@@ -347,6 +353,10 @@ class Exchange:
         """Say whether the answer's head may be the one that was made for another ordinary request."""
         return self._asked.frame.is_ordinary and not self._is_pinned and not self._around.is_draining
 
+    @property
+    def _id_line(self) -> bytes:
+        return b"X-Request-ID: %b\r\n" % self.event.request_id.encode()
+
     def answer_head(self, frame: AnswerFrame) -> None:
         self._stop_continue_timer()
         self.event.upstream_s = self._around.clock.monotonic() - self._sent_at
@@ -359,7 +369,7 @@ class Exchange:
         head = self._head_for_client(frame, framing=framing)
         if frame.may_be_kept and self._is_kept and self._is_ordinary():
             frame.written = self._plan, head
-        self._out += (head, self._id_line, CRLF)
+        self._out = head, self._id_line, CRLF
         self._answer = frame
         self._is_chunked = body is CHUNKED
         self.event.status = frame.status
@@ -373,15 +383,15 @@ class Exchange:
 
     def answer_body(self, pieces: list[bytes]) -> None:
         self.event.bytes_out += sum(map(len, pieces))
-        self._pieces += pieces
+        self._pieces = [*self._pieces, *pieces]
 
     def answer_flush(self) -> None:
         if self._pieces:
-            self._out += encode_chunk(self._pieces) if self._is_chunked else self._pieces
-            self._pieces = []
+            self._out = [*self._out, *(encode_chunk(self._pieces) if self._is_chunked else self._pieces)]
+            self._pieces = ()
         if self._out:
             self._answer_was_sent = True
-            out, self._out = self._out, []
+            out, self._out = self._out, ()
             self._client.write(b"".join(out))
 
     def answer_complete(self) -> None:
@@ -394,10 +404,9 @@ class Exchange:
     def _flush_last(self) -> None:
         """Write what is left, and the end of the body."""
         if self._is_chunked:
-            if self._pieces:
-                self._out += encode_chunk(self._pieces)
-                self._pieces = []
-            self._out.append(LAST_CHUNK)
+            chunk = encode_chunk(self._pieces) if self._pieces else []
+            self._out = [*self._out, *chunk, LAST_CHUNK]
+            self._pieces = ()
         self.answer_flush()
 
     def answer_failed(self, fault: UpstreamFault) -> None:
@@ -503,8 +512,7 @@ class Exchange:
     def _release(self) -> None:
         """Be over: nothing that comes later finds anything to touch."""
         self._is_over = True
-        self._out = []
-        self._pieces = []
+        self._out = self._pieces = ()
         self._stop_continue_timer()
         self._unregister()
         if self._dialing is not None:
@@ -521,6 +529,8 @@ class Exchange:
 class Forwarded(Exchange):
     """A request that the policy allowed, at its upstream."""
 
+    _registered_as: SessionKey | None = None
+
     def __init__(self, forward: Forward, asked: ReadHead, *, client: ClientSide, around: Surroundings) -> None:
         """Prepare it.
 
@@ -532,10 +542,8 @@ class Forwarded(Exchange):
         super().__init__(forward, asked, client=client, around=around)
         self._origin = around.origins[forward.upstream]
         self._plan = forward.answer
-        self._id_line = b"X-Request-ID: %b\r\n" % forward.event.request_id.encode()
         self.admitted = forward
-        self._registered_as: SessionKey | None = None
-        if asked.frame.version == b"1.1" and asked.frame.body.delimiter is Delimiter.NONE:
+        if forward.upgrade and asked.frame.version == b"1.1" and asked.frame.body is NO_BODY:
             self._upgrade = forward.upgrade
 
     @property
@@ -573,6 +581,19 @@ class Forwarded(Exchange):
 
 class OwnPageShown(Exchange):
     """A request to Sidegate itself, at its own application."""
+
+    _id_line = b""
+    """They say their id themselves."""
+
+    def __init__(self, page: OwnPage, asked: ReadHead, *, client: ClientSide, around: Surroundings) -> None:
+        """Prepare it."""
+        super().__init__(page, asked, client=client, around=around)
+        self._origin = around.own_pages
+        self._plan = _OWN_PAGE_PLAN
+
+    def _is_ordinary(self) -> bool:
+        """Each of their answers is one visitor's."""
+        return False
 
     def _may_be_kept(self, frame: AnswerFrame) -> bool:
         """Their ``Connection: close`` is meant for the client (OIDC Back-Channel Logout answers)."""

@@ -725,6 +725,6 @@ def reason_phrase(status: int) -> bytes:
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def encode_chunk(parts: list[bytes]) -> list[bytes]:
+def encode_chunk(parts: Sequence[bytes]) -> list[bytes]:
     """Return one chunk around all of ``parts``, which hold at least one byte (RFC 9112 §7.1)."""
     return [b"%x\r\n" % sum(map(len, parts)), *parts, CRLF]

@@ -126,13 +126,11 @@ class Gate:
 
     def admit(self, head: RequestHead) -> Admission | Awaitable[Admission]:
         """Decide; an awaitable only when the store or the provider must be asked."""
-        settled = head.recall(self)
-        event = self._event_again(head, settled) if isinstance(settled, Settled) else self._event(head)
+        settled = head.recall(self, Settled)
+        event = self._event_again(head, settled) if settled is not None else self._event(head)
         try:
-            if isinstance(settled, Settled):
-                # The head says nothing new: it passed every step before this one, and would again.
-                return self._ask(head, settled, event)
-            return self._judge(head, event)
+            # What was settled says nothing new: it passed every step before this one, and would again.
+            return self._ask(head, settled, event) if settled is not None else self._judge(head, event)
         except SidegateError as error:
             return self.fault(error, head, event)
         except Exception as error:  # noqa: BLE001 - the outermost frame: a defect of ours is closed, never a pass

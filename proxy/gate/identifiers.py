@@ -32,9 +32,9 @@ class Identifiers:
 
     def pair(self) -> tuple[str, str]:
         """Return a request id of 128 random bits and a new trace context, not sampled (W3C Trace Context §3.2.2)."""
-        # A forked process would give out what its parent gives out.
-        if not self._pairs or self._process != os.getpid():
-            self._process = os.getpid()
+        if self._process != os.getpid():
+            self._begin_anew()
+        if not self._pairs:
             digits = self._random_bytes(BYTES_READ).hex()
             starts = range(0, len(digits) - _DIGITS_OF_PAIR + 1, _DIGITS_OF_PAIR)
             self._pairs = [_pair(digits[start : start + _DIGITS_OF_PAIR]) for start in starts]
@@ -42,15 +42,20 @@ class Identifiers:
 
     def take(self, digits: int) -> str:
         """Return so many hexadecimal digits, four bits of chance each; at most two for each of :data:`BYTES_READ`."""
+        if self._process != os.getpid():
+            self._begin_anew()
         begin = self._used
         end = begin + digits
-        # A forked process would give out what its parent gives out.
-        if end > len(self._digits) or self._process != os.getpid():
+        if end > len(self._digits):
             self._digits = self._random_bytes(BYTES_READ).hex()
-            self._process = os.getpid()
             begin, end = 0, digits
         self._used = end
         return self._digits[begin:end]
+
+    def _begin_anew(self) -> None:
+        """Forget everything: a forked process would give out what its parent gives out."""
+        self._process = os.getpid()
+        self._digits, self._used, self._pairs = "", 0, []
 
 
 def _pair(digits: str) -> tuple[str, str]:

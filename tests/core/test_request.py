@@ -47,8 +47,8 @@ def test_a_head_remembers_for_the_very_judge_that_asked_it_to() -> None:
 
     head.remember(one, "outcome")
 
-    assert head.recall(one) == "outcome"
-    assert head.recall(equal) is None
-    assert replace(head).recall(one) is None, "another head, though equal, has a memory of its own"
+    assert head.recall(one, str) == "outcome"
+    assert head.recall(equal, str) is None
+    assert replace(head).recall(one, str) is None, "another head, though equal, has a memory of its own"
     head.remember(equal, "other")
-    assert head.recall(one) is None
+    assert head.recall(one, str) is None

@@ -98,3 +98,15 @@ def test_a_forked_process_gives_out_other_pairs(monkeypatch: pytest.MonkeyPatch)
 
     assert identifiers.pair() != of_parent
     assert of_parent not in identifiers._pairs
+
+
+def test_no_kind_of_identifier_is_the_parents_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    identifiers = Identifiers(secrets.token_bytes)
+    identifiers.take(32)
+    identifiers.pair()
+    of_parent = identifiers._digits
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+
+    identifiers.pair()
+
+    assert identifiers.take(32) not in of_parent

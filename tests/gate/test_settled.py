@@ -157,7 +157,7 @@ async def test_a_target_that_is_refused_is_refused_each_time(make_gate: type[Gat
     again = head(b"/a/../b", await gate.signed_in())
 
     assert [asked(gate, again).answer.status for _ in range(3)] == [400, 400, 400]
-    assert again.recall(gate.gate) is None
+    assert again.recall(gate.gate, Settled) is None
 
 
 async def test_the_clients_authorization_goes_as_soon_as_a_session_brings_its_own(make_gate: type[GateInHand]) -> None:
@@ -183,7 +183,7 @@ async def test_what_hangs_on_a_head_dies_with_it_at_once(make_gate: type[GateInH
     gate = make_gate(**ROUTES)
     again = head(b"/a", await gate.signed_in())
     asked(gate, again)
-    settled = again.recall(gate.gate)
+    settled = again.recall(gate.gate, Settled)
     assert isinstance(settled, Settled)
 
     seen: list[object] = [settled]
