@@ -9,6 +9,8 @@ import pytest
 
 from proxy import ports
 from proxy.clock import SystemClock
+from proxy.observe.audit_memory import MemoryAuditTrail
+from proxy.observe.audit_redis import RedisAuditTrail
 from proxy.observe.observer import ProductionObserver
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemorySessionStore
@@ -26,6 +28,8 @@ FILLED: list[tuple[type[Any], type[Any]]] = [
     (ports.AuthenticationStore, MemoryAuthenticationStore),
     (ports.LiveStreams, LiveStreamRegistry),
     (ports.Refresher, SessionRefresher),
+    (ports.AuditTrail, MemoryAuditTrail),
+    (ports.AuditTrail, RedisAuditTrail),
 ]
 
 

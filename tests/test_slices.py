@@ -14,6 +14,9 @@ from proxy.core.secret import Secret
 from proxy.core.target import Extensions
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import TcpAddress, UnixAddress
+from proxy.management_client import ApiAddress
+from proxy.observe.audit_memory import AuditMemoryLimits
+from proxy.observe.audit_redis import AuditRedisLimits
 from proxy.oidc.client_auth import ClientSecretPost, NoClientSecret
 from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, SocketPath, TcpNode
 from proxy.settings.model import Settings
@@ -354,3 +357,49 @@ def test_redis_over_tls_is_verified_unless_it_is_not_asked_for() -> None:
     files = slices.redis_tls(over_tls)
     assert (files.context.verify_mode, files.context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert slices.redis_options(over_tls, files).tls() is files.context
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("127.0.0.1:4191", ApiAddress("http://127.0.0.1:4191")),
+        ("0.0.0.0:4191", ApiAddress("http://127.0.0.1:4191")),
+        ("[::]:4191", ApiAddress("http://[::1]:4191")),
+        ("[2001:db8::1]:80", ApiAddress("http://[2001:db8::1]:80")),
+        ("api.internal:80", ApiAddress("http://api.internal:80")),
+        ("unix:/run/api.sock", ApiAddress("http://localhost", unix_path="/run/api.sock")),
+    ],
+)
+def test_our_own_commands_reach_the_api_where_it_listens(listen: str, address: ApiAddress) -> None:
+    assert slices.api_address(settings(management={"api_listen": listen})) == address
+
+
+def test_the_token_of_the_api_is_read_at_each_use(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old\n")
+    read = slices.admin_token(settings(management={"admin_token": {"file": str(file)}}))
+
+    assert read() == Secret("old")
+    file.write_text("new")
+    assert read() == Secret("new")
+    file.unlink()
+    with pytest.raises(SettingsError):
+        read()
+    assert slices.admin_token(settings())() is None
+
+
+def test_the_trail_is_kept_as_long_as_the_file_says_or_not_at_all() -> None:
+    kept, not_kept = settings(audit={"keep": "1h"}), settings(audit={"keep": "0s"})
+
+    assert (slices.audit_memory_limits(kept), slices.audit_redis_limits(kept)) == (
+        AuditMemoryLimits(keep_s=3600.0),
+        AuditRedisLimits(keep_s=3600.0),
+    )
+    assert (slices.audit_memory_limits(not_kept), slices.audit_redis_limits(not_kept)) == (None, None)
+
+
+def test_ids_of_sessions_are_the_same_for_people_and_operators() -> None:
+    options = slices.web_options(settings())
+
+    assert slices.site(options).server_key == options.server_key
+    assert (slices.site(options).issuer, slices.site(options).client_id) == (options.issuer, options.client_id)

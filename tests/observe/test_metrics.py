@@ -153,6 +153,15 @@ def test_clients_are_asked_for_at_each_scrape_and_those_turned_away_are_a_counte
     assert families(metrics)["sidegate_client_connections_refused"].type == "counter"
 
 
+def test_audit_events_that_are_not_kept_are_a_counter_from_the_first_scrape(metrics: Metrics) -> None:
+    assert value(metrics, "sidegate_audit_dropped_total") == 0
+
+    metrics.watch_dropped_audit(lambda: 4)
+
+    assert value(metrics, "sidegate_audit_dropped_total") == 4
+    assert families(metrics)["sidegate_audit_dropped"].type == "counter"
+
+
 def test_two_applications_in_one_process_do_not_share_figures() -> None:
     first, second = Metrics(), Metrics()
     first.store_errors.inc()
