@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -279,6 +280,9 @@ async def _serve(settings: Settings, observer: ProductionObserver, ended: asynci
     sidegate = Sidegate(settings, clock=SystemClock(), observer=observer)
     try:
         await sidegate.start()
+        # What is there now stays until the end: nothing is gained by looking through it with each full collection.
+        gc.collect()
+        gc.freeze()
         sys.stderr.write(f"sidegate: serving {settings.server.public_url} on {settings.server.listen}\n")
         sys.stderr.flush()
         await ended.wait()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 
     from proxy.core.answer import Answer
+    from proxy.core.answer_headers import AnswerPlan
     from proxy.core.authentication import Tab
-    from proxy.core.headers import AnswerPlan
     from proxy.core.policy import Allow
     from proxy.core.request import Headers, RequestHead
     from proxy.core.request_fields import RequestFields

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.certificates import TlsFiles
+from proxy.core.answer_headers import HSTS, AnswerRules, SecurityHeaders
 from proxy.core.cookies import OwnCookies, SameSite
 from proxy.core.cross_site import AllowedOrigins
 from proxy.core.headers import (
-    HSTS,
     AccessTokenField,
-    AnswerRules,
     HeaderRules,
     HeaderTemplate,
     HostField,
     Preset,
-    SecurityHeaders,
     UnverifiedEmail,
     UpstreamHeaders,
     fold,
@@ -97,7 +95,7 @@ def own_cookies(settings: Settings) -> OwnCookies:
 
 
 def everywhere(settings: Settings) -> Headers:
-    """Return the fields of every answer of our own; those of the app's answers are ``core.headers``' business."""
+    """Return the fields of every answer of our own; those of the app's answers are ``core.answer_headers``' business."""
     return (HSTS,) if settings.security_headers and settings.server.public_url.scheme == "https" else ()
 
 

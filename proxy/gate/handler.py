@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from proxy.core.answer_headers import AnswerPlan, AnswerRules, Sharing
 from proxy.core.cookies import session_cookie_value
 from proxy.core.cross_site import (
     AllowedOrigins,
@@ -24,12 +25,9 @@ from proxy.core.cross_site import (
 )
 from proxy.core.headers import (
     NOBODY,
-    AnswerPlan,
-    AnswerRules,
     AuthorizationField,
     HeaderRules,
     RenderedIdentity,
-    Sharing,
     UpstreamHeaders,
 )
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight

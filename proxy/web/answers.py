@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from proxy import errors, keys
-from proxy.core.headers import HSTS
+from proxy.core.answer_headers import HSTS
 from proxy.respond import Responder, last_resort
 from proxy.web.caller import asker_of, read_caller
 from proxy.web.options import OPTIONS, Feature
