@@ -35,7 +35,7 @@ from proxy.sessions.propagation import Propagation
 from proxy.sessions.redis_commands import Connection, RedisCommands
 from proxy.sessions.redis_endings import Endings, Workings, tombstone_of
 from proxy.sessions.redis_indexes import Indexes
-from proxy.sessions.redis_marks import Login, Marks, Watermarks, client_of
+from proxy.sessions.redis_marks import Login, Marks, Watermarks
 from proxy.sessions.redis_names import RedisNames
 from proxy.sessions.redis_reading import Reading
 from proxy.sessions.redis_records import Records, UnreadableRecords
@@ -118,6 +118,9 @@ class RedisSessionStore:
         self._codec = SessionCodec(sealer)
         self._unreadable = UnreadableRecords(parts.observer, parts.clock)
         self._work = work = _workings(connection, sealer, parts=parts, is_trusted=self._is_trusted)
+        # Two that each request needs, so they are found without a detour.
+        self._watermarks = work.watermarks
+        self._known = work.touches.known
         self._reading = Reading(work)
         self._endings = Endings(work, self._announce)
         self._sweep = Sweep(work.commands, work.indexes, work.records, clock=parts.clock, observer=parts.observer)
@@ -156,7 +159,7 @@ class RedisSessionStore:
             self._cache.forget(key)
             self._live.in_doubt(key)
         elif name.startswith(self._work.names.watermark_prefix):
-            self._work.watermarks.forget()
+            self._watermarks.forget()
             self._live.all_in_doubt()
 
     async def _buried(self, key: SessionKey) -> Tombstone | None:
@@ -166,7 +169,7 @@ class RedisSessionStore:
     def everything_changed(self) -> None:
         """Hear that anything may have changed."""
         self._cache.forget_all()
-        self._work.watermarks.forget()
+        self._watermarks.forget()
         self._live.all_in_doubt()
 
     # --- ports.SessionStore: one session -----------------------------------------------------------------------------
@@ -177,11 +180,10 @@ class RedisSessionStore:
         session = self._cache.get(key)
         if session is None or not self._tracking.is_trusted():
             return NOT_CACHED
-        seen_at, now = self._work.touches.seen_at(key), self._clock.now()
-        if seen_at is None or now >= session.expires_at or now >= seen_at + session.idle_timeout_s:
+        known, now = self._known(key), self._clock.now()
+        if known is None or known.judged_in != self._watermarks.epoch:
             return NOT_CACHED
-        watermark = self._work.watermarks.of(client_of(session))
-        if watermark is None or watermark.covers(session.issued_at, now):
+        if now >= session.expires_at or now >= known.seen_at + session.idle_timeout_s:
             return NOT_CACHED
         return session
 
@@ -192,8 +194,8 @@ class RedisSessionStore:
             StoreUnavailable
         """
         key = session_key(cookie_value)
-        # Both before the question: a change that is told from now on overtakes the answer.
-        ticket, is_trusted = self._cache.begin(key), self._tracking.is_trusted()
+        # All before the question: a change that is told from now on overtakes the answer.
+        ticket, epoch, is_trusted = self._cache.begin(key), self._watermarks.epoch, self._tracking.is_trusted()
         stored = await self._reading.one(key)
         summary = self._readable(stored)
         if summary is None:
@@ -205,7 +207,7 @@ class RedisSessionStore:
             return None
         if not await self._endings.is_live(summary, stored.last_seen_at):
             return None
-        self._work.touches.learned(key, stored.last_seen_at)
+        self._work.touches.learned(key, stored.last_seen_at).judged_in = epoch
         if is_trusted:
             self._cache.keep(ticket, session, len(stored.record) * DECODED_FACTOR)
         return session
@@ -382,7 +384,7 @@ class RedisSessionStore:
         await self._work.marks.put(mark)
         if isinstance(mark.what, EverySessionOf):
             await self._announce(self._work.names.marks(mark.what))
-            self._work.watermarks.forget()
+            self._watermarks.forget()
             self._live.all_in_doubt()
 
     async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:

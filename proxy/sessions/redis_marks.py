@@ -4,8 +4,9 @@ A mark is a hash of two instants: ``ended_at`` and ``keep_until``. Each write ke
 one key, so marks of several replicas never shorten one another. The clocks that decide are those of the readers; the
 TTL in Redis only takes away what no clock asks for any more.
 
-Watermarks (marks of a whole client) decide about every request, so each replica remembers them. Redis tells of their
-changes as it tells of records; what was read before a change that arrived meanwhile is used once and not kept.
+Watermarks (marks of a whole client) decide about every request, so each replica remembers them, and of each session in
+which epoch of theirs it was judged. Redis tells of their changes as it tells of records; what was read before a change
+that arrived meanwhile is used once and not kept.
 """
 
 from __future__ import annotations
@@ -164,13 +165,17 @@ class Marks:
 
 
 class Watermarks:
-    """What this replica knows of the watermarks of clients: as many as there are clients in the settings."""
+    """What this replica knows of the watermarks of clients: as many as there are clients in the settings.
+
+    Attributes:
+        epoch: counts the changes of any of them: what was judged in another epoch must be judged anew.
+    """
 
     def __init__(self, is_trusted: Callable[[], bool]) -> None:
         """``is_trusted``: says whether changes would be told; while they would not, nothing is kept."""
         self._is_trusted = is_trusted
         self._known: dict[EverySessionOf, Watermark | None] = {}
-        self._changes = 0
+        self.epoch = 0
 
     def of(self, client: EverySessionOf) -> Watermark | None:
         """Return the watermark of a client; None when Redis must be asked."""
@@ -182,21 +187,16 @@ class Watermarks:
 
     def begin(self) -> int | None:
         """Hear that Redis is about to be asked; give the answer back to :meth:`keep`."""
-        return self._changes if self._is_trusted() else None
+        return self.epoch if self._is_trusted() else None
 
     def keep(self, client: EverySessionOf, watermark: Watermark, begun: int | None) -> None:
         """Remember what was read, unless a change overtook it."""
-        self._known[client] = watermark if begun == self._changes else None
+        self._known[client] = watermark if begun == self.epoch else None
 
     def forget(self) -> None:
         """Some watermark changed, or nobody can say."""
-        self._changes += 1
+        self.epoch += 1
         self._known = dict.fromkeys(self._known)
-
-
-def client_of(session: Session) -> EverySessionOf:
-    """Return the client to which a session belongs."""
-    return EverySessionOf(session.identity.issuer, session.client_id)
 
 
 def _of(login: Login) -> tuple[BySid | BySubject | EverySessionOf, ...]:

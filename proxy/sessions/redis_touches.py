@@ -47,13 +47,22 @@ return 1
 """Move the last activity forward; that of an idle session stays, for activity revives nobody."""
 
 
-class _Known:
-    """The last activity of one session, and what of it is still to be written (``unwritten``)."""
+class Known:
+    """What is known of one session beside its record.
 
-    __slots__ = ("seen_at", "unwritten", "written_at")
+    Attributes:
+        seen_at: the last activity, Unix seconds.
+        judged_in: the epoch of watermarks in which none covered it; None when that was not judged.
+        written_at: monotonic instant of the last write.
+        unwritten: the session, while activity of it waits to be written.
+    """
+
+    __slots__ = ("judged_in", "seen_at", "unwritten", "written_at")
 
     def __init__(self, seen_at: float) -> None:
+        """Begin with nothing judged or written."""
         self.seen_at = seen_at
+        self.judged_in: int | None = None
         self.written_at: float | None = None
         self.unwritten: Session | None = None
 
@@ -70,7 +79,7 @@ class Touches:
         self._indexes = indexes
         self._clock = clock
         self._tasks = TaskOwner(lambda fault: observer.error("writing last activity broke", fault=repr(fault)))
-        self._known: dict[SessionKey, _Known] = {}
+        self._known: dict[SessionKey, Known] = {}
         self._due: Deadlines[SessionKey] = Deadlines()
         self._has_new = asyncio.Event()
         self.max_known = 100_000
@@ -99,14 +108,18 @@ class Touches:
         known = self._known.get(key)
         return None if known is None else known.seen_at
 
-    def learned(self, key: SessionKey, seen_at: float) -> float:
-        """Hear what Redis says of the last activity; return the later of that and what is known here."""
+    def known(self, key: SessionKey) -> Known | None:
+        """Return what is known of a session; None when Redis must be asked."""
+        return self._known.get(key)
+
+    def learned(self, key: SessionKey, seen_at: float) -> Known:
+        """Hear what Redis says of the last activity; return what is known now."""
         known = self._known.get(key)
         if known is None:
             self._make_room()
-            known = self._known[key] = _Known(seen_at)
+            known = self._known[key] = Known(seen_at)
         known.seen_at = max(known.seen_at, seen_at)
-        return known.seen_at
+        return known
 
     def touched(self, session: Session) -> None:
         """Count activity now; what is over as far as is known here is not revived."""
@@ -114,7 +127,7 @@ class Touches:
         known = self._known.get(key)
         if known is None:
             self._make_room()
-            known = self._known[key] = _Known(session.created_at)
+            known = self._known[key] = Known(session.created_at)
         if now >= ends_at(session, known.seen_at):
             return
         known.seen_at = max(known.seen_at, now)
@@ -129,7 +142,7 @@ class Touches:
 
     # --- in the background -------------------------------------------------------------------------------------------
 
-    def _schedule(self, key: SessionKey, known: _Known, session: Session) -> None:
+    def _schedule(self, key: SessionKey, known: Known, session: Session) -> None:
         if known.written_at is None:
             self._due.schedule(key, self._clock.monotonic())
             self._has_new.set()
@@ -164,7 +177,7 @@ class Touches:
         Raises:
             StoreUnavailable: the batch waits on.
         """
-        batch: list[tuple[SessionKey, _Known]] = []
+        batch: list[tuple[SessionKey, Known]] = []
         while len(batch) < BATCH and (key := self._due.pop_due(until)) is not None:
             batch.append((key, self._known[key]))
         if not batch:
@@ -182,13 +195,13 @@ class Touches:
             self._was_written(key, known, seen_at, at=now)
         return True
 
-    def _was_written(self, key: SessionKey, known: _Known, seen_at: float, *, at: float) -> None:
+    def _was_written(self, key: SessionKey, known: Known, seen_at: float, *, at: float) -> None:
         session, known.unwritten, known.written_at = known.unwritten, None, at
         if session is not None and known.seen_at > seen_at and self._known.get(key) is known:
             known.unwritten = session  # it was used while the write was on its way
             self._schedule(key, known, session)
 
-    def _writing(self, known: _Known) -> list[Command]:
+    def _writing(self, known: Known) -> list[Command]:
         session = known.unwritten
         if session is None:
             return []

@@ -12,7 +12,7 @@ from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
 from proxy.sessions.redis_commands import RedisCommands
 from proxy.sessions.redis_connection import RedisConnection
-from proxy.sessions.redis_marks import NEVER, Login, Marks, Watermark, Watermarks, client_of
+from proxy.sessions.redis_marks import NEVER, Login, Marks, Watermark, Watermarks
 from proxy.sessions.redis_names import RedisNames
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START, FakeClock
@@ -139,6 +139,14 @@ def test_what_is_read_while_changes_are_not_heard_is_not_remembered() -> None:
     assert watermarks.of(CLIENT) is None
 
 
-def test_the_client_of_a_session_is_that_of_its_issuer() -> None:
-    assert client_of(make_session(Secret("a"))) == CLIENT
+def test_a_change_begins_an_epoch() -> None:
+    watermarks = Watermarks(lambda: True)
+    before = watermarks.epoch
+
+    watermarks.forget()
+
+    assert watermarks.epoch != before
+
+
+def test_a_login_is_that_of_its_session() -> None:
     assert Login.of(make_session(Secret("a"), sid="s1")) == LOGIN
