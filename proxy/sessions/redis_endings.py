@@ -98,6 +98,9 @@ class Endings:
     async def _removed(self, part: Sequence[RecordSummary], before: Step) -> list[RecordSummary]:
         """Remove records, then what leads to them; return those of which this call removed the record."""
         records = [self._workings.names.record(summary.key) for summary in part]
+        # Before and after: Redis may tell of it before it answers, and that is then no news from another replica.
+        for summary in part:
+            self._workings.cache.forget(summary.key)
         _, counts, _ = await self._workings.commands.in_order(
             "delete",
             before,

@@ -1,11 +1,10 @@
 """Signing out of everything: by the person, by the front channel, and by Keycloak's admin URL; all real.
 
-In a realm of its own, because the server is shared and these logouts reach everybody in a realm.
+In the realm ``guarded``, where no other test has people who stay: some of these logouts reach everybody in a realm.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import uuid
@@ -16,7 +15,6 @@ import pytest
 
 from tests.contracts.web_browser import WebBrowser
 from tests.journeys.house import House, Person, sid_of, wait_for
-from tests.keycloak.realms import ACME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,23 +22,15 @@ if TYPE_CHECKING:
     from tests.contracts.web_browser import Answer
     from tests.keycloak.server import KeycloakServer
 
+REALM = "guarded"
 WITHIN_S = 10.0
 ALL = "/_sidegate/logout/all"
 
 
 @pytest.fixture(scope="module")
-def realm(keycloak: KeycloakServer) -> str:
-    """A realm like ``acme`` under another name; it goes with the server."""
-    name = f"everywhere-{uuid.uuid4().hex[:6]}"
-    text = ACME.read_text("utf-8").replace("default-roles-acme", f"default-roles-{name}")
-    wait_for(keycloak.admin.call("POST", "", json={**json.loads(text), "realm": name}))
-    return name
-
-
-@pytest.fixture(scope="module")
-def house(keycloak: KeycloakServer, realm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(keycloak: KeycloakServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house whose client has our Admin URL."""
-    made = House(keycloak, tmp_path_factory.mktemp("everywhere"), realm=realm)
+    made = House(keycloak, tmp_path_factory.mktemp("everywhere"), realm=REALM)
     try:
         made.wait_until_ready()
         admin_url = f"{made.url}/_sidegate/keycloak"
@@ -48,6 +38,7 @@ def house(keycloak: KeycloakServer, realm: str, tmp_path_factory: pytest.TempPat
         yield made
     finally:
         made.end()
+        wait_for(keycloak.admin.set_not_before(0, realm=REALM))
 
 
 @pytest.fixture

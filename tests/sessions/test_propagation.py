@@ -142,6 +142,7 @@ class TestBetweenReplicas:
     async def test_a_logout_is_measured_by_those_who_had_a_copy(self, replicas: tuple[Replica, Replica]) -> None:
         ending, other = replicas
         await ending.store.create(COOKIE, make_session(COOKIE))
+        await eventually(_loaded(ending), expected=True, within_s=10)
         await eventually(_loaded(other), expected=True, within_s=10)
 
         await ending.store.delete_matching(BySubject(ISSUER, "alice-id"), EndCause.BACKCHANNEL)
