@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 PROMISE_S = 1.0
 """What has ended is served nowhere after this, a lost connection to the store included."""
+
+BUSY_S = 2.0
+"""What a busy machine may add until a stream is closed, which is work that waits its turn; that a request is refused is
+a comparison of clocks, so it needs no such grace."""
 
 RECOVERY_S = 5.0
 ASK_EVERY_S = 0.1
@@ -91,7 +96,11 @@ class Visitor:
 
 
 class Traffic:
-    """Steady traffic of some visitors, from entering the block to leaving it."""
+    """Steady traffic of some visitors, from entering the block to leaving it.
+
+    It has a loop in a thread of its own: whoever breaks things starts programs, and the kernel ends a program of ours
+    with the thread that started it.
+    """
 
     def __init__(self, house: ReplicaHouse, visitors: list[Visitor]) -> None:
         """Nobody asks anything yet."""
@@ -99,36 +108,56 @@ class Traffic:
         self._house = house
         self._replicas = range(len(house.replicas))
         self._http: aiohttp.ClientSession | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._is_over = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
+        self._fault: BaseException | None = None
 
-    async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=ASK_WITHIN_S)
-        connector = aiohttp.TCPConnector(limit=0)
-        self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, connector=connector)
-        for visitor in self.visitors:
-            for replica in self._replicas:
-                self._tasks.append(asyncio.create_task(self._ask_on(visitor, replica)))  # noqa: TID251
-                self._tasks.append(asyncio.create_task(self._listen_on(visitor, replica)))  # noqa: TID251
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
-        assert self._http is not None
-        await self._http.close()
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._is_over.set)
+        self._thread.join(ASK_WITHIN_S)
+        if self._fault is not None:
+            raise self._fault
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._go_on())
+        except BaseException as fault:  # noqa: BLE001  it is raised where the test is
+            self._fault = fault
+        finally:
+            self._loop.close()
+
+    async def _go_on(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=ASK_WITHIN_S)
+        connector = aiohttp.TCPConnector(limit=0)
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout, connector=connector) as self._http:
+            tasks = [
+                self._loop.create_task(work(visitor, replica))
+                for visitor in self.visitors
+                for replica in self._replicas
+                for work in (self._ask_on, self._listen_on)
+            ]
+            await self._is_over.wait()
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
 
-    async def until_served_everywhere(self, *, within_s: float) -> list[str]:
+    def until_served_everywhere(self, *, within_s: float) -> list[str]:
         """Wait until each replica has served each living visitor anew; returns what did not happen in time."""
         since = time.time()
         living = [one for one in self.visitors if one.ending_at is NEVER]
         while time.time() < since + within_s:
             if all(one.served_by(since) == set(self._replicas) for one in living):
                 return []
-            await asyncio.sleep(0.02)
+            time.sleep(0.02)
         return [
             f"{one.username} is not served by {sorted(set(self._replicas) - one.served_by(since))} "
             f"{within_s} s after the end of the fault; {_last(one)}"
@@ -136,14 +165,14 @@ class Traffic:
             if one.served_by(since) != set(self._replicas)
         ]
 
-    async def until_refused_everywhere(self, *, within_s: float) -> list[str]:
+    def until_refused_everywhere(self, *, within_s: float) -> list[str]:
         """Wait until each replica has refused each ended visitor anew; returns what did not happen in time."""
         since = time.time()
         ended = [one for one in self.visitors if one.ended_at is not NEVER]
         while time.time() < since + within_s:
             if all(one.refused_by(since) == set(self._replicas) for one in ended):
                 return []
-            await asyncio.sleep(0.02)
+            time.sleep(0.02)
         return [
             f"{one.username} is refused only by {sorted(one.refused_by(since))}; {_last(one)}"
             for one in ended
@@ -202,13 +231,14 @@ class Incident:
         begun_at: when it broke.
         settled_at: when everything was served again; from then on nothing but the ordinary is excused.
         may_break_connections: whether nobody need answer in between.
-        thawed_at: when a frozen replica went on: what lay in its buffers comes only then.
+        joined_at: when a replica that stood still, or could not ask the store, could again. A stream that was open
+            before goes on until then, as nobody can say that its session is over; requests are refused all the same.
     """
 
     begun_at: float
     settled_at: float
     may_break_connections: bool
-    thawed_at: float | None = None
+    joined_at: float | None = None
 
 
 def judge(visitors: list[Visitor], incident: Incident) -> list[str]:
@@ -250,7 +280,7 @@ def _excused(seen: Seen, incident: Incident) -> set[int]:
 
 def _judge_streams(visitor: Visitor, incident: Incident) -> list[str]:
     """A stream may end while something is broken; what it says is its user's, and nothing after the promise."""
-    over_at = max(visitor.ended_at + PROMISE_S, (incident.thawed_at or 0.0) + PROMISE_S)
+    over_at = max(visitor.ended_at + PROMISE_S, (incident.joined_at or 0.0) + PROMISE_S) + BUSY_S
     foreign = {heard.said for heard in visitor.heard} - {visitor.username}
     late = [heard for heard in visitor.heard if heard.heard_at > over_at]
     return [

@@ -208,10 +208,10 @@ class Browser:
     def sign_in(self, username: str, *, at: int = 0) -> None:
         """Sign in by the form, with the password ``<username>-pw``; it must work."""
         page = self.get("/_sidegate/login", at=at)
-        assert page.status == 200, page.text
+        assert page.status == 200, page.status
         form = {**page.hidden_inputs(), "username": username, "password": f"{username}-pw"}
         answer = self.post("/_sidegate/login", form, at=at)
-        assert answer.status == 303, answer.text
+        assert answer.status == 303, (answer.status, username, at)
         self._stolen = dict(self._browser.cookies)
 
     def sign_out(self, *, at: int = 0) -> Answer:

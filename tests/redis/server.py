@@ -36,7 +36,6 @@ IN_MEMORY = (
 ALTERED_BY_TESTS = {
     "maxmemory": "0",
     "maxmemory-policy": "noeviction",
-    "requirepass": "",
     "maxclients": "10000",
     "timeout": "0",
 }
@@ -62,6 +61,7 @@ class RedisServer:
     Attributes:
         port: stays the same over restarts.
         options: of the command line; change them between :meth:`kill` and :meth:`start`.
+        password: with which :meth:`call` comes; see :meth:`demand_password`.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class RedisServer:
         self.port = free_port()
         self.options = options
         self.tls = tls
+        self.password: str | None = None
         self._folder = folder / f"{name}-{self.port}"
         self._folder.mkdir(parents=True)
         self._program: Program | None = None
@@ -101,6 +102,7 @@ class RedisServer:
         """Start, and return when it answers: empty, whatever it held before."""
         program = Program(self._command(), log=self._folder / "log")
         self._program = program
+        self.password = None
         program.wait_until(self.answers, timeout_s=START_TIMEOUT_S)
 
     def kill(self) -> None:
@@ -163,7 +165,15 @@ class RedisServer:
         )
         # It would try again for seconds, while a test wants to know whether the server is there now.
         once = Retry(NoBackoff(), 0)
-        return redis.Redis(host=HOST, port=self.port, protocol=3, socket_timeout=CALL_TIMEOUT_S, retry=once, **verified)
+        return redis.Redis(
+            host=HOST,
+            port=self.port,
+            password=self.password,
+            protocol=3,
+            socket_timeout=CALL_TIMEOUT_S,
+            retry=once,
+            **verified,
+        )
 
     def answers(self) -> bool:
         """Say whether it answers, as primary, replica or sentinel."""
@@ -176,10 +186,16 @@ class RedisServer:
     def reset(self) -> None:
         """Bring it back to how it started: it runs, is a primary, has its ordinary settings, and is empty."""
         self.wake()
+        self.demand_password("")
         for name, value in ALTERED_BY_TESTS.items():
             self.call("CONFIG", "SET", name, value)
         self.call("REPLICAOF", "NO", "ONE")
         self.call("FLUSHALL")
+
+    def demand_password(self, password: str) -> None:
+        """Ask everybody for a password who connects from now on; without one for none."""
+        self.call("CONFIG", "SET", "requirepass", password)
+        self.password = password or None
 
     def add_user(self, name: str, password: str, *rules: str) -> None:
         """Make an ACL user anew: exactly these rules, such as ``~sidegate:*`` and ``+@read``."""

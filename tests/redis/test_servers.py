@@ -25,6 +25,9 @@ def test_a_server_is_handed_over_empty_and_as_it_was(empty_redis: RedisServer) -
     empty_redis.call("SET", "left", "over")
     empty_redis.call("CONFIG", "SET", "maxmemory", "1")
     empty_redis.call("REPLICAOF", "127.0.0.1", "1")
+    empty_redis.demand_password("secret")
+    with redis.Redis(port=empty_redis.port) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
     empty_redis.pause()
 
     empty_redis.reset()
