@@ -12,8 +12,11 @@ How it hangs together::
     provider      the identity provider of the demo, as a process; sign_in makes real sessions there
     machine       cores, CPU of process trees, what else the cores did
     load          openloop.c (keeps to a timetable) and wrk (saturates)
+    stored        Sidegate with its sessions in Redis, alone and among very many (fill)
     samples       one sample, taken again when the core was not ours; rounds in alternating order
     report        the table; picture draws it; hot_path is the profile
+
+A run of its own: ``python -m benchmarks.logout_propagation``, how fast a logout is law on every replica (replicas).
 
 Not measured, and why: TLS (each server spends it in the same OpenSSL), HTTP/2 (nobody here speaks it to an app).
 """

@@ -27,6 +27,7 @@ from benchmarks.machine import MachineError, choose_cores, notes
 from benchmarks.picture import svg
 from benchmarks.report import Results, markdown
 from benchmarks.samples import Entrant, Sample, Sampler, Scenario, figures, rounds
+from benchmarks.stored import start_stores, store_contestants
 from tests.support.processes import ProgramError
 
 RESULTS = Path(__file__).with_name("results")
@@ -35,6 +36,7 @@ PARTS = {
     "websocket": samples.MESSAGES,
     "large": samples.LARGE_FILE,
     "sessions": samples.MANY_SESSIONS,
+    "redis": (),
     "start": (),
     "profile": (),
 }
@@ -47,11 +49,14 @@ class Plan:
     rounds: int
     seconds: float
     sessions: int
+    in_full_redis: int
     retake_s: float
 
 
-WHOLE = Plan(rounds=3, seconds=4.0, sessions=10_000, retake_s=720.0)
-QUICK = Plan(rounds=1, seconds=1.0, sessions=100, retake_s=0.0)
+WHOLE = Plan(rounds=3, seconds=4.0, sessions=10_000, in_full_redis=1_000_000, retake_s=720.0)
+QUICK = Plan(rounds=1, seconds=1.0, sessions=100, in_full_redis=5_000, retake_s=0.0)
+STORED_SESSIONS = 1000
+"""In turn, of each server of the part ``redis``."""
 
 
 @dataclass(slots=True)
@@ -63,6 +68,7 @@ class Run:
     around: Surroundings
     contestants: list[Contestant]
     generators: Generators
+    stored: list[Contestant]
     begun_at: float = field(default_factory=time.monotonic)
     entrants: list[Entrant] = field(default_factory=list)
     taken: list[Sample] = field(default_factory=list)
@@ -79,22 +85,35 @@ class Run:
             if part == "sessions":
                 self._make_sessions()
             if PARTS[part]:
-                self._measure(PARTS[part])
+                self._measure(PARTS[part], self.entrants)
+            if part == "redis" and self.stored:
+                self._measure_stores()
         if "start" in self.parts:
             self.starts = {one.name: start_time_s(self.around, one) for one in self.contestants}
         if "profile" in self.parts:
             self.profile = self._profile()
 
-    def _measure(self, scenarios: tuple[Scenario, ...]) -> None:
+    def _measure(self, scenarios: tuple[Scenario, ...], entrants: list[Entrant]) -> None:
         sampler = Sampler(
             self.generators,
             self.around.cores,
             seconds=self.plan.seconds,
             retake_until=self.begun_at + self.plan.retake_s,
         )
-        for sample in rounds(scenarios, self.entrants, sampler=sampler, number=self.plan.rounds):
+        for sample in rounds(scenarios, entrants, sampler=sampler, number=self.plan.rounds):
             self.taken.append(sample)
             say(_line(sample))
+
+    def _measure_stores(self) -> None:
+        with ExitStack() as stack:
+            start_stores(stack, self.around.folder, self.around.cores, self.stored, others=self.plan.in_full_redis)
+            ours = [one for one in self.entrants if one.name == OURS and one.log is AccessLog.AS_SHIPPED]
+            entrants = ours + [enter(stack, self.around, one, AccessLog.AS_SHIPPED) for one in self.stored]
+            by_name = {one.name: one for one in [*self.contestants, *self.stored]}
+            number = min(STORED_SESSIONS, self.plan.sessions)
+            for entrant in entrants:
+                sign_in_many_at(entrant, by_name[entrant.name], number)
+            self._measure(samples.STORED, entrants)
 
     def _make_sessions(self) -> None:
         by_name = {one.name: one for one in self.contestants}
@@ -150,14 +169,22 @@ def main(arguments: list[str] | None = None) -> int:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
             cores = choose_cores()
-            around = set_up(stack, folder, cores, contestants)
-            run = Run(asked.plan, asked.parts, around, contestants, Generators(folder, cores.others))
+            stored = store_contestants() if "redis" in asked.parts and _has_ours(contestants) else []
+            if "redis" in asked.parts and not stored:
+                skipped.append("the part redis is skipped: it needs redis-server and Sidegate")
+                say(skipped[-1])
+            around = set_up(stack, folder, cores, contestants + stored)
+            run = Run(asked.plan, asked.parts, around, contestants, Generators(folder, cores.others), stored)
             run.go(stack)
             _write(asked.into, run.results(skipped))
     except (MachineError, ProgramError) as error:
         say(f"bench: {error}")
         return 1
     return 0
+
+
+def _has_ours(contestants: list[Contestant]) -> bool:
+    return any(one.name == OURS for one in contestants)
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -21,7 +21,7 @@ import sys
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SESSION_SLOTS = 32_000
 """For 10,000 sessions in mod_auth_openidc's shared memory, beside the nonces of their logins: its default is 10,000."""
+
+
+SIDEGATE = Path(sys.executable).with_name("sidegate")
 
 
 class AccessLog(Enum):
@@ -225,8 +228,9 @@ def _gatekeeper(binary: str) -> Callable[[Place, AccessLog], list[str]]:
 # --- Sidegate --------------------------------------------------------------------------------------------------------
 
 
-def _sidegate(place: Place, log: AccessLog) -> list[str]:
-    settings = {
+def sidegate_settings(place: Place, log: AccessLog) -> dict[str, Any]:
+    """Return the file of a Sidegate in this place, as everybody is set up; sessions in memory."""
+    return {
         "server": {"listen": f"127.0.0.1:{place.port}", "public_url": place.origin},
         "management": {"listen": f"127.0.0.1:{free_port()}", "api_listen": f"127.0.0.1:{free_port()}"},
         "keycloak": {
@@ -243,8 +247,16 @@ def _sidegate(place: Place, log: AccessLog) -> list[str]:
         ],
         "log": {"level": "info" if log is AccessLog.AS_SHIPPED else "warning"},
     }
+
+
+def sidegate_command(place: Place, settings: dict[str, Any]) -> list[str]:
+    """Write the file and return the command that serves it."""
     file = _written(place, "sidegate.yaml", yaml.safe_dump(settings))
-    return [str(Path(sys.executable).with_name("sidegate")), "run", "-c", str(file)]
+    return [str(SIDEGATE), "run", "-c", str(file)]
+
+
+def _sidegate(place: Place, log: AccessLog) -> list[str]:
+    return sidegate_command(place, sidegate_settings(place, log))
 
 
 # --- all -------------------------------------------------------------------------------------------------------------
@@ -269,9 +281,7 @@ def present_contestants() -> tuple[list[Contestant], list[str]]:
             found.append(make_from(name, binary))
         else:
             skipped.append(f"{name} is skipped: {variable} names no binary")
-    found.append(
-        Contestant(OURS, _sidegate, "/_sidegate/start", (str(Path(sys.executable).with_name("sidegate")), "--version"))
-    )
+    found.append(Contestant(OURS, _sidegate, "/_sidegate/start", (str(SIDEGATE), "--version")))
     return found, skipped
 
 

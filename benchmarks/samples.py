@@ -68,6 +68,7 @@ COST = (
     Scenario(name="1 connection, 800/s", connections=1, rate=800, logs=BOTH),
 )
 MANY_SESSIONS = (Scenario(name="many sessions, 2,000/s", sessions=Sessions.MANY),)
+STORED = (Scenario(name="1,000 sessions in turn, 2,000/s", sessions=Sessions.MANY),)
 LARGE_FILE = (Scenario(name="100 MiB", path=LARGE, connections=1, rate=0),)
 MESSAGES = (Scenario(name="WebSocket, 2,000/s", kind=Kind.MESSAGES, path=WEBSOCKET),)
 

@@ -74,3 +74,13 @@ def sign_in_many(origin: str, start: str, number: int, *, within_s: float) -> li
     with ThreadPoolExecutor(BROWSERS) as pool:
         walks = pool.map(lambda mine: list(walk(mine)), [share for share in shares if share])
         return [cookie for walked in walks for cookie in walked]
+
+
+def sign_in_apart(origin: str, start: str, number: int) -> list[str]:
+    """Return the cookies of so many sessions of which each is alone in its session at the provider.
+
+    Those of :func:`sign_in_many` share them, and who signs out of one signs out of all.
+    """
+    people = [Person(f"user{index % USERS}") for index in range(number)]
+    with ThreadPoolExecutor(BROWSERS) as pool:
+        return list(pool.map(lambda person: person.sign_in(origin, start), people))
