@@ -47,13 +47,13 @@ class EndedMarks:
             self._marks.get(BySubject(issuer, subject), now),
             self._marks.get(EverySessionOf(issuer, client_id), now),
         )
-        return any(mark is not None and _is_at_or_before(issued_at, mark.ended_at) for mark in many)
+        return any(mark is not None and is_at_or_before(issued_at, mark.ended_at) for mark in many)
 
     def may_have_covered(self, issued_at: float) -> bool:
         """Say whether a mark that had to be forgotten at the cap could have named a login of that instant."""
-        return _is_at_or_before(issued_at, self._floor)
+        return is_at_or_before(issued_at, self._floor)
 
 
-def _is_at_or_before(issued_at: float, ended_at: float) -> bool:
+def is_at_or_before(issued_at: float, ended_at: float) -> bool:
     """Compare whole seconds, because ``iat`` has no finer grain: the same second is included (contract §4)."""
     return issued_at // 1 <= ended_at // 1

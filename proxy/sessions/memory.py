@@ -1,6 +1,7 @@
 """Sessions of one process, in memory.
 
 Every operation is synchronous inside, so on one loop it is atomic: nothing here awaits between reading and writing.
+What may touch everybody's session takes its time: a list is read, and condemned sessions are ended, in slices.
 Every structure has a cap (law 12), and this table says what happens at it:
 
 ==================  =======================  ==========================================================================
@@ -40,7 +41,7 @@ from proxy.core.session import (
 )
 from proxy.errors import SessionEnded, StoreFull
 from proxy.ports import AuditEvent, Readiness
-from proxy.sessions.ended import EndedMarks
+from proxy.sessions.ended import EndedMarks, is_at_or_before
 from proxy.sessions.expiring import Deadlines, ExpiringMap
 from proxy.tasks import TaskOwner
 
@@ -83,22 +84,30 @@ class MemoryLimits:
 class _Record:
     """A stored session and when it was last used."""
 
-    __slots__ = ("last_seen_at", "session")
+    __slots__ = ("ended_by", "last_seen_at", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.last_seen_at = session.created_at
+        self.ended_by: EndCause | None = None
 
     def ends_at(self) -> float:
         return min(self.session.expires_at, self.last_seen_at + self.session.idle_timeout_s)
 
     def cause_of_end(self, now: float) -> EndCause | None:
-        """Return why the session is over at ``now``, or None while it is live. The absolute end comes first."""
+        """Return why the session is over at ``now``, or None while it is live. A word from outside comes first."""
+        if self.ended_by is not None:
+            return self.ended_by
         if now >= self.session.expires_at:
             return EndCause.EXPIRED
         if now >= self.last_seen_at + self.session.idle_timeout_s:
             return EndCause.IDLE
         return None
+
+    def condemn(self, cause: EndCause) -> None:
+        """Have it served no more from now on; who asks whether it is live is sent to :meth:`cause_of_end`."""
+        self.ended_by = cause
+        self.last_seen_at = float("-inf")
 
     def summary(self) -> SessionSummary:
         session = self.session
@@ -237,7 +246,11 @@ class MemorySessionStore:
 
     async def find(self, which: SessionsFilter | None = None) -> tuple[SessionSummary, ...]:
         """List live sessions, the oldest first; all of them when ``which`` is None."""
-        return tuple(record.summary() for record in self._matching(which))
+        found: list[SessionSummary] = []
+        for keys in _sliced([*self._records] if which is None else [*self._index.get(which, ())]):
+            found += [record.summary() for key in keys if (record := self._live_record(key)) is not None]
+            await asyncio.sleep(0)
+        return tuple(found)
 
     async def count(self) -> int:
         """Return the number of live sessions."""
@@ -255,9 +268,10 @@ class MemorySessionStore:
         """Remember that something has ended; of a client's every session the live ones end now."""
         self._ended.put(mark, self._clock.now())
         if isinstance(mark.what, EverySessionOf):
-            for record in [*self._records.values()]:
-                if self._is_ended(record.session):
-                    self._end(record.session.key, EndCause.ADMIN)
+            covered = [record for record in self._records.values() if _is_covered(record.session, mark.what, mark)]
+            for record in covered:
+                record.condemn(EndCause.ADMIN)
+            await self._tasks.finish(self._end_condemned([record.session.key for record in covered]))
 
     def readiness(self) -> Readiness:
         """Say that memory is there."""
@@ -303,6 +317,13 @@ class MemorySessionStore:
         if cause is not None:
             self._end(key, cause)
         return None
+
+    async def _end_condemned(self, condemned: list[SessionKey]) -> None:
+        """End what is not served any more, in slices: a hundred thousand take seconds, and others wait for the loop."""
+        for keys in _sliced(condemned):
+            for key in keys:
+                self._live_record(key)
+            await asyncio.sleep(0)
 
     def _matching(self, which: SessionsFilter | None) -> list[_Record]:
         keys = list(self._records if which is None else self._index.get(which, ()))
@@ -388,6 +409,16 @@ class MemorySessionStore:
         while True:
             is_done = self._sweep(at_most=SWEEP_SLICE) < SWEEP_SLICE
             await asyncio.sleep(self._limits.sweep_interval_s if is_done else 0)
+
+
+def _sliced(keys: list[SessionKey]) -> Iterable[list[SessionKey]]:
+    """Yield the keys in portions after which the loop gets its turn."""
+    return (keys[first : first + SWEEP_SLICE] for first in range(0, len(keys), SWEEP_SLICE))
+
+
+def _is_covered(session: Session, client: EverySessionOf, mark: EndedMark) -> bool:
+    is_of_client = session.client_id == client.client_id and session.identity.issuer == client.issuer
+    return is_of_client and is_at_or_before(session.issued_at, mark.ended_at)
 
 
 def _checked_key(cookie_value: Secret, session: Session) -> SessionKey:

@@ -9,6 +9,7 @@ still signed in there may come back. Only "all" sets the watermark of the client
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ MAX_NAMED: Final = 50
 
 REMEMBER_ENDED_S: Final = 24 * 3600.0
 """Seconds for which the watermark of "all" is kept: at least the longest life of a token that was issued before it."""
+
+AT_ONCE: Final = 500
+"""Sessions ended before the loop gets its turn."""
 
 Document = dict[str, object]
 
@@ -144,8 +148,10 @@ class StoreAdministration:
         found = [one for one in await self._sessions.find() if one.client_id == site.client_id]
         everyone = EverySessionOf(site.issuer, site.client_id)
         await self._sessions.mark_ended(EndedMark(everyone, ended_at=now, keep_until=now + REMEMBER_ENDED_S))
-        for one in found:
+        for number, one in enumerate(found):
             await self._sessions.delete(one.key, EndCause.ADMIN)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
         return self._ended(found, asked="all")
 
     async def read_audit(self, *, user: str | None, since: float, limit: int) -> Document:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.secret import Secret
-from proxy.core.session import BySid, BySubject, EndCause, EndedMark, session_key
+from proxy.core.session import BySid, BySubject, EndCause, EndedMark, EverySessionOf, session_key
 from proxy.errors import SessionEnded, StoreFull
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import SWEEP_SLICE, MemoryLimits, MemorySessionStore
@@ -233,3 +233,60 @@ async def test_the_background_sweep_lets_the_loop_turn_between_slices(make_store
 
     assert 1 in counts
     assert counts[-1] == 0
+
+
+class TestACrowdThatEnds:
+    EVERYBODY = EndedMark(EverySessionOf(ISSUER, "legacy-app"), ended_at=START, keep_until=START + 3600)
+    CROWD = 2 * SWEEP_SLICE + 1
+
+    async def _crowd(self, make_store: MakeStore) -> tuple[MemorySessionStore, list[Secret]]:
+        store = make_store(max_per_user=0)
+        cookies = [Secret(f"cookie-{number}") for number in range(self.CROWD)]
+        for cookie in cookies:
+            await store.create(cookie, make_session(cookie))
+        return store, cookies
+
+    async def test_nobody_of_it_is_served_while_the_others_have_their_turn(self, make_store: MakeStore) -> None:
+        store, cookies = await self._crowd(make_store)
+        last = store.cached(cookies[-1])
+        ending = asyncio.get_running_loop().create_task(store.mark_ended(self.EVERYBODY))
+        turns = 0
+
+        while not ending.done():
+            await asyncio.sleep(0)
+            turns += 1
+            assert last is not None
+            store.touch(last)
+            assert store.cached(cookies[-1]) is None
+            assert await store.load(cookies[0]) is None
+
+        assert turns >= 3
+        assert store.active_sessions() == 0
+
+    async def test_it_ends_to_the_last_although_who_asked_hangs_up(
+        self, make_store: MakeStore, observer: RecordingObserver
+    ) -> None:
+        store, cookies = await self._crowd(make_store)
+        ending = asyncio.get_running_loop().create_task(store.mark_ended(self.EVERYBODY))
+        await asyncio.sleep(0)
+        ending.cancel()
+
+        async def ended() -> int:
+            return observer.ended[EndCause.ADMIN]
+
+        await eventually(ended, self.CROWD, within_s=10)
+        tombstone = await store.tombstone(cookies[-1])
+        assert tombstone is not None
+        assert tombstone.cause is EndCause.ADMIN
+
+    async def test_it_is_listed_in_slices(self, make_store: MakeStore) -> None:
+        store, _ = await self._crowd(make_store)
+        listing = asyncio.get_running_loop().create_task(store.find())
+        turns = 0
+
+        while not listing.done():
+            await asyncio.sleep(0)
+            turns += 1
+
+        assert turns >= 3
+        assert len(listing.result()) == self.CROWD
