@@ -34,13 +34,12 @@ from proxy.forward.framing import (
     UNTIL_CLOSE,
     Body,
     Delimiter,
-    answer_framing,
     cut_request_head,
     parse_request,
-    serialise_answer,
 )
 from proxy.forward.surroundings import MAX_KEPT_HEAD, ReadHead
 from proxy.forward.websocket import GOING_AWAY, Tunnel
+from proxy.forward.writing import answer_framing, serialise_answer
 from proxy.ports import Forward, OwnPage, Reply
 
 if TYPE_CHECKING:

@@ -29,20 +29,22 @@ from proxy.errors import (
 from proxy.forward.framing import (
     CHUNKED,
     CRLF,
-    LAST_CHUNK,
     NO_BODY,
     UNTIL_CLOSE,
     AnswerFrame,
     Body,
     Delimiter,
+    has_field,
+)
+from proxy.forward.websocket import Tunnel
+from proxy.forward.writing import (
+    LAST_CHUNK,
     answer_framing,
     encode_chunk,
-    has_field,
     serialise_answer,
     serialise_parts,
     serialise_request,
 )
-from proxy.forward.websocket import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

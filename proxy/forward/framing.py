@@ -1,8 +1,8 @@
-"""Heads as bytes: parsed, judged, serialised. Pure: bytes in, values out; no socket, no clock, no state.
+"""Heads as bytes: parsed and judged. Pure: bytes in, values out; no socket, no clock, no state.
 
 A head is judged twice. Our own scan refuses what parsers disagree about (bare CR or LF, control bytes, folded lines,
 spaces around names) and keeps the limits that llhttp lacks; then llhttp (httptools) parses it. Framing fields are read
-here into a :class:`Body` and written anew; they are never copied (RFC 9112 §6.3, §11.2).
+here into a :class:`Body` and written anew (``writing.py``); they are never copied (RFC 9112 §6.3, §11.2).
 
 Two things llhttp refuses are lawful: a method it has not heard of (RFC 9110 §9.1) and bytes above 127 in a target,
 which the law of the target judges. It is shown a stand-in for these, and the true bytes are kept.
@@ -17,9 +17,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from http import HTTPStatus
-from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import httptools
 
@@ -34,17 +32,16 @@ from proxy.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from proxy.core.request import Headers
-    from proxy.core.request_fields import HeadBlock, RequestFields
     from proxy.forward.options import HeadLimits
 
 CRLF = b"\r\n"
 HEAD_END = b"\r\n\r\n"
 
 # Everything that may stand in a head besides CRLF: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5).
-_TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 # Lines that begin with something visible and end with CRLF, then an empty one: nothing folded, nothing bare.
 _WHOLE_HEAD = re.compile(rb"(?:[!-~\x80-\xff][\t -~\x80-\xff]*+\r\n)++\r\n").fullmatch
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -82,7 +79,7 @@ _READ_IN_REQUESTS = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"authorization"}
 )
 _READ_IN_ANSWERS = FRAMING_FIELDS | {b"www-authenticate", b"date"}
-_MAX_LEARNT_NAMES = 4096
+MAX_LEARNT_NAMES = 4096
 _VERSIONS = {b"HTTP/1.1": b"1.1", b"HTTP/1.0": b"1.0"}
 _NEVER_FORWARDED = frozenset({b"CONNECT", b"PRI", b"TRACE"})
 """PRI begins HTTP/2 (RFC 9113 §11.6): some servers change protocol at its sight."""
@@ -174,12 +171,12 @@ class _LowerCase(dict[bytes, bytes]):
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name!r} is no field name")
         lower = name.lower()
-        if len(self) < _MAX_LEARNT_NAMES:
+        if len(self) < MAX_LEARNT_NAMES:
             self[name] = lower
         return lower
 
 
-_LOWER = _LowerCase()
+LOWER = _LowerCase()
 
 
 class _Read(dict[bytes, bytes | None]):
@@ -195,9 +192,9 @@ class _Read(dict[bytes, bytes | None]):
         self._names = names
 
     def __missing__(self, name: bytes) -> bytes | None:
-        lower = _LOWER[name]
+        lower = LOWER[name]
         read = lower if lower in self._names else None
-        if len(self) < _MAX_LEARNT_NAMES:
+        if len(self) < MAX_LEARNT_NAMES:
             self[name] = read
         return read
 
@@ -221,7 +218,7 @@ def scan_part(part: bytes) -> str | None:
     if part and not _TOKEN.match(part):
         return "something else than a word for its beginning"
     whole = part.removesuffix(b"\r")
-    if whole.translate(None, _TEXT) != CRLF * whole.count(CRLF):
+    if whole.translate(None, TEXT) != CRLF * whole.count(CRLF):
         return "a control byte, a bare CR or a bare LF"
     return None
 
@@ -574,7 +571,7 @@ def _declared_length(declared: Body | None) -> int | None:
 
 def _without(headers: list[tuple[bytes, bytes]], named: frozenset[bytes]) -> Headers:
     """Take away the fields that Connection names (RFC 9110 §7.6.1)."""
-    return tuple(field for field in headers if _LOWER[field[0]] not in named)
+    return tuple(field for field in headers if LOWER[field[0]] not in named)
 
 
 def _keep_alive_s(value: bytes) -> float | None:
@@ -582,84 +579,7 @@ def _keep_alive_s(value: bytes) -> float | None:
     return float(found[1]) if found else None
 
 
-# --- serialising -----------------------------------------------------------------------------------------------------
-
-
-def serialise_request(method: bytes, target: bytes, headers: Headers, *, body: Body, upgrade: bytes | None) -> bytes:
-    """Return a request head with framing of our own.
-
-    Raises:
-        FramingRefused: a method, target, name or value that would not be read as exactly this.
-    """
-    head = _head(_request_line(method, target), headers, _request_framing(body, upgrade))
-    return head or _refuse("a line break or control byte in a field")
-
-
-def _request_line(method: bytes, target: bytes) -> bytes:
-    line = b"%b %b HTTP/1.1" % (method, target)
-    if line.split() != [method, target, b"HTTP/1.1"]:
-        _refuse("a space in method or target")
-    return line
-
-
-def _request_framing(body: Body, upgrade: bytes | None) -> bytes:
-    lines = _framing_line(body)
-    return lines if upgrade is None else lines + b"Connection: Upgrade\r\nUpgrade: " + upgrade + CRLF
-
-
-def serialise_parts(fields: RequestFields, *, body: Body, upgrade: bytes | None) -> bytes:
-    """Do as :func:`serialise_request` for fields in parts: lines that were made and judged once are made no more.
-
-    Raises:
-        FramingRefused
-    """
-    start = fields.of_head.lines
-    if start is None:
-        start = fields.of_head.lines = _head_lines(fields.of_head)
-    person = fields.of_person.lines
-    if person is None:
-        person = fields.of_person.lines = _lines(fields.of_person.fields)
-    ids = b"X-Request-ID: %b\r\ntraceparent: %b\r\n" % (fields.request_id, fields.traceparent)
-    if len(ids.translate(None, _TEXT)) != len(CRLF) * 2:
-        _refuse("a line break or control byte in an id")
-    if body is NO_BODY and upgrade is None:
-        return b"%b%b%b\r\n" % (start, ids, person)
-    return b"".join((start, ids, person, _request_framing(body, upgrade), CRLF))
-
-
-def _head_lines(block: HeadBlock) -> bytes:
-    return _request_line(block.method, block.target) + CRLF + _lines(block.fields)
-
-
-def _lines(fields: Headers) -> bytes:
-    return (_head(b"", fields, b"") or _refuse("a line break or control byte in a field"))[len(CRLF) : -len(CRLF)]
-
-
-def serialise_answer(status: int, headers: Headers, *, framing: bytes, reason: bytes | None = None) -> bytes:
-    """Return an answer's head; ``framing`` is the lines that :func:`answer_framing` made.
-
-    Raises:
-        UpstreamGarbled: a name or value that would not be read as exactly this.
-    """
-    line = b"HTTP/1.1 %d %b" % (status, reason_phrase(status) if reason is None else reason)
-    try:
-        head = _head(line, headers, framing)
-    except FramingRefused as refused:
-        raise UpstreamGarbled(f"the answer has {refused}") from refused
-    if not head:
-        raise UpstreamGarbled("the answer has a line break or control byte in a field")
-    return head
-
-
-def answer_framing(body: Body, *, declared_length: int | None, connection: bytes) -> bytes:
-    """Return the framing lines of an answer; ``connection`` is ``close``, ``keep-alive`` or empty.
-
-    A body until close has no line: the connection's end is the framing.
-    """
-    line = _framing_line(body)
-    if declared_length is not None:
-        line = b"Content-Length: %d\r\n" % declared_length
-    return line + b"Connection: " + connection + CRLF if connection else line
+# --- fields
 
 
 def has_field(headers: Iterable[tuple[bytes, bytes]], lower_name: bytes) -> bool:
@@ -668,63 +588,4 @@ def has_field(headers: Iterable[tuple[bytes, bytes]], lower_name: bytes) -> bool
     Raises:
         ValueError: a name that is no token.
     """
-    return any(_LOWER[name] == lower_name for name, _ in headers)
-
-
-_NAME = itemgetter(0)
-_FIELD_LINE = b": ".join
-_SENDABLE: set[bytes] = set()
-"""Names as spelled that were found to be tokens and no framing fields; a bounded number."""
-
-
-def _head(line: bytes, headers: Headers, framing: bytes) -> bytes:
-    """Put a head together; empty when something in it is not what :func:`scan_head` would let pass.
-
-    Args:
-        framing: whole lines.
-
-    Raises:
-        FramingRefused: a name that is no token.
-    """
-    fields = headers if _SENDABLE.issuperset(map(_NAME, headers)) else _sendable(headers)
-    head = CRLF.join((line, *map(_FIELD_LINE, fields), framing + CRLF))
-    # No line begins with space, since names are tokens; so all that can be wrong is a control byte beside our own.
-    line_ends = len(fields) + 2 + framing.count(CRLF)
-    return head if len(head.translate(None, _TEXT)) == line_ends * len(CRLF) else b""
-
-
-def _sendable(headers: Headers) -> Sequence[tuple[bytes, bytes]]:
-    """Take away framing fields, and learn which names are none."""
-    try:
-        fields = [field for field in headers if _LOWER[field[0]] not in FRAMING_FIELDS]
-    except ValueError as wrong:
-        raise FramingRefused(f"a field that cannot be sent: {wrong}") from wrong
-    if len(_SENDABLE) + len(fields) <= _MAX_LEARNT_NAMES:
-        _SENDABLE.update(map(_NAME, fields))
-    return fields
-
-
-def _framing_line(body: Body) -> bytes:
-    if body.delimiter is Delimiter.LENGTH:
-        return b"Content-Length: %d\r\n" % body.length
-    return b"Transfer-Encoding: chunked\r\n" if body.delimiter is Delimiter.CHUNKED else b""
-
-
-def _refuse(what: str) -> NoReturn:
-    raise FramingRefused(f"the request would be forwarded with {what}")
-
-
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-
-
-def reason_phrase(status: int) -> bytes:
-    """Return the standard's phrase, empty for an unknown status (RFC 9112 §4 allows that)."""
-    return _REASONS.get(status, b"")
-
-
-LAST_CHUNK = b"0\r\n\r\n"
-
-
-def encode_chunk(parts: Sequence[bytes]) -> list[bytes]:
-    """Return one chunk around all of ``parts``, which hold at least one byte (RFC 9112 §7.1)."""
-    return [b"%x\r\n" % sum(map(len, parts)), *parts, CRLF]
+    return any(LOWER[name] == lower_name for name, _ in headers)

@@ -30,19 +30,15 @@ from proxy.forward.framing import (
     Body,
     Delimiter,
     RequestFrame,
-    answer_framing,
     cut_answer_head,
     cut_request_head,
-    encode_chunk,
     has_field,
     parse_answer,
     parse_request,
-    reason_phrase,
     scan_head,
-    serialise_answer,
-    serialise_request,
 )
 from proxy.forward.options import ANSWER_LIMITS, HeadLimits
+from proxy.forward.writing import reason_phrase, serialise_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -555,83 +551,6 @@ def test_a_reason_phrase_may_be_missing_or_foreign() -> None:
     assert answered(line=b"HTTP/1.1 200 C'est \xc3\xa7a").reason == b"C'est \xc3\xa7a"
     assert reason_phrase(404) == b"Not Found"
     assert reason_phrase(599) == b""
-
-
-# --- writing
-
-
-def test_framing_is_written_anew_and_never_copied() -> None:
-    headers = (
-        (b"Host", b"app"),
-        (b"content-length", b"99"),
-        (b"Transfer-Encoding", b"gzip"),
-        (b"CONNECTION", b"close"),
-        (b"TE", b"trailers"),
-        (b"Upgrade", b"h2c"),
-        (b"Keep-Alive", b"1"),
-        (b"Proxy-Connection", b"x"),
-        (b"Trailer", b"X"),
-    )
-
-    assert (
-        serialise_request(b"GET", b"/", headers, body=NO_BODY, upgrade=None) == b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
-    )
-
-
-def test_an_upgrade_is_written_by_us() -> None:
-    head = serialise_request(b"GET", b"/", ((b"Host", b"app"),), body=NO_BODY, upgrade=b"websocket")
-
-    assert head == b"GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("method", "target", "field"),
-    [
-        (b"GET", b"/", (b"X", b"a\r\nY: b")),
-        (b"GET", b"/", (b"X", b"a\nY: b")),
-        (b"GET", b"/", (b"X", b"a\x00")),
-        (b"GET", b"/", (b"X", b"a\r\n b")),
-        (b"GET", b"/", (b"X\r\nY", b"a")),
-        (b"GET", b"/", (b"X Y", b"a")),
-        (b"GET", b"/", (b"", b"a")),
-        (b"GET", b"/ HTTP/1.1\r\nX: y", (b"X", b"a")),
-        (b"GET", b"/\r\nX: y", (b"X", b"a")),
-        (b"GET /", b"/", (b"X", b"a")),
-        (b"", b"/", (b"X", b"a")),
-    ],
-)
-def test_nothing_is_sent_that_would_be_read_as_something_else(
-    method: bytes, target: bytes, field: tuple[bytes, bytes]
-) -> None:
-    with pytest.raises(FramingRefused):
-        serialise_request(method, target, (field,), body=NO_BODY, upgrade=None)
-
-
-def test_no_answer_is_sent_that_would_be_read_as_something_else() -> None:
-    for field in ((b"X", b"a\r\nY: b"), (b"X Y", b"a"), (b"X", b"\x00")):
-        with pytest.raises(UpstreamGarbled):
-            serialise_answer(200, (field,), framing=b"")
-    with pytest.raises(UpstreamGarbled):
-        serialise_answer(200, (), framing=b"", reason=b"OK\r\nX: y")
-
-
-def test_an_answer_is_written_with_its_framing() -> None:
-    framing = answer_framing(TWO_BYTES, declared_length=None, connection=b"close")
-
-    head = serialise_answer(200, ((b"X", b"y"), (b"content-length", b"9")), framing=framing)
-
-    assert head == b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
-
-
-def test_framing_lines_follow_the_body() -> None:
-    assert answer_framing(CHUNKED, declared_length=None, connection=b"") == b"Transfer-Encoding: chunked\r\n"
-    assert answer_framing(UNTIL_CLOSE, declared_length=None, connection=b"close") == b"Connection: close\r\n"
-    assert answer_framing(NO_BODY, declared_length=7, connection=b"") == b"Content-Length: 7\r\n"
-    assert answer_framing(NO_BODY, declared_length=None, connection=b"") == b""
-
-
-def test_pieces_become_one_chunk() -> None:
-    assert b"".join(encode_chunk([b"ab", b"c" * 14])) == b"10\r\nab" + b"c" * 14 + b"\r\n"
 
 
 def test_a_field_is_found_in_any_case() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.forward import framing
+from proxy.forward import framing, writing
 from proxy.forward.framing import CHUNKED, NO_BODY, Body, Delimiter
 from tests.fuzz import answer_trial, request_trial
 from tests.fuzz.answer_grammar import make_scene
@@ -68,7 +68,7 @@ async def test_an_ordinary_request_is_no_finding(nginx: str) -> None:
 
 
 async def test_a_body_without_its_framing_is_found(monkeypatch: pytest.MonkeyPatch, nginx: str) -> None:
-    monkeypatch.setattr(framing, "_framing_line", lambda body: b"")
+    monkeypatch.setattr(writing, "_framing_line", lambda body: b"")
 
     found = await tried(b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED)
 
@@ -76,8 +76,8 @@ async def test_a_body_without_its_framing_is_found(monkeypatch: pytest.MonkeyPat
 
 
 async def test_two_framings_of_one_request_are_found(monkeypatch: pytest.MonkeyPatch, nginx: str) -> None:
-    both = framing._framing_line(CHUNKED) + framing._framing_line(Body(Delimiter.LENGTH, 5))
-    monkeypatch.setattr(framing, "_framing_line", lambda body: b"" if body is NO_BODY else both)
+    both = writing._framing_line(CHUNKED) + writing._framing_line(Body(Delimiter.LENGTH, 5))
+    monkeypatch.setattr(writing, "_framing_line", lambda body: b"" if body is NO_BODY else both)
 
     found = await tried(
         b"POST /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", nginx=nginx
@@ -87,7 +87,8 @@ async def test_two_framings_of_one_request_are_found(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_field_that_the_gate_did_not_send_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "_framing_line", lambda body: b"X-Auth-Roles: admin\r\n")
+    written = writing._head_lines
+    monkeypatch.setattr(writing, "_head_lines", lambda block: written(block) + b"X-Auth-Roles: admin\r\n")
 
     assert any("reads the fields" in text for text in await tried(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n"))
 
@@ -117,7 +118,7 @@ async def test_an_ordinary_answer_is_no_finding() -> None:
 
 
 async def test_an_answer_without_its_framing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "_framing_line", lambda body: b"")
+    monkeypatch.setattr(writing, "_framing_line", lambda body: b"")
 
     assert await scene_of(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") != []
 
