@@ -65,7 +65,7 @@ def complaints_about(fault: Fault, residents: Residents, store: Store) -> list[s
 
     residents.part_with(visitors)
     incident = Incident(begun_at, settled_at, fault.breaks_connections, mended_at if fault.severs else None)
-    return [*complaints, *judge(visitors, incident), *_leave_at_last(leaver)]
+    return [*complaints, *judge(visitors, incident), *leave_at_last(leaver)]
 
 
 def _happen(fault: Fault, scene: Scene, *, losing: list[Visitor], leaver: Visitor) -> float:
@@ -77,15 +77,15 @@ def _happen(fault: Fault, scene: Scene, *, losing: list[Visitor], leaver: Visito
         fault.strike(scene)
         for visitor in losing:
             visitor.ended_at = time.time()
-        _sign_out(leaver)
+        sign_out(leaver)
         time.sleep(max(0.0, begun_at + HOLD_S - time.time()))
     finally:
         fault.mend(scene)
     return time.time()
 
 
-def _sign_out(visitor: Visitor) -> None:
-    """Sign out. That it worked is known by the answer; 503 says that it did not, or not wholly."""
+def sign_out(visitor: Visitor) -> None:
+    """Sign out at the near replica. That it worked is known by the answer; 503 says that it did not, or not wholly."""
     visitor.ending_at = min(visitor.ending_at, time.time())
     answer = visitor.browser.sign_out(at=NEAR)
     assert answer.status in {303, 503}, (answer.status, answer.text)
@@ -93,7 +93,7 @@ def _sign_out(visitor: Visitor) -> None:
         visitor.ended_at = min(visitor.ended_at, time.time())
 
 
-def _leave_at_last(leaver: Visitor) -> list[str]:
+def leave_at_last(leaver: Visitor) -> list[str]:
     """Sign out again if that could not be done before; afterwards nobody may serve the session any more."""
     if leaver.ended_at is NEVER:
         answer = leaver.browser.sign_out(at=NEAR)

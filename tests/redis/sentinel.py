@@ -138,15 +138,19 @@ class SentinelHouse:
         old.pause()
         return old, self._wait_for_another(old)
 
-    def reset(self) -> None:
-        """Bring it back: every process runs, one primary, the others follow it, nothing in it."""
+    def heal(self) -> None:
+        """Bring everybody back: every process runs, one primary, the others follow it; its data stays."""
         primary = self.primary
         for server in self.servers:
             if server is not primary:
                 server.wake()
                 _follow(server, primary)
         _wait("all were together again", self._is_whole)
-        primary.call("FLUSHALL")
+
+    def reset(self) -> None:
+        """Heal, and empty it."""
+        self.heal()
+        self.primary.call("FLUSHALL")
 
     def _wait_for_another(self, old: RedisServer) -> RedisServer:
         def is_done() -> bool:
