@@ -80,7 +80,8 @@ class PrimaryBehindSentinels:
             raise OSError(str(error)) from error
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Drop the connections to the sentinels."""
+        self._sentinels.close()
 
 
 class PrimariesOfCluster:

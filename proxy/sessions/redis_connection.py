@@ -324,6 +324,10 @@ class _TlsConnection(SSLConnection):
 class _PrimaryPool(SentinelConnectionPool):
     """Connections to whichever Redis the sentinels name; none to one that they named before."""
 
+    async def aclose(self) -> None:
+        await super().aclose()
+        self.sentinel_manager.close()
+
     async def release(self, connection: Any) -> None:
         if self.master_address not in {None, (connection.host, connection.port)}:
             connection.mark_for_reconnect()

@@ -67,6 +67,11 @@ class RespConnection(asyncio.Protocol):
         self.is_open = False
         self.hears_messages = False
 
+    @property
+    def unanswered(self) -> int:
+        """How many commands wait for their answer."""
+        return len(self._waiting)
+
     async def ask(self, *arguments: str | bytes) -> Reply:
         """Send a command and return its answer.
 

@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 
 from proxy.core.secret import Secret
 from proxy.sessions.redis_options import BehindSentinels, RedisOptions, TcpNode
-from proxy.sessions.sentinels import SENTINEL_S, Sentinels
+from proxy.sessions.sentinels import MAX_UNANSWERED, SENTINEL_S, Sentinels
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -35,12 +35,20 @@ class FakeSentinel:
     def __init__(self, answer: bytes, password: str | None = None) -> None:
         self.answer = answer
         self.password = password
-        self.node = TcpNode("", 0)
+        self.accepted = self.asked = 0
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def hang_up(self) -> None:
+        for writer in self._writers:
+            writer.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self._writers.append(writer)
         is_known = self.password is None
         with contextlib.suppress(ConnectionError), contextlib.closing(writer):
             while command := await reader.read(4096):
+                self.asked += 1
                 if b"AUTH" in command:
                     is_known = self.password is not None and self.password.encode() in command
                     writer.write(b"+OK\r\n" if is_known else b"-WRONGPASS no\r\n")
@@ -58,10 +66,24 @@ async def _serving(*sentinels: FakeSentinel) -> AsyncIterator[tuple[TcpNode, ...
             server.close()
 
 
+_made: list[Sentinels] = []
+
+
+@pytest.fixture(autouse=True)
+async def _closed() -> AsyncIterator[None]:
+    yield
+    for sentinels in _made:
+        sentinels.close()
+    _made.clear()
+    await asyncio.sleep(0)
+
+
 def _asking(nodes: tuple[TcpNode, ...], password: str | None = None) -> Sentinels:
     topology = BehindSentinels("mymaster", nodes)
     secret = None if password is None else (lambda: Secret(password))
-    return Sentinels(RedisOptions(topology=topology, password=secret), topology)
+    sentinels = Sentinels(RedisOptions(topology=topology, password=secret), topology)
+    _made.append(sentinels)
+    return sentinels
 
 
 async def test_the_majority_is_believed_and_not_one_that_was_cut_off() -> None:
@@ -101,16 +123,82 @@ async def test_a_sentinel_without_a_password_is_not_told_ours() -> None:
         assert await _asking(nodes, "ours").primary() == NEW
 
 
+async def test_the_connections_are_kept_and_asked_again() -> None:
+    fake = FakeSentinel(_names(OLD))
+    async with _serving(fake) as nodes:
+        sentinels = _asking(nodes)
+        assert [await sentinels.primary() for _ in range(5)] == [OLD] * 5
+        fake.answer = _names(NEW)
+
+        assert await sentinels.primary() == NEW
+        assert fake.accepted == 1
+        sentinels.close()
+        assert await sentinels.primary() == NEW
+        assert fake.accepted == 2
+
+
+async def test_one_round_serves_all_who_wait_for_it_and_nobody_is_given_an_older_answer() -> None:
+    fake = FakeSentinel(_names(OLD))
+    async with _serving(fake) as nodes:
+        sentinels = _asking(nodes)
+        assert await asyncio.gather(*(sentinels.primary() for _ in range(100))) == [OLD] * 100
+        assert fake.asked <= 3
+
+        fake.answer = _names(NEW)
+        assert await sentinels.primary() == NEW
+
+
+async def test_a_round_that_was_given_up_gives_nobody_an_older_answer() -> None:
+    fake = FakeSentinel(_names(OLD))
+    async with _serving(fake) as nodes:
+        sentinels = _asking(nodes)
+        await sentinels.primary()
+        fake.answer = HANGS
+        given_up = asyncio.get_running_loop().create_task(sentinels.primary())
+        await asyncio.sleep(0.05)
+        waiting = asyncio.get_running_loop().create_task(sentinels.primary())
+        await asyncio.sleep(0)
+        fake.answer = _names(NEW)
+        given_up.cancel()
+
+        # What was asked before is answered never, so the next answer would be taken for it: the connection is new.
+        fake.hang_up()
+        with contextlib.suppress(MasterNotFoundError):
+            assert await waiting == NEW
+        assert await sentinels.primary() == NEW
+
+
+async def test_a_sentinel_that_hangs_beside_a_majority_is_given_up_and_found_again() -> None:
+    hangs = FakeSentinel(HANGS)
+    async with _serving(hangs, FakeSentinel(_names(NEW)), FakeSentinel(_names(NEW))) as nodes:
+        sentinels = _asking(nodes)
+        for _ in range(3 * MAX_UNANSWERED):
+            assert await sentinels.primary() == NEW
+        unanswered = [connection.unanswered for connection in sentinels._connections.values()]
+        assert max(unanswered) <= MAX_UNANSWERED
+
+        hangs.answer = _names(NEW)
+        assert await sentinels.primary() == NEW
+
+
+async def test_a_sentinel_that_was_restarted_is_asked_again() -> None:
+    fake = FakeSentinel(_names(NEW))
+    async with _serving(fake) as nodes:
+        sentinels = _asking(nodes)
+        await sentinels.primary()
+        fake.hang_up()
+        await asyncio.sleep(0.05)
+
+        assert await sentinels.primary() == NEW
+
+
 async def test_the_pool_of_the_library_is_told_host_and_port() -> None:
     async with _serving(FakeSentinel(_names(NEW))) as nodes:
         assert await _asking(nodes).discover_master("mymaster") == ("10.0.0.2", 6379)
 
 
-async def test_real_sentinels_name_the_new_primary_after_a_failover(empty_redis_sentinel: SentinelHouse) -> None:
+async def test_real_sentinels_name_the_primary(empty_redis_sentinel: SentinelHouse) -> None:
     house = empty_redis_sentinel
     sentinels = _asking(tuple(TcpNode("127.0.0.1", sentinel.port) for sentinel in house.sentinels))
-    old = await sentinels.primary()
 
-    new = await asyncio.to_thread(house.fail_over)
-
-    assert old != await sentinels.primary() == TcpNode("127.0.0.1", new.port)
+    assert await sentinels.primary() == TcpNode("127.0.0.1", house.primary.port)
