@@ -18,10 +18,11 @@ from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_lease import MemoryRefreshLeases
 from proxy.sessions.recovery import RecoveringStore, Recovery
-from proxy.sessions.redis import RedisSessionStore, RedisStoreParts
+from proxy.sessions.redis import RedisSessionStore
 from proxy.sessions.redis_authentication import RedisAuthenticationStore
 from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.redis_lease import RedisRefreshLeases
+from proxy.sessions.redis_workings import RedisStoreParts
 from proxy.sessions.sealing import Sealer
 from proxy.sessions.tracking import Tracking
 

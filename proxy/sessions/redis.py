@@ -24,7 +24,7 @@ asked for. A record that cannot be read is no session, and said; it is deleted o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.core.session import BySubject, EndCause, EverySessionOf, session_key
@@ -32,26 +32,24 @@ from proxy.errors import SessionEnded, StoreUnavailable
 from proxy.ports import NotCached
 from proxy.sessions.codec import SessionCodec, Unreadable, summary_of
 from proxy.sessions.propagation import Propagation
-from proxy.sessions.redis_commands import Connection, RedisCommands
-from proxy.sessions.redis_endings import Endings, Workings, tombstone_of
-from proxy.sessions.redis_indexes import Indexes
-from proxy.sessions.redis_marks import Login, Marks, Watermarks
-from proxy.sessions.redis_names import RedisNames
+from proxy.sessions.redis_commands import Connection
+from proxy.sessions.redis_endings import Endings, tombstone_of
+from proxy.sessions.redis_marks import Login
 from proxy.sessions.redis_reading import Reading
-from proxy.sessions.redis_records import Records, UnreadableRecords
+from proxy.sessions.redis_records import UnreadableRecords
 from proxy.sessions.redis_sweep import Sweep
-from proxy.sessions.redis_touches import Touches
+from proxy.sessions.redis_workings import make_workings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxy.core.secret import Secret
     from proxy.core.session import EndedMark, Session, SessionKey, SessionsFilter, SessionSummary, Tombstone
-    from proxy.ports import Clock, LiveStreams, Observer, Readiness
-    from proxy.sessions.cache import SessionCache
+    from proxy.ports import Readiness
     from proxy.sessions.codec import RecordSummary
     from proxy.sessions.redis_marks import Watermark
     from proxy.sessions.redis_records import StoredSession
+    from proxy.sessions.redis_workings import RedisStoreParts
     from proxy.sessions.sealing import Sealer
 
 DECODED_FACTOR: Final = 3
@@ -77,23 +75,6 @@ class ChangeTracking(Protocol):
         """Tell the other replicas that these keys changed, where Redis does not; never raises."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisStoreParts:
-    """What surrounds the store.
-
-    Attributes:
-        max_per_user: sessions of one person; above it the oldest end. 0: no limit.
-        max_cached: sessions whose last activity is remembered; as many as ``cache`` keeps.
-    """
-
-    clock: Clock
-    observer: Observer
-    live: LiveStreams
-    cache: SessionCache
-    max_cached: int
-    max_per_user: int
-
-
 class RedisSessionStore:
     """``ports.SessionStore`` of many replicas, and the listener of its changes (``tracking.ChangeListener``)."""
 
@@ -117,7 +98,7 @@ class RedisSessionStore:
         self._max_per_user = parts.max_per_user
         self._codec = SessionCodec(sealer)
         self._unreadable = UnreadableRecords(parts.observer, parts.clock)
-        self._work = work = _workings(connection, sealer, parts=parts, is_trusted=self._is_trusted)
+        self._work = work = make_workings(connection, sealer, parts=parts, is_trusted=self._is_trusted)
         # Two that each request needs, so they are found without a detour.
         self._watermarks = work.watermarks
         self._known = work.touches.known
@@ -450,25 +431,3 @@ class RedisSessionStore:
             return tuple(one.key for one in await self._endings.end(summaries, EndCause.OVER_LIMIT))
         except StoreUnavailable:
             return ()  # who signed in is signed in; the next login sees to it
-
-
-def _workings(
-    connection: StoreConnection, sealer: Sealer, *, parts: RedisStoreParts, is_trusted: Callable[[], bool]
-) -> Workings:
-    names, commands = RedisNames(connection.prefix, sealer), RedisCommands(connection)
-    indexes = Indexes(commands, names)
-    touches = Touches(commands, names, indexes=indexes, clock=parts.clock, observer=parts.observer)
-    touches.max_known = parts.max_cached
-    return Workings(
-        commands=commands,
-        names=names,
-        records=Records(commands, names, codec=SessionCodec(sealer), sealer=sealer, touches=touches),
-        indexes=indexes,
-        touches=touches,
-        marks=Marks(commands, names, parts.clock),
-        watermarks=Watermarks(is_trusted),
-        cache=parts.cache,
-        clock=parts.clock,
-        observer=parts.observer,
-        live=parts.live,
-    )

@@ -6,7 +6,6 @@ so. Other replicas hear of the record's end from Redis, and find the cause in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxy.core.session import EndCause, EverySessionOf, Tombstone, subject_hash
@@ -19,35 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from proxy.core.session import SessionKey
-    from proxy.ports import Clock, LiveStreams, Observer
-    from proxy.sessions.cache import SessionCache
     from proxy.sessions.codec import RecordSummary
-    from proxy.sessions.redis_commands import Command, RedisCommands
-    from proxy.sessions.redis_indexes import Indexes
-    from proxy.sessions.redis_marks import Marks, Watermark, Watermarks
-    from proxy.sessions.redis_names import RedisNames
-    from proxy.sessions.redis_records import Records
-    from proxy.sessions.redis_touches import Touches
+    from proxy.sessions.redis_commands import Command
+    from proxy.sessions.redis_marks import Watermark
+    from proxy.sessions.redis_workings import Workings
 
 ENDED_TOGETHER: Final = 40
 """Sessions that are ended in one call, with about seven commands each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workings:
-    """What the parts of the Redis store share."""
-
-    commands: RedisCommands
-    names: RedisNames
-    records: Records
-    indexes: Indexes
-    touches: Touches
-    marks: Marks
-    watermarks: Watermarks
-    cache: SessionCache
-    clock: Clock
-    observer: Observer
-    live: LiveStreams
 
 
 class Endings:

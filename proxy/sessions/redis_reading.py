@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from proxy.core.session import SessionKey, SessionsFilter
-    from proxy.sessions.redis_endings import Workings
     from proxy.sessions.redis_records import StoredSession
+    from proxy.sessions.redis_workings import Workings
 
 
 class Reading:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from proxy.clock import SystemClock
 from proxy.sessions.cache import SessionCache
 from proxy.sessions.live import LiveStreamRegistry
-from proxy.sessions.redis import RedisSessionStore, RedisStoreParts
+from proxy.sessions.redis import RedisSessionStore
 from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, RedisOptions, TcpNode
+from proxy.sessions.redis_workings import RedisStoreParts
 from proxy.sessions.sealing import Sealer
 from proxy.sessions.tracking import Tracking
 from tests.support.observers import RecordingObserver
