@@ -594,6 +594,31 @@ async def test_an_equal_head_in_two_pieces_is_one_request(path: Path, echo_app: 
     assert [request.raw for request in echo_app.requests] == [GET, GET]
 
 
+async def test_an_equal_head_behind_the_beginning_of_another_is_part_of_that(path: Path, echo_app: RawUpstream) -> None:
+    client = await path.client()
+    await client.ask(GET)
+
+    await client.send(b"GET /begun")
+    await until(lambda: any(one.state is State.HEAD for one in connections(path)))
+
+    assert (await client.ask(GET)).status == 400
+    assert len(echo_app.requests) == 1
+
+
+async def test_an_equal_head_waits_while_the_client_does_not_read(path: Path) -> None:
+    client = await path.client()
+    await client.ask(GET)
+    (connection,) = connections(path)
+    connection.pause_writing()
+
+    await client.send(GET)
+    await until(lambda: connection._unread)
+    assert len(path.gate.heads) == 1
+    connection.resume_writing()
+
+    assert (await client.answer()).status == 200
+
+
 async def test_an_equal_head_that_announces_a_body_waits_for_it(path: Path, echo_app: RawUpstream) -> None:
     client = await path.client()
     for body in (b"abc", b"xyz"):

@@ -348,6 +348,15 @@ async def test_a_head_that_answered_head_says_nothing_of_an_answer_to_get_nor_th
     assert talk.connection.is_persistent
 
 
+async def test_a_body_that_follows_the_answer_to_head_is_nobodys_though_its_head_came_before() -> None:
+    talk = await begun()
+    talk.say(DATED + b"ok")
+    talk.ask_again(b"HEAD")
+
+    assert talk.say(DATED + b"ok")[3:] == [("head", 200), "complete"]
+    assert not talk.connection.is_persistent
+
+
 @pytest.mark.parametrize(
     "head",
     [
