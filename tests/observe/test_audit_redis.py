@@ -20,12 +20,14 @@ from proxy.ports import AuditEvent
 from proxy.sessions.sealing import Sealer
 from tests.sessions.redis_parts import alone, started
 from tests.support.observers import RecordingObserver
+from tests.support.redis_stores import options_of_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from proxy.ports import AuditRecord
     from proxy.sessions.redis_connection import RedisConnection
+    from tests.redis.cluster import ClusterHouse
     from tests.redis.server import RedisServer
 
 T = TypeVar("T")
@@ -189,6 +191,19 @@ async def test_what_somebody_else_wrote_into_the_stream_is_passed_over(empty_red
         empty_redis.call("XADD", "sidegate:audit", "*", "e", b"\x00" * 100)
 
         assert await replica.names() == ["alice"]
+
+
+async def test_a_cluster_keeps_it_too(empty_redis_cluster: ClusterHouse) -> None:
+    async with started(options_of_cluster(empty_redis_cluster)) as connection:
+        replica = Replica(Wire(connection))
+        replica.note("alice", "bob")
+        await replica.until(["alice", "bob"])
+        following = replica.trail.follow(username=None, since=0, limit=1)
+        assert await heard(following) == "bob"
+        replica.note("carol")
+        assert await heard(following) == "carol"
+        await following.aclose()
+        await replica.trail.close()
 
 
 class TestWhileRedisIsAway:
