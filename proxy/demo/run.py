@@ -137,6 +137,7 @@ def welcome(url: str, provider: str) -> str:
         f"{url}/notes": "a form of the app",
         f"curl -i {url}/": "what a script is told",
         f"{url}/_sidegate/status": "what a page may ask",
+        f"{url}/_sidegate/sessions": "sign in with a second browser, and end it here",
         f"{provider}/": "the identity provider: end your session there, then reload the app",
     }
     width = max(len(address) for address in rows) + 3
