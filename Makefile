@@ -9,6 +9,8 @@ ARGS ?=
 # No socket, no clock: what must hold on every Python that we promise.
 PURE := $(wildcard tests/core)
 FURTHER_PYTHONS := 3.12 3.13
+# Tests that measure time, or leave none for others.
+ALONE := tests/benchmarks tests/faults tests/streams
 
 .PHONY: help install lint test bench demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
 
@@ -40,8 +42,13 @@ lint: install ## style, types and the direction of imports
 	$(BIN)/lint-imports --no-logo
 
 test: install system-packages ## the whole suite, or a part: make test ARGS="tests/core -k cookies"
-	@$(BIN)/pytest $(ARGS)
-	$(if $(ARGS),,$(MAKE) --no-print-directory $(FURTHER_PYTHONS:%=test-pure-%))
+	@$(if $(ARGS),exec $(BIN)/pytest $(ARGS))
+	# Who runs beside whom says tests/conftest.py. Both parts run, whatever the first finds.
+	failed=0
+	$(BIN)/pytest -q -n 2 --dist loadgroup $(ALONE:%=--ignore=%) || failed=1
+	$(BIN)/pytest -q $(ALONE) || failed=1
+	$(MAKE) --no-print-directory $(FURTHER_PYTHONS:%=test-pure-%) || failed=1
+	exit $$failed
 
 $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 	@if ! tests/support/find_python $* >/dev/null; then

@@ -1,26 +1,31 @@
-"""What every test may ask for, and the rule that in CI nothing real is skipped."""
+"""What every test may ask for, the rule that in CI nothing real is skipped, and who may run beside whom.
+
+``make test`` runs two processes side by side (``pytest -n 2 --dist loadgroup``) and then, by themselves, the tests that
+measure time or fill the machine (``ALONE`` in the Makefile). Side by side, all that needs Keycloak is one group and so
+shares one server; what needs Redis is another; the rest stays together by file, so that a file's own servers are
+started once. Each test is independent of the others and of their order.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 pytest_plugins = [
+    "tests.support.hypothesis_profile",
     "tests.keycloak.fixtures",
     "tests.redis.fixtures",
     "tests.support.fixtures",
     "tests.support.browser_fixtures",
 ]
 
-# A busy machine is no defect: examples have no deadline of their own, the test has its timeout.
-hypothesis.settings.register_profile("sidegate", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("sidegate")
+TESTS = Path(__file__).parent
 
 REAL_THINGS = {
     "keycloak": "keycloak",
@@ -35,12 +40,38 @@ REAL_THINGS = {
 """Fixture -> marker of the tests that use it."""
 
 
+SHARED = {"keycloak": "keycloak", "redis": "redis"}
+"""Marker -> group; the first that a test has decides."""
+
+BY_THEMSELVES = frozenset({"laws"})
+"""Folders of which each test is a group: they are long and share nothing."""
+
+REDIS_BY_PARAMETER = frozenset({"test_session_store_contract.py", "test_authentication_store_contract.py"})
+"""Files that ask for Redis only in some of their tests, and count these: all of them stay together."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that asks for a real thing, so that nobody forgets it."""
+    """Mark each test that asks for a real thing, so that nobody forgets it; say who runs beside whom."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if marker := REAL_THINGS.get(fixture):
                 item.add_marker(marker)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _folder(item: pytest.Item) -> str:
+    inside = item.path.relative_to(TESTS).parts
+    return inside[0] if len(inside) > 1 else ""
+
+
+def _group(item: pytest.Item) -> str:
+    for marker, group in SHARED.items():
+        if item.get_closest_marker(marker):
+            return group
+    if item.path.name in REDIS_BY_PARAMETER:
+        return "redis"
+    return item.name if _folder(item) in BY_THEMSELVES else item.path.relative_to(TESTS).as_posix()
 
 
 @pytest.hookimpl(wrapper=True)

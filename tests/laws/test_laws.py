@@ -81,7 +81,7 @@ BREAKS = (
         "            self._records[session.key] = _Record(session)\n"
         "            return session\n"
         "        if",
-        ("tests/contracts/test_session_store_contract.py", "tests/sessions/test_refresher.py"),
+        ("tests/contracts/test_session_store_contract.py", "-k", "memory"),
     ),
     Break(
         "6 a store that is away is never a pass",
@@ -142,7 +142,7 @@ BREAKS = (
         "proxy/sessions/memory.py",
         "if known is None and self._spent_until.is_full(now):",
         "if False:",
-        ("tests/contracts/test_session_store_contract.py", "tests/sessions/test_memory.py"),
+        ("tests/sessions/test_memory.py",),
     ),
     Break(
         "13 verification has no off switch",
