@@ -40,8 +40,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def replicas(empty_redis: RedisServer, clock: FakeClock) -> AsyncIterator[tuple[Replica, Replica]]:
-    """Two replicas, both sure of what they have cached."""
+async def replicas(
+    empty_redis: RedisServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Replica, Replica]]:
+    """Two replicas, both sure of what they have cached, also on a machine that stands still for seconds."""
+    monkeypatch.setattr("proxy.sessions.change_feed.PONG_WITHIN_S", 30.0)
+    monkeypatch.setattr("proxy.sessions.tracking.MAX_STALENESS_S", 30.0)
     two = [await Replica(options_of(empty_redis), clock).start() for _ in range(2)]
     for one in two:
         await eventually(_of(one.tracking.is_trusted), expected=True, within_s=10)
@@ -516,6 +520,23 @@ async def test_active_sessions_is_known_at_once_and_counted_in_the_background(
     assert len(await replica.store.find()) == 40
     await replica.store.close()
     await replica.connection.close()
+
+
+async def test_listing_and_counting_all_asks_nothing_that_holds_redis_up(
+    empty_redis: RedisServer, clock: FakeClock
+) -> None:
+    replica = Replica(options_of(empty_redis), clock)
+    await replica.connection.start()
+    await replica.store.create(A, make_session(A))
+    empty_redis.call("CONFIG", "RESETSTAT")
+
+    await replica.store.find()
+    await replica.store.count()
+    with empty_redis.client() as client:
+        asked = {name.removeprefix("cmdstat_").partition("|")[0] for name in client.info("commandstats")}
+
+    await replica.connection.close()
+    assert asked <= {"zscan", "get", "zcount", "hmget", "config", "ping", "info", "hello", "client"}
 
 
 async def test_a_session_that_was_taken_out_by_hand_is_in_no_list_and_leaves_the_index_in_time(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T]], expected: T, *, within_s: float = 2.0) -> None:
+async def eventually(look: Callable[[], Awaitable[T]], expected: T, *, within_s: float = 10.0) -> None:
     """Look again until ``look`` returns ``expected``; fail with the last answer after ``within_s`` seconds."""
     deadline = time.monotonic() + within_s
     while (seen := await look()) != expected:
