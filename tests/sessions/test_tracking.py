@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.sessions.change_feed import PONG_WITHIN_S
-from proxy.sessions.redis_connection import BehindSentinels, Cluster, RedisOptions, TcpNode
+from proxy.sessions.redis_connection import Alone, BehindSentinels, Cluster, RedisOptions, SocketPath, TcpNode
 from proxy.sessions.tracking import MAX_STALENESS_S, SAY_AFTER_S, TOLD_TRUST_S
 from tests.redis.sentinel import MASTER
 from tests.redis.server import HOST, RedisServer
@@ -23,8 +24,10 @@ from tests.support.pausing_proxy import PausingProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from tests.redis.cluster import ClusterHouse
+    from tests.redis.fixtures import TlsRedis
     from tests.redis.sentinel import SentinelHouse
 
 KEY = b"sidegate:s:0123456789abcdef"
@@ -320,6 +323,33 @@ async def test_an_outage_of_redis_is_said_by_its_connection_and_not_again_here(
     await until(parts.tracking.is_trusted)
 
     assert not [line for line, _ in parts.observer.errors if "not heard" in line]
+
+
+async def test_changes_are_heard_over_tls_too(empty_redis_tls: TlsRedis) -> None:
+    def context() -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=str(empty_redis_tls.authority))
+        made.load_cert_chain(empty_redis_tls.client.certificate, empty_redis_tls.client.key)
+        return made
+
+    async with tracked(alone(empty_redis_tls.server.port, tls=context)) as parts:
+        await parts.until_trusted()
+        empty_redis_tls.server.call("SET", KEY, "1")
+
+        await parts.until_heard(KEY)
+
+
+async def test_changes_are_heard_over_a_unix_socket_too(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    server = RedisServer(tmp_path, options=("--unixsocket", str(path)))
+    server.start()
+    try:
+        async with tracked(RedisOptions(topology=Alone(SocketPath(str(path))))) as parts:
+            await parts.until_trusted()
+            server.call("SET", KEY, "1")
+
+            await parts.until_heard(KEY)
+    finally:
+        server.end()
 
 
 # -- where tracking is refused
