@@ -329,7 +329,8 @@ class Refresher(Protocol):
     async def fresh(self, cookie_value: Secret, session: Session) -> Session | None:
         """Return the session with a usable access token; None when the provider ended it (the session is deleted).
 
-        Detached from the caller's cancellation; one call at the provider however many wait.
+        While the provider is away it may be a session whose access token is over (``sessions.outage_grace``): who sends
+        the token on looks at it. Detached from the caller's cancellation; one call at the provider however many wait.
 
         Raises:
             ProviderUnavailable: the token is over and the provider is away: the session is kept.

@@ -75,19 +75,19 @@ def said(house: House, *words: str) -> bool:
 def test_only_offline_access_outlives_keycloaks_sso_session(build_house: Callable[..., House]) -> None:
     plain, offline = build_house(realm=REALM), build_house(realm=REALM, keycloak=OFFLINE)
     ends, form, code = Person(plain), Person(offline), Person(offline)
-    ends.sign_in()
     form.sign_in()
     code.sign_in_at_keycloak()
     began = time.monotonic()
+    ends.sign_in()
 
     # One stays busy, so that only the maximum ends it; the others do nothing for longer than the idle time.
     while ends.is_signed_in():
-        assert time.monotonic() - began < MAX_S + 5
+        assert time.monotonic() - began < MAX_S + 10
         time.sleep(0.25)
     lasted_s = time.monotonic() - began
     offline_lives_on = form.is_signed_in() and code.is_signed_in()
 
-    assert MAX_S - LIFE_S < lasted_s < MAX_S + 2
+    assert LIFE_S < lasted_s < MAX_S + 6
     assert offline_lives_on
     # A token that shrinks towards the end would be refreshed again and again, were it not noticed.
     assert refreshes(plain) < 2 * MAX_S / LIFE_S + 4
@@ -122,7 +122,7 @@ def test_an_outage_of_keycloak_is_bridged_for_as_long_as_the_file_says(
     finally:
         house.end()
 
-    assert 7 < refused_after_s < 11
+    assert 5 < refused_after_s < 15, "two seconds of the access token and six of grace"
     assert served > 5
     assert returned, "the session was kept all the time"
 
@@ -130,7 +130,7 @@ def test_an_outage_of_keycloak_is_bridged_for_as_long_as_the_file_says(
 def _served_until_refused(browser: Browser) -> float:
     began = time.monotonic()
     while (status := browser.get("/x", Accept="application/json").status) == 200:
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 30
         time.sleep(0.2)
     assert status == 503
     return time.monotonic() - began
