@@ -21,6 +21,7 @@ from proxy import slices
 from proxy.clock import SystemClock
 from proxy.errors import SettingsError
 from proxy.management_client import ManagementClient
+from proxy.observe.log import LogLevel
 from proxy.observe.observer import ProductionObserver
 from proxy.observe.redaction import printable
 from proxy.sessions.live import LiveStreamRegistry
@@ -73,8 +74,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
 async def _at_redis(settings: Settings) -> AsyncIterator[Administration]:
     """Give the store itself, with a trail that has what is done here written before the end."""
     clock = SystemClock()
-    # What this observer says goes nowhere: faults come to the terminal as exceptions.
-    observer = ProductionObserver(lambda _: None, clock=clock)
+    observer = ProductionObserver(_tell_warnings, clock=clock, level=LogLevel.WARNING)
     stores = RedisStores(settings, Surroundings(clock=clock, observer=observer, live=LiveStreamRegistry(observer)))
     if stores.audit is not None:
         observer.keep_audit(stores.audit)
@@ -91,6 +91,13 @@ async def _at_redis(settings: Settings) -> AsyncIterator[Administration]:
     finally:
         await stores.close()
         observer.close()
+
+
+def _tell_warnings(lines: bytes) -> None:
+    """Tell the operator of what they could not see (records of another key); faults come as exceptions anyway."""
+    for line in map(json.loads, lines.splitlines()):
+        if line["level"] == LogLevel.WARNING.value:
+            sys.stderr.write(f"sidegate: {printable(line['event'])}\n")
 
 
 def _account() -> str:

@@ -11,11 +11,13 @@ import pytest
 
 from proxy import operations
 from proxy.errors import SettingsError
+from proxy.observe.log import LogLevel
+from proxy.observe.observer import ProductionObserver
 from proxy.operations import Form
 from proxy.ports import AuditEvent
 from proxy.settings.model import Settings
 from tests.support.administration import Office, make_office
-from tests.support.clocks import START
+from tests.support.clocks import START, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -172,3 +174,14 @@ async def test_memory_without_a_token_names_the_key() -> None:
 
 def test_ago_is_before_now() -> None:
     assert operations.ago(60) < operations.ago(0)
+
+
+def test_an_operator_hears_of_what_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = ProductionObserver(operations._tell_warnings, clock=FakeClock(), level=LogLevel.WARNING)
+
+    observer.warning("records cannot be read \x1b[2J", records=3)
+    observer.error("Redis is away")
+    observer.audit(AuditEvent(event="session.revoked"))
+    observer.close()
+
+    assert capsys.readouterr().err == "sidegate: records cannot be read \\x1b[2J\n"
