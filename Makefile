@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 # No socket, no clock: what must hold on every Python that we promise.
 PURE := $(wildcard tests/core)
+# Without what conftest.py brings and the plugins that the file of settings is for.
+LEAN := --noconftest -p tests.support.hypothesis_profile -W ignore::pytest.PytestConfigWarning
+LEAN += -o addopts="--strict-markers --import-mode=importlib"
 FURTHER_PYTHONS := 3.12 3.13
 # Tests that measure time, or leave none for others.
 ALONE := tests/benchmarks tests/faults tests/streams
@@ -32,8 +35,12 @@ endef
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(call install_with_python)
 
-$(VENV)-%/.installed: requirements-dev.lock pyproject.toml
-	$(call install_with_python,$*)
+# The pure parts need neither the project's own packages nor most of the tools.
+$(VENV)-%/.pure: requirements-pure.lock
+	@python=$$(tests/support/find_python $*) || exit 1
+	[ -x $(@D)/bin/python ] || "$$python" -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pure.lock
+	touch $@
 
 lint: install ## style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -54,9 +61,9 @@ $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 	@if ! tests/support/find_python $* >/dev/null; then
 	  echo "Python $* is not here; the pure parts were tested on $$($(BIN)/python -V) only."
 	elif [ -n "$(PURE)" ]; then
-	  $(MAKE) --no-print-directory $(VENV)-$*/.installed
+	  $(MAKE) --no-print-directory $(VENV)-$*/.pure
 	  echo "The pure parts on Python $*:"
-	  $(VENV)-$*/bin/python -m pytest -q -p no:cacheprovider $(PURE)
+	  $(VENV)-$*/bin/python -m pytest -q -p no:cacheprovider $(LEAN) $(PURE)
 	fi
 
 system-packages:
@@ -83,3 +90,4 @@ lock: install ## write both lock files anew from pyproject.toml
 	compile="$$compile --no-emit-index-url --no-emit-find-links"
 	$$compile --output-file requirements.lock pyproject.toml
 	$$compile --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	printf 'hypothesis\npytest\n' | $$compile --constraints requirements-dev.lock --output-file requirements-pure.lock -
