@@ -10,7 +10,7 @@ import json
 from dataclasses import fields
 from typing import Final
 
-from proxy.observe.redaction import mask_tokens, shown_fields
+from proxy.observe.redaction import mask_tokens_in_json, shown_fields
 from proxy.ports import AuditEvent, AuditRecord
 
 VERSION: Final = 1
@@ -33,7 +33,7 @@ def packed(event: AuditEvent, at: float) -> bytes:
     details = {_cut(name): _cut(value) for name, value in [*event.details.items()][:MAX_DETAILS]}
     document: dict[str, object] = {**texts, "sessions_affected": int(event.sessions_affected), "details": details}
     said = {name: value for name, value in shown_fields(document).items() if value not in (None, {})}
-    return mask_tokens(json.dumps({"v": VERSION, "at": at, **said}, separators=(",", ":"))).encode()
+    return mask_tokens_in_json(json.dumps({"v": VERSION, "at": at, **said}, separators=(",", ":"))).encode()
 
 
 def unpacked(raw: bytes) -> AuditRecord | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from proxy.observe.events import Kind
-from proxy.observe.redaction import MAX_TEXT, mask_tokens, printable, shown, shown_fields
+from proxy.observe.redaction import MAX_TEXT, mask_tokens, mask_tokens_in_json, printable, shown, shown_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -115,7 +115,7 @@ class Log:
         if len(event.path) + len(event.user_agent) + len(event.host) > _LONG_REQUEST:
             event = _shortened(event)
         line = self._request_line(event)
-        self._write(mask_tokens(line).encode())
+        self._write(mask_tokens_in_json(line).encode())
 
     def _request_line(self, event: RequestEvent) -> str:
         """Put the line together; what is the same for many requests is quoted once."""
@@ -149,7 +149,8 @@ class Log:
         return {"at": self._timestamp(self._clock.now()), **line}
 
     def _take(self, line: str) -> None:
-        self._write(mask_tokens(line).encode(errors="backslashreplace") + b"\n")
+        masked = mask_tokens_in_json(line) if self._is_json else mask_tokens(line)
+        self._write(masked.encode(errors="backslashreplace") + b"\n")
 
 
 class StandardHandler(logging.Handler):

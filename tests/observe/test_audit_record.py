@@ -45,6 +45,15 @@ def test_no_secret_and_no_token_is_kept() -> None:
     assert unpacked(raw) is not None
 
 
+def test_no_name_of_a_browser_hides_its_event() -> None:
+    event = AuditEvent(event="login.succeeded", username="alice", user_agent="\u044eyJaaaaaaa.b")
+
+    record = unpacked(packed(event, 1.0))
+
+    assert record is not None
+    assert record.event == event
+
+
 def test_the_largest_event_has_a_bound() -> None:
     text = "\U0001f600" * 10_000
     details = {f"{number}{text}": text for number in range(1000)}

@@ -142,6 +142,14 @@ def test_quotes_line_feeds_and_half_characters_are_escaped(text: str) -> None:
         assert parsed.get("status", 200) == 200
 
 
+def test_a_text_that_ends_an_escape_like_a_token_leaves_the_line_whole() -> None:
+    written = Written()
+    written.log.request(make_event(user_agent="\xeeyJaaaaaaa.b"))
+    written.log.audit("login.failed", {"user_agent": "\u044eyJaaaaaaa.b"})
+
+    assert [json.loads(line)["user_agent"] for line in written.lines] == ["\xeeyJaaaaaaa.b", "\u044eyJaaaaaaa.b"]
+
+
 @pytest.mark.parametrize("line_format", list(LogFormat))
 def test_a_token_in_a_path_or_a_message_is_masked(line_format: LogFormat) -> None:
     written = Written(line_format=line_format)

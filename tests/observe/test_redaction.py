@@ -8,7 +8,7 @@ import json
 import pytest
 
 from proxy.core.secret import Secret
-from proxy.observe.redaction import MAX_TEXT, mask_tokens, printable, shown, shown_fields
+from proxy.observe.redaction import MAX_TEXT, mask_tokens, mask_tokens_in_json, printable, shown, shown_fields
 
 SIGNATURE = "c2lnbmF0dXJl-_0"
 
@@ -50,6 +50,22 @@ def test_an_encrypted_token_of_five_parts_is_masked() -> None:
 @pytest.mark.parametrize("text", ["/view/new", "they key.", "eyJ", "/wiki/hockey.html", "news.example.com"])
 def test_words_are_not_masked(text: str) -> None:
     assert mask_tokens(text) == text
+
+
+@pytest.mark.parametrize("before", ["", "\u044e", "\x0e ", "\\", "\\u044", '"'])
+def test_a_token_in_json_is_masked_whatever_stands_before_it(before: str) -> None:
+    token = compact('{"alg":"RS256"}')
+
+    line = mask_tokens_in_json(json.dumps({"said": before + token}))
+
+    assert json.loads(line) == {"said": f"{before}***"}
+
+
+@pytest.mark.parametrize("letter", ["\u044e", "\xee", "\x0e", "\udc8e", "\U0001f60e"])
+def test_the_end_of_an_escape_is_no_beginning_of_a_token(letter: str) -> None:
+    said = {"said": f"{letter}yJhbGciOiJ.x"}
+
+    assert json.loads(mask_tokens_in_json(json.dumps(said))) == said
 
 
 def test_secrets_are_masked_by_type_wherever_they_are() -> None:
