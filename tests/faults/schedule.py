@@ -121,6 +121,7 @@ def _evict(scene: Scene) -> None:
         with contextlib.suppress(redis.RedisError):
             scene.store.call("SET", "somebody-elses", "x")
     scene.store.call("CONFIG", "SET", "maxmemory", "0")
+    scene.store.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
 def _garble_one(scene: Scene) -> None:
