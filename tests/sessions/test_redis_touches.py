@@ -10,7 +10,7 @@ from proxy.core.secret import Secret
 from proxy.sessions.redis_commands import RedisCommands
 from proxy.sessions.redis_indexes import Indexes
 from proxy.sessions.redis_names import RedisNames
-from proxy.sessions.redis_touches import LOOK_S, Touches, coalesced_for_s
+from proxy.sessions.redis_touches import LOOK_S, TOUCH, Touches, coalesced_for_s
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START, FakeClock
 from tests.support.eventually import eventually
@@ -20,6 +20,7 @@ from tests.support.sessions import make_session
 
 if TYPE_CHECKING:
     from proxy.core.session import Session
+    from tests.redis.server import RedisServer
 
 A = Secret("cookie-a")
 SESSION = make_session(A, idle_timeout_s=7 * 86400)
@@ -183,3 +184,12 @@ def test_what_is_known_is_bounded_and_the_first_goes(house: House) -> None:
     assert [house.touches.seen_at(session.key) for session in sessions] == [None, None, START, START, START]
     house.touches.learned(sessions[0].key, START)
     assert len(house.touches) == 3
+
+
+async def test_in_redis_activity_goes_forward_only(empty_redis: RedisServer) -> None:
+    def write(instant: float) -> bytes:
+        empty_redis.call("EVAL", TOUCH, 1, "t", repr(instant), 5000)
+        return empty_redis.call("GET", "t")
+
+    assert [write(instant) for instant in (5.5, 9.25, 7.0)] == [b"5.5", b"9.25", b"9.25"]
+    assert 0 < empty_redis.call("PTTL", "t") <= 5000
