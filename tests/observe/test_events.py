@@ -28,5 +28,5 @@ def test_every_audit_event_in_the_code_has_a_name_of_the_contract() -> None:
     files = list(Path(proxy.__file__).parent.rglob("*.py"))
     named = {(path.name, event) for path in files for event in literal_events(ast.parse(path.read_text()))}
 
-    assert ("refresher.py", "refresh.failed") in named
+    assert ("refresh_flight.py", "refresh.failed") in named
     assert {event for _, event in named} <= set(AuditName)
