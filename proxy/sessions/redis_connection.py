@@ -182,6 +182,10 @@ class RedisConnection:
                     await asyncio.sleep(PROBE_AWAY_S / 10)
             except TimeoutError:
                 pass
+            if self._doubt.is_set():
+                # One connection that broke is seldom alone: after a reset every idle one is dead, and would cost
+                # somebody a 503 hours later.
+                await self._drop_idle()
             self._doubt.clear()
             await self._look()
 
@@ -203,10 +207,14 @@ class RedisConnection:
         # While Redis is away requests are refused at once instead of after a second each, and idle connections are
         # dropped: those to a machine that vanished look alive until somebody waits for them. In a cluster one node
         # may be away and the others well; there the library drops the connections of the node.
-        if self._refusal is None and isinstance(self._client, Redis):
+        if self._refusal is None:
+            await self._drop_idle()
+        self._refusal = fault
+
+    async def _drop_idle(self) -> None:
+        if isinstance(self._client, Redis):
             with contextlib.suppress(*TRANSPORT_FAULTS):  # whatever cannot be closed politely is closed all the same
                 await self._client.connection_pool.disconnect(inuse_connections=False)
-        self._refusal = fault
 
     async def _probe(self, client: Any) -> None:
         if isinstance(client, RedisCluster):

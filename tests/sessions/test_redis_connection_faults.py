@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 from redis.asyncio.cluster import ClusterNode
 
 from proxy.core.secret import Secret
 from proxy.errors import SettingsError, StoreUnavailable
 from proxy.sessions.redis_connection import (
     OPERATION_S,
+    PROBE_AWAY_S,
     BehindSentinels,
     Cluster,
     RedisConnection,
@@ -323,6 +326,24 @@ async def test_connections_that_fell_silent_are_all_left_once_redis_can_be_reach
 
             assert await _until_well(connection) < RECOVERY_S
             _ = await asyncio.gather(*(_write(connection, key) for key in KEYS))
+
+
+def test_connections_that_were_reset_while_idle_cost_nobody_anything_later(empty_redis: RedisServer) -> None:
+    """On uvloop, which tells of a reset only whoever writes."""
+
+    async def reset_while_idle(network: PausingProxy) -> None:
+        async with started(alone(network.port)) as connection:
+            _ = await asyncio.gather(*(_write(connection, key) for key in KEYS))
+            network.cut()
+            with contextlib.suppress(StoreUnavailable):
+                await _write(connection, KEYS[0])
+            assert await _until_well(connection) < RECOVERY_S
+            await asyncio.sleep(PROBE_AWAY_S)
+
+            _ = await asyncio.gather(*(_write(connection, key) for key in KEYS))
+
+    with PausingProxy(empty_redis.port) as network, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(reset_while_idle(network))
 
 
 async def test_a_network_that_refuses_is_an_outage_of_one_line(empty_redis: RedisServer) -> None:
