@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.errors import RequestRefused, TargetTooLong
 from proxy.ports import OWN_ADDRESS, OWN_REQUEST_ID, OWN_SCHEME
 
 if TYPE_CHECKING:
@@ -31,9 +32,21 @@ _PASSED = frozenset(
 MAX_OWN_FIELD = 4096
 """Bytes of a field that own pages get; longer ones (no browser sends them) are left out, never cut."""
 
+MAX_OWN_TARGET = 8000
+"""Bytes of a target; the server of the own pages reads a line of 8190, and would answer a longer one by itself."""
+
+_ONCE = (b"content-type", b"user-agent")
+"""Fields of the list above that have one value (RFC 9110 §5.3); that server would answer two by itself too."""
+
 
 def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
-    """Return the whole end-to-end head for the own pages."""
+    """Return the whole end-to-end head for the own pages.
+
+    Raises:
+        TargetTooLong: longer than any address of ours.
+        RequestRefused: a field twice that has one value.
+    """
+    _refuse_unreadable(accepted)
     fields: list[tuple[bytes, bytes]] = [(b"Host", accepted.host.encode())]
     fields += [(n, v) for n, v in accepted.head.headers if n.lower() in _PASSED and len(v) <= MAX_OWN_FIELD]
     if own := _own_cookies(accepted, cookies):
@@ -44,6 +57,13 @@ def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
         (OWN_SCHEME, accepted.scheme.encode()),
     ]
     return tuple(fields)
+
+
+def _refuse_unreadable(accepted: Accepted) -> None:
+    if len(accepted.target.forward) > MAX_OWN_TARGET:
+        raise TargetTooLong(f"the address of an own page is longer than {MAX_OWN_TARGET} bytes")
+    if any(len(accepted.head.values(name)) > 1 for name in _ONCE):
+        raise RequestRefused("Content-Type or User-Agent is there twice", reason="repeated_field")
 
 
 def _own_cookies(accepted: Accepted, cookies: OwnCookies) -> bytes:

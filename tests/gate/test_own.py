@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxy.core.cookies import OwnCookies
 from proxy.core.request import Accepted, Headers, RequestHead
 from proxy.core.target import TargetRules, parse_target
-from proxy.gate.own import MAX_OWN_FIELD, own_headers
+from proxy.errors import RequestRefused, TargetTooLong
+from proxy.gate.own import MAX_OWN_FIELD, MAX_OWN_TARGET, own_headers
 
 
-def made(*headers: tuple[bytes, bytes]) -> dict[bytes, bytes]:
+def made(*headers: tuple[bytes, bytes], target: bytes = b"/_sidegate/login") -> dict[bytes, bytes]:
     fields: Headers = ((b"Host", b"forged.example"), *headers)
-    target = b"/_sidegate/login"
     head = RequestHead(method=b"GET", target=target, headers=fields, peer="203.0.113.7", scheme="https")
     accepted = Accepted(
         head=head,
@@ -64,3 +66,16 @@ def test_a_big_cookie_of_the_app_does_not_break_the_login() -> None:
 
 def test_an_oversized_field_is_left_out_whole() -> None:
     assert b"User-Agent" not in made((b"User-Agent", b"x" * (MAX_OWN_FIELD + 1)))
+
+
+def test_an_address_that_the_pages_cannot_read_is_too_long() -> None:
+    made(target=b"/_sidegate/login?".ljust(MAX_OWN_TARGET, b"x"))
+
+    with pytest.raises(TargetTooLong):
+        made(target=b"/_sidegate/login?".ljust(MAX_OWN_TARGET + 1, b"x"))
+
+
+@pytest.mark.parametrize("name", [b"Content-Type", b"User-Agent"])
+def test_a_field_of_one_value_that_is_there_twice_is_refused(name: bytes) -> None:
+    with pytest.raises(RequestRefused):
+        made((name, b"text/plain"), (name.lower(), b"application/json"))
