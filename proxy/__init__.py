@@ -6,7 +6,8 @@ out of the way.
 The rooms, and what each is for::
 
     cli        commands; argument parsing only
-    app        composition root: settings -> a wired application; the only file that knows concrete classes
+    app        composition root: settings -> a wired application; with ``stores`` (memory or Redis) and ``slices`` (what
+               of the settings each room gets) the only one that knows concrete classes
     gate       the pipeline: accept -> match -> authenticate -> authorize -> mutate; sees a RequestHead, never a socket
     web        Sidegate's own endpoints: login, code flow, logout, back-channel, status, health
     respond    the one table from an error or a Decision to an HTTP answer
@@ -14,7 +15,7 @@ The rooms, and what each is for::
     settings   YAML -> typed values with line numbers
     observe    one event per request: log, metrics, audit
     oidc       the wire to the identity provider: metadata, keys, signatures, token endpoint
-    sessions   the stores, the refresher, the open streams of a session
+    sessions   the stores (memory, Redis), the refresher, the open streams of a session
     forward    the data path: one client connection, one upstream connection, framing between them
     demo       an embedded identity provider and a sample legacy app; serves `sidegate demo` and the tests
     ports      Protocols: what the rooms need of one another
