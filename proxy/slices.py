@@ -95,7 +95,7 @@ def own_cookies(settings: Settings) -> OwnCookies:
 
 
 def everywhere(settings: Settings) -> Headers:
-    """Return the fields of every answer of our own; those of the app's answers are ``core.answer_headers``' business."""
+    """Return the fields of every answer of our own; those of the app's are the business of ``core.answer_headers``."""
     return (HSTS,) if settings.security_headers and settings.server.public_url.scheme == "https" else ()
 
 
