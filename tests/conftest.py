@@ -51,13 +51,21 @@ REDIS_BY_PARAMETER = frozenset({"test_session_store_contract.py", "test_authenti
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test that asks for a real thing, so that nobody forgets it; say who runs beside whom."""
+    if not os.environ.get("SIDEGATE_TEST_FULL"):
+        _leave_out(config, items, "full")
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if marker := REAL_THINGS.get(fixture):
                 item.add_marker(marker)
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> None:
+    """Deselect, which is no skip: of what is skipped CI must be told."""
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(marker)])
+    items[:] = [item for item in items if not item.get_closest_marker(marker)]
 
 
 def _folder(item: pytest.Item) -> str:

@@ -123,7 +123,7 @@ async def test_a_rotated_key_signs_the_next_token_and_a_deleted_one_no_more(keyc
     assert after == before
 
 
-@pytest.mark.slow
+@pytest.mark.full
 async def test_sessions_survive_a_restart_with_other_options(keycloak: KeycloakServer) -> None:
     client = await keycloak.admin.create_client(_name(), "http://127.0.0.1:1")
     tokens = await _login(keycloak, client, "alice")
