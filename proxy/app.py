@@ -93,7 +93,7 @@ class Sidegate:
         self._data_path: DataPath | None = None
         if (audit := self._stores.audit) is not None:
             observer.keep_audit(audit)
-            observer.metrics.watch_dropped_audit(lambda: audit.dropped)
+            observer.metrics.watch_dropped_audit(lambda: audit.dropped + observer.audit_left_out)
         observer.metrics.watch_sessions(self._stores.active_sessions)
         observer.metrics.watch_streams(lambda: len(self._live))
         observer.metrics.watch_connections(

@@ -1,12 +1,14 @@
 """The audit trail: one JSON line for each event of :class:`~proxy.observe.events.AuditName`, through the log.
 
-A copy goes to the trail that is kept (``audit_memory``, ``audit_redis``) for ``sidegate audit`` and ``/api/audit``.
+A copy goes to the trail that is kept (``audit_memory``, ``audit_redis``) for ``sidegate audit`` and ``/api/audit``;
+of what strangers can cause at will only so much (``audit_noise``).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.observe.audit_noise import StrangersNoise
 from proxy.observe.events import AuditName
 from proxy.observe.log import LogLevel
 
@@ -25,6 +27,12 @@ class AuditLog:
         self._log = log
         self._clock = clock
         self._trail: AuditTrail | None = None
+        self._noise = StrangersNoise(clock)
+
+    @property
+    def left_out(self) -> int:
+        """Return how many events of strangers the trail was spared."""
+        return self._noise.left_out
 
     def keep_in(self, trail: AuditTrail) -> None:
         """Hand every further event to ``trail`` too."""
@@ -47,5 +55,5 @@ class AuditLog:
         if event.details:
             fields["details"] = dict(event.details)
         self._log.audit(event.event, fields)
-        if self._trail is not None:
+        if self._trail is not None and self._noise.leaves_room_for(event):
             self._trail.add(event, self._clock.now())

@@ -59,6 +59,11 @@ class ProductionObserver:
         """Hand every further audit event to ``trail`` too, besides the log."""
         self._audit.keep_in(trail)
 
+    @property
+    def audit_left_out(self) -> int:
+        """Return how many events of strangers the trail was spared."""
+        return self._audit.left_out
+
     def close(self) -> None:
         """Write the lines that are still held."""
         self._writer.close()

@@ -10,7 +10,6 @@ still signed in there may come back. Only "all" sets the watermark of the client
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +37,9 @@ MAX_NAMED: Final = 50
 
 REMEMBER_ENDED_S: Final = 24 * 3600.0
 """Seconds for which the watermark of "all" is kept: at least the longest life of a token that was issued before it."""
+
+LATEST_SINCE: Final = 253_402_300_799
+"""The last second of the year 9999: what is later no store takes for an instant."""
 
 AT_ONCE: Final = 500
 """Sessions ended before the loop gets its turn."""
@@ -254,6 +256,6 @@ def checked_limit(limit: int) -> int:
 
 
 def _checked_since(since: float) -> float:
-    if not math.isfinite(since):
+    if not -LATEST_SINCE <= since <= LATEST_SINCE:  # NaN neither
         raise errors.RequestRefused("since is a Unix time in seconds", reason="bad_since")
     return since

@@ -219,7 +219,7 @@ async def _answer_faults(request: web.Request, handler: Handler) -> web.StreamRe
     request[REQUEST_ID] = secrets.token_hex(8)
     services = request.app[SERVICES]
     try:
-        services.access.check(request.headers.getall("Authorization", []), address=request.remote or "")
+        _let_in(request, services)
         response = await handler(request)
     except errors.SidegateError as error:
         response = _problem(request, *_status_of(error), error)
@@ -235,6 +235,22 @@ async def _answer_faults(request: web.Request, handler: Handler) -> web.StreamRe
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response
+
+
+def _let_in(request: web.Request, services: ApiServices) -> None:
+    """Return when the caller may go on; tell the operator of whoever tries tokens, which the budget bounds."""
+    address = request.remote or ""
+    try:
+        services.access.check(request.headers.getall("Authorization", []), address=address)
+    except errors.ManagementRefused as error:
+        if error.reason == "wrong_token":
+            services.observer.warning(
+                "somebody came to the management API with a wrong token",
+                reason=error.reason,
+                address=address,
+                request_id=request[REQUEST_ID],
+            )
+        raise
 
 
 def _status_of(error: errors.SidegateError) -> tuple[int, str]:

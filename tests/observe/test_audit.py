@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.core.secret import Secret
 from proxy.observe.audit import AuditLog
-from proxy.observe.audit_memory import AuditMemoryLimits, MemoryAuditTrail
+from proxy.observe.audit_memory import MAX_EVENTS, AuditMemoryLimits, MemoryAuditTrail
 from proxy.observe.log import Log, LogFormat, LogLevel
 from proxy.ports import AuditEvent
 from tests.support.clocks import START, FakeClock
@@ -53,6 +53,23 @@ async def test_a_trail_that_keeps_is_handed_each_event_with_its_time() -> None:
 
     (record,) = await trail.read(username=None, since=0, limit=9)
     assert (record.at, record.event.username) == (START, "alice")
+
+
+async def test_what_strangers_cause_pushes_nobody_out_of_the_trail() -> None:
+    clock = FakeClock()
+    lines: list[bytes] = []
+    log = Log(lines.append, clock=clock, level=LogLevel.ERROR, line_format=LogFormat.JSON)
+    trail = MemoryAuditTrail(AuditMemoryLimits(keep_s=60), clock=clock)
+    audit = AuditLog(log, clock=clock)
+    audit.keep_in(trail)
+
+    audit.record(AuditEvent(event="login.succeeded", username="alice"))
+    for _ in range(MAX_EVENTS):
+        audit.record(AuditEvent(event="logout.rejected", address="203.0.113.9"))
+
+    assert [one.event.event for one in await trail.read(username="alice", since=0, limit=1)] == ["login.succeeded"]
+    assert len(lines) == MAX_EVENTS + 1
+    assert audit.left_out > 0
 
 
 def test_details_are_told_and_redacted() -> None:

@@ -69,6 +69,17 @@ class TestTheDoor:
         assert "Retry-After" in answers[-1].headers
         assert (await api.get("/api/sessions", headers=TOKEN)).status == 429
 
+    async def test_who_tries_tokens_is_told_of_and_the_token_is_not(
+        self, office: Office, api: TestClient[Any, Any]
+    ) -> None:
+        for _ in range(3 * BURST):
+            await api.get("/api/sessions", headers={"Authorization": "Bearer guessed"})
+
+        told = office.observer.warnings
+        assert len(told) == BURST
+        assert {(fields["reason"], fields["address"]) for _, fields in told} == {("wrong_token", "127.0.0.1")}
+        assert "guessed" not in str(told)
+
     async def test_without_a_token_of_ours_it_is_403(self, office: Office, aiohttp_client: Any) -> None:
         services = ApiServices(
             access=AdminAccess(lambda: None, clock=office.clock),
