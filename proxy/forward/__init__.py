@@ -7,9 +7,11 @@ them. What must not be known here: sessions, tokens, routes, settings; the gate 
 ::
 
     options      what the composition root sets, as frozen values
-    framing      PURE: heads parsed, judged and serialised; framing is rebuilt, never copied
+    framing      PURE: heads parsed and judged
+    writing      PURE: heads and chunks written; framing is rebuilt, never copied
     bodies       PURE: the three ways a body is delimited, decoded piece by piece
     deadlines    one lazy timer for each connection
+    recent       what comes again within seconds: heads of clients, heads of answers
     pool         idle upstream connections; synchronous, returns what to close
     upstream     the connection to an upstream
     origin       where upstream connections come from: TCP, TLS, unix sockets
@@ -20,8 +22,10 @@ them. What must not be known here: sessions, tokens, routes, settings; the gate 
     server       the listener, and the end of it
 
 The way of a request: ``client`` reads a head, ``framing`` judges it, the gatekeeper admits it, an ``exchange`` takes a
-connection from an ``origin`` and streams both ways. llhttp (httptools) parses every head after our own scan refused
-what llhttp would let pass; bodies are ours alone, since httptools cannot say where in the bytes a message ended.
+connection from an ``origin`` and streams both ways. The ordinary request (a head that came before, no body, an answer
+that comes whole) goes a shorter way through the same hands, and is decided about like every other. llhttp (httptools)
+parses every head that is not plain after our own scan refused what llhttp would let pass; bodies are ours alone, since
+httptools cannot say where in the bytes a message ended.
 
 Public names: :class:`~proxy.forward.server.DataPath`, :class:`~proxy.forward.own_pages.OwnPages`,
 :class:`~proxy.forward.options.ForwardOptions`, :class:`~proxy.forward.options.UpstreamOptions`.
