@@ -420,13 +420,16 @@ class RedisSessionStore:
     async def _end_surplus(self, newest: RecordSummary) -> tuple[SessionKey, ...]:
         """End the oldest sessions of a person above ``max_per_user``, after the newest is stored: were it before, a
         login that fails would cost somebody a session.
+
+        Only older ones: of two logins at the same time each finds the other, and both would be signed out. Where clocks
+        disagree there may be one too many until the next login.
         """
         if self._max_per_user == 0:
             return ()
         try:
             theirs = await self.find(BySubject(newest.issuer, newest.subject))
-            surplus = [one.key for one in theirs if one.key != newest.key][: max(len(theirs) - self._max_per_user, 0)]
-            over = await self._work.records.read("delete", surplus)
+            older = [one.key for one in theirs if (one.created_at, one.key) < (newest.created_at, newest.key)]
+            over = await self._work.records.read("delete", older[: max(len(theirs) - self._max_per_user, 0)])
             summaries = [stored.readable for stored in over if stored.readable is not None]
             return tuple(one.key for one in await self._endings.end(summaries, EndCause.OVER_LIMIT))
         except StoreUnavailable:

@@ -263,9 +263,11 @@ async def test_a_session_issued_after_the_watermark_is_served_from_the_cache(
 
 
 @asynccontextmanager
-async def _stepped(server: RedisServer, clock: FakeClock) -> AsyncIterator[tuple[Replica, SteppedConnection]]:
+async def _stepped(
+    server: RedisServer, clock: FakeClock, **changes: Any
+) -> AsyncIterator[tuple[Replica, SteppedConnection]]:
     """A replica without background work, whose calls a test lets go one by one."""
-    replica = Replica(options_of(server), clock, stepped=True)
+    replica = Replica(options_of(server), clock, stepped=True, **changes)
     await replica.connection.start()
     assert isinstance(replica.store_connection, SteppedConnection)
     try:
@@ -332,6 +334,25 @@ async def test_a_refresh_that_brings_a_new_sid_and_the_logout_of_it_in_any_order
 
             left = await there.store.load(cookie)
             assert left is None or left.sid == "old", f"{order}: the new sid outlived its logout"
+
+
+async def test_of_two_logins_at_once_where_one_session_is_allowed_one_stays(
+    empty_redis: RedisServer, clock: FakeClock
+) -> None:
+    async with (
+        _stepped(empty_redis, clock, max_per_user=1) as (here, slow_here),
+        _stepped(empty_redis, clock, max_per_user=1) as (there, slow_there),
+    ):
+        # Each has stored its session before either looks for others.
+        for order in (first + rest for first in ("AAABBB", "ABABAB") for rest in ("AAABBB", "BBBAAA", "ABABAB")):
+            one, other, who = Secret(f"{order}-1"), Secret(f"{order}-2"), BySubject(ISSUER, f"subject-{order}")
+            await _in_turns(
+                order,
+                Actor(slow_here, here.store.create(one, make_session(one, subject=who.subject))),
+                Actor(slow_there, there.store.create(other, make_session(other, subject=who.subject))),
+            )
+
+            assert len(await there.store.find(who)) == 1, order
 
 
 async def test_a_list_read_while_a_session_is_made_takes_it_out_of_no_index(
