@@ -166,7 +166,8 @@ class StreamKeeper:
             session = stream.admitted.allow.session
             if session is not None:
                 watch = self._watched[key] = _Watch(session, stream.admitted.cookie_value)
-                self._due.schedule(key, min(session.expires_at, self._clock.now() + _long_s(session)))
+                # Before it is long there is nothing to do for it; but the store may not tell of changes.
+                self._due.schedule(key, min(session.expires_at, self._clock.now() + min(TICK_S, _long_s(session))))
                 return watch
         return None
 
@@ -295,6 +296,8 @@ class StreamKeeper:
             return
         now, session = self._clock.now(), watch.session
         at = min(session.expires_at, now + self._wait_s(watch, now))
+        if not self._is_long(key, session):
+            at = min(at, now + _long_s(session))
         if watch.idle_ends_at is not None:
             at = min(at, max(watch.idle_ends_at, now + TICK_S))
         self._due.schedule(key, at)

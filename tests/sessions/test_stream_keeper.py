@@ -346,7 +346,22 @@ async def test_while_the_store_cannot_tell_of_changes_it_is_asked_each_second(st
 
     await stage.pass_time(LONG_STREAM_S + 10)
 
-    assert stage.store.calls.count("load") == pytest.approx(11, abs=1)
+    assert stage.store.calls.count("load") == pytest.approx(LONG_STREAM_S + 10, abs=1)
+
+
+async def test_while_the_store_cannot_tell_of_changes_a_stream_just_opened_ends_within_a_second(
+    stage: Stage,
+) -> None:
+    session = await stage.signed_in()
+    stage.store.is_trusted = False
+    stream = stage.opens(session)
+    await stage.keeper.tick()
+    stage.store.inner._live = LiveStreamRegistry(stage.observer)
+    await stage.store.delete(session.key, EndCause.LOGOUT)
+
+    await stage.pass_time(TICK_S)
+
+    assert stream.ends == [ENDED]
 
 
 async def test_the_store_is_asked_about_few_sessions_at_a_time(stage: Stage) -> None:
