@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.errors import RequestRefused, TargetTooLong
+from proxy.errors import MethodRefused, RequestRefused, TargetTooLong
 from proxy.ports import OWN_ADDRESS, OWN_REQUEST_ID, OWN_SCHEME
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ MAX_OWN_FIELD = 4096
 MAX_OWN_TARGET = 8000
 """Bytes of a target; the server of the own pages reads a line of 8190, and would answer a longer one by itself."""
 
+_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+"""Methods that the own pages answer, most of them with 405; of others their server would repeat the whole line."""
+
 _ONCE = (b"content-type", b"user-agent")
 """Fields of the list above that have one value (RFC 9110 §5.3); that server would answer two by itself too."""
 
@@ -43,6 +46,7 @@ def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
     """Return the whole end-to-end head for the own pages.
 
     Raises:
+        MethodRefused: none that any page knows.
         TargetTooLong: longer than any address of ours.
         RequestRefused: a field twice that has one value.
     """
@@ -60,6 +64,8 @@ def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
 
 
 def _refuse_unreadable(accepted: Accepted) -> None:
+    if accepted.head.method not in _METHODS:
+        raise MethodRefused("no own page knows this method")
     if len(accepted.target.forward) > MAX_OWN_TARGET:
         raise TargetTooLong(f"the address of an own page is longer than {MAX_OWN_TARGET} bytes")
     if any(len(accepted.head.values(name)) > 1 for name in _ONCE):

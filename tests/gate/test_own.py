@@ -7,13 +7,15 @@ import pytest
 from proxy.core.cookies import OwnCookies
 from proxy.core.request import Accepted, Headers, RequestHead
 from proxy.core.target import TargetRules, parse_target
-from proxy.errors import RequestRefused, TargetTooLong
+from proxy.errors import MethodRefused, RequestRefused, TargetTooLong
 from proxy.gate.own import MAX_OWN_FIELD, MAX_OWN_TARGET, own_headers
 
 
-def made(*headers: tuple[bytes, bytes], target: bytes = b"/_sidegate/login") -> dict[bytes, bytes]:
+def made(
+    *headers: tuple[bytes, bytes], method: bytes = b"GET", target: bytes = b"/_sidegate/login"
+) -> dict[bytes, bytes]:
     fields: Headers = ((b"Host", b"forged.example"), *headers)
-    head = RequestHead(method=b"GET", target=target, headers=fields, peer="203.0.113.7", scheme="https")
+    head = RequestHead(method=method, target=target, headers=fields, peer="203.0.113.7", scheme="https")
     accepted = Accepted(
         head=head,
         target=parse_target(target, rules=TargetRules()),
@@ -79,3 +81,9 @@ def test_an_address_that_the_pages_cannot_read_is_too_long() -> None:
 def test_a_field_of_one_value_that_is_there_twice_is_refused(name: bytes) -> None:
     with pytest.raises(RequestRefused):
         made((name, b"text/plain"), (name.lower(), b"application/json"))
+
+
+@pytest.mark.parametrize("method", [b"FOO", b"get", b"PROPFIND", b"M-SEARCH"])
+def test_a_method_that_no_page_knows_does_not_reach_them(method: bytes) -> None:
+    with pytest.raises(MethodRefused):
+        made(method=method)
