@@ -52,7 +52,7 @@ test: install system-packages ## the whole suite, or a part: make test ARGS="tes
 	@$(if $(ARGS),exec $(BIN)/pytest $(ARGS))
 	# Who runs beside whom says tests/conftest.py. Both parts run, whatever the first finds.
 	failed=0
-	$(BIN)/pytest -q -n 2 --dist loadgroup $(ALONE:%=--ignore=%) || failed=1
+	$(BIN)/pytest -q -n 2 $(ALONE:%=--ignore=%) || failed=1
 	$(BIN)/pytest -q $(ALONE) || failed=1
 	$(MAKE) --no-print-directory $(FURTHER_PYTHONS:%=test-pure-%) || failed=1
 	exit $$failed

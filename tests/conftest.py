@@ -1,18 +1,18 @@
 """What every test may ask for, the rule that in CI nothing real is skipped, and who may run beside whom.
 
-``make test`` runs two processes side by side (``pytest -n 2 --dist loadgroup``) and then, by themselves, the tests that
-measure time or fill the machine (``ALONE`` in the Makefile). Side by side, all that needs Keycloak is one group and so
-shares one server; what needs Redis is another; the rest stays together by file, so that a file's own servers are
-started once. Each test is independent of the others and of their order.
+``make test`` runs two processes side by side (``support/side_by_side.py`` says which test goes where) and then, by
+themselves, the tests that measure time or fill the machine (``ALONE`` in the Makefile). Each test is independent of the
+others and of their order.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.side_by_side import KEYCLOAK, SideBySide, group_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,8 +24,6 @@ pytest_plugins = [
     "tests.support.fixtures",
     "tests.support.browser_fixtures",
 ]
-
-TESTS = Path(__file__).parent
 
 REAL_THINGS = {
     "keycloak": "keycloak",
@@ -40,26 +38,25 @@ REAL_THINGS = {
 """Fixture -> marker of the tests that use it."""
 
 
-SHARED = {"keycloak": "keycloak", "redis": "redis"}
-"""Marker -> group; the first that a test has decides."""
-
-BY_THEMSELVES = frozenset({"laws"})
-"""Folders of which each test is a group: they are long and share nothing."""
-
-REDIS_BY_PARAMETER = frozenset({"test_session_store_contract.py", "test_authentication_store_contract.py"})
-"""Files that ask for Redis only in some of their tests, and count these: all of them stay together."""
+STARTS_ITS_OWN_KEYCLOAK = "tests/faults/"
+"""Runs alone, so that it has nobody to share with."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SideBySide:
+    """Hand out the tests as ``side_by_side`` says."""
+    return SideBySide(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test that asks for a real thing, so that nobody forgets it; say who runs beside whom."""
+    """Mark each test that asks for a real thing, so that nobody forgets it."""
     if not os.environ.get("SIDEGATE_TEST_FULL"):
         _leave_out(config, items, "full")
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if marker := REAL_THINGS.get(fixture):
                 item.add_marker(marker)
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        _must_share_keycloak(item)
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> None:
@@ -68,18 +65,12 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> 
     items[:] = [item for item in items if not item.get_closest_marker(marker)]
 
 
-def _folder(item: pytest.Item) -> str:
-    inside = item.path.relative_to(TESTS).parts
-    return inside[0] if len(inside) > 1 else ""
-
-
-def _group(item: pytest.Item) -> str:
-    for marker, group in SHARED.items():
-        if item.get_closest_marker(marker):
-            return group
-    if item.path.name in REDIS_BY_PARAMETER:
-        return "redis"
-    return item.name if _folder(item) in BY_THEMSELVES else item.path.relative_to(TESTS).as_posix()
+def _must_share_keycloak(item: pytest.Item) -> None:
+    """Raise pytest.UsageError where a second Keycloak would be started beside the first."""
+    asks = item.get_closest_marker("keycloak") is not None and not item.nodeid.startswith(STARTS_ITS_OWN_KEYCLOAK)
+    if asks and group_of(item.nodeid) != KEYCLOAK:
+        msg = f"{item.nodeid} needs Keycloak: name its place in AT_KEYCLOAK of tests/support/side_by_side.py"
+        raise pytest.UsageError(msg)
 
 
 @pytest.hookimpl(wrapper=True)
