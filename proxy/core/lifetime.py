@@ -1,8 +1,8 @@
 """How long sessions can really last, in a sentence: of the file, and of what the provider's first tokens show.
 
 A session ends at its own end, when it is idle, and when its refresh token does, whichever is first. The last of these
-belongs to the provider, and most files promise more than a fresh realm allows; so it is said, at start, by ``check`` and
-once more when the first tokens have come.
+belongs to the provider, and most files promise more than a fresh realm allows; so it is said, at start, by ``check``
+and once more when the first tokens have come.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from proxy.core.session import EndCause, EverySessionOf, Tombstone, subject_hash
 from proxy.ports import AuditEvent
 from proxy.sessions.memory import AUDITED
 from proxy.sessions.redis_commands import Step
-from proxy.sessions.redis_records import cause_of_end
+from proxy.sessions.redis_times import cause_of_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence

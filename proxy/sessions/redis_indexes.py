@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from proxy.core.session import SessionKey
-from proxy.sessions.redis_records import LINGER_S, ends_at
+from proxy.sessions.redis_times import LINGER_S, ends_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxy.core.session import EndCause, Tombstone
 from proxy.sessions.codec import Unreadable, version_prefix
 from proxy.sessions.memory import TOMBSTONE_LIFETIME_S
+from proxy.sessions.redis_times import LINGER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from proxy.sessions.redis_names import RedisNames
     from proxy.sessions.redis_touches import Touches
     from proxy.sessions.sealing import Sealer
-
-LINGER_S: Final = 3600.0
-"""Seconds that a record outlives its session: long enough for a restart of all replicas."""
 
 SAY_AGAIN_S: Final = 10.0
 """Seconds between two lines about unreadable records: after a rotation gone wrong each request finds one."""
@@ -59,18 +57,6 @@ class StoredSession:
     def readable(self) -> RecordSummary | None:
         """The summary, where there is one."""
         return None if isinstance(self.summary, Unreadable) else self.summary
-
-
-def ends_at(summary: RecordSummary | Session, last_seen_at: float) -> float:
-    """Return when a session is over if nothing happens any more (Unix seconds)."""
-    return min(summary.expires_at, last_seen_at + summary.idle_timeout_s)
-
-
-def cause_of_end(summary: RecordSummary, last_seen_at: float, now: float) -> EndCause | None:
-    """Return why a session is over at ``now``, or None while it is live. The absolute end comes first."""
-    if now >= summary.expires_at:
-        return EndCause.EXPIRED
-    return EndCause.IDLE if now >= last_seen_at + summary.idle_timeout_s else None
 
 
 class Records:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.errors import StoreUnavailable
 from proxy.sessions.codec import Unreadable
-from proxy.sessions.redis_records import cause_of_end, ends_at
+from proxy.sessions.redis_times import cause_of_end, ends_at
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:

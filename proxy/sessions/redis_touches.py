@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StoreUnavailable
 from proxy.sessions.expiring import Deadlines
-from proxy.sessions.redis_records import LINGER_S, ends_at
+from proxy.sessions.redis_times import LINGER_S, ends_at
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:

@@ -14,9 +14,7 @@ def mark(what: BySid | BySubject, ended_at: float, keep_until: float = 5000) -> 
 
 
 def covers(marks: EndedMarks, *, sid: str | None = None, subject: str = "somebody", issued_at: float = 0) -> bool:
-    return marks.cover(
-        issuer=ISSUER, client_id="legacy-app", sid=sid, subject=subject, issued_at=issued_at, now=NOW
-    )
+    return marks.cover(issuer=ISSUER, client_id="legacy-app", sid=sid, subject=subject, issued_at=issued_at, now=NOW)
 
 
 def test_marks_are_bounded() -> None:

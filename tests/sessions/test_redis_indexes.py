@@ -15,7 +15,7 @@ from proxy.sessions.redis_commands import RedisCommands
 from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.redis_indexes import MAX_SUSPECTS, PAGE, STALE_FOR_S, Indexes
 from proxy.sessions.redis_names import RedisNames
-from proxy.sessions.redis_records import LINGER_S
+from proxy.sessions.redis_times import LINGER_S
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START
 from tests.support.observers import RecordingObserver

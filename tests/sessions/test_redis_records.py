@@ -10,7 +10,8 @@ from proxy.core.secret import Secret
 from proxy.core.session import EndCause, Tombstone, session_key
 from proxy.sessions.codec import SessionCodec, Unreadable, summary_of
 from proxy.sessions.memory import TOMBSTONE_LIFETIME_S
-from proxy.sessions.redis_records import LINGER_S, Records, UnreadableRecords, cause_of_end, ends_at
+from proxy.sessions.redis_records import Records, UnreadableRecords
+from proxy.sessions.redis_times import LINGER_S
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START, FakeClock
 from tests.support.observers import RecordingObserver
@@ -129,16 +130,6 @@ async def test_a_tombstone_of_another_sidegate_is_none(records: Records) -> None
 
     for text in (b"{}", b"[]", b"x", b'{"subject":"h","cause":"by_magic","at":1}'):
         assert records.tombstone_from(SESSION.key, Sealer([KEY]).seal(text, associated_data=place), START) is None
-
-
-def test_the_absolute_end_comes_before_the_idle_end() -> None:
-    summary = summary_of(make_session(A, expires_at=START + 100, idle_timeout_s=60))
-
-    assert cause_of_end(summary, START, START + 59) is None
-    assert cause_of_end(summary, START, START + 60) is EndCause.IDLE
-    assert cause_of_end(summary, START + 50, START + 99) is None
-    assert cause_of_end(summary, START, START + 100) is EndCause.EXPIRED
-    assert [ends_at(summary, START + seen) for seen in (0, 50)] == [START + 60, START + 100]
 
 
 def test_unreadable_records_are_counted_each_and_said_now_and_then(clock: FakeClock) -> None:
