@@ -6,7 +6,6 @@ holds those sessions alone, and one that holds very many others beside them.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from benchmarks.machine import MachineError, pinned
 from benchmarks.started import ROOT, started
 from tests.redis.server import redis_is_missing
 from tests.support.ports import free_port
+from tests.support.processes import Program
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 IN_REDIS = "sidegate-redis"
 IN_FULL_REDIS = "sidegate-full-redis"
-FILL_WITHIN_S = 600.0
+FILL_WITHIN_S = 900.0
 FILLERS = 2
 SERVER_KEY = "VNnxm5J0QjkYOhqinPMWFo5-eBbK07ZG2oPXtlU7RIk"
 """Any key: what it seals lives for minutes in a Redis of our own."""
@@ -69,22 +69,24 @@ def start_stores(stack: ExitStack, folder: Path, cores: Cores, contestants: list
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         stack.enter_context(started(pinned(cores.others, command), folder / f"{one.name}.log", port=port))
         if one.name == IN_FULL_REDIS:
-            _fill(port, others)
+            _fill(port, others, folder)
 
 
-def _fill(port: int, number: int) -> None:
+def _fill(port: int, number: int, folder: Path) -> None:
     """Put so many sessions into the Redis of this port.
 
     Raises:
         MachineError: it did not work.
     """
     share = number // FILLERS
-    commands = [
-        [sys.executable, "-m", "benchmarks.fill", str(port), SERVER_KEY, str(filler * share), str(share)]
+    fillers = [
+        Program(
+            [sys.executable, "-m", "benchmarks.fill", str(port), SERVER_KEY, str(filler * share), str(share)],
+            log=folder / f"fill-{filler}.log",
+            env={"PYTHONPATH": str(ROOT)},
+        )
         for filler in range(FILLERS)
     ]
-    fillers = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for command in commands]
     for filler in fillers:
-        _, said = filler.communicate(timeout=FILL_WITHIN_S)
-        if filler.returncode:
-            raise MachineError(f"the store could not be filled: {said[-1000:]}")
+        if filler.wait(timeout_s=FILL_WITHIN_S):
+            raise MachineError(f"the store could not be filled: {filler.output[-1000:]}")
