@@ -37,6 +37,12 @@ FIRST_WAIT_S = 0.25
 LAST_WAIT_S = 1.0
 """Seconds between two tries while the store is away, the first and the longest; each wait doubles."""
 
+REPEAT_AGAIN_S = 3.0
+"""Seconds after which all is repeated once more to a new primary. Where the old one lives on beside it for a while (a
+failover that somebody asked for), our connections lead to the old one until its replacement is noticed and calls that
+are under way have ended: what it was told until then is lost, a repetition included.
+"""
+
 TOGETHER = 16
 """Endings that the store is told at the same time."""
 
@@ -76,6 +82,7 @@ class Recovery:
         self._clock = clock
         self._sleep = sleep
         self._repeats: list[Ending] = []
+        self._again: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._tasks = TaskOwner(lambda fault: observer.error("repeating what has ended broke off", fault=repr(fault)))
         self._is_full_said = False
@@ -108,6 +115,16 @@ class Recovery:
 
     def primary_changed(self) -> None:
         """Hear that another server is the primary, or that it was restarted: repeat what it may have lost."""
+        self._repeat()
+        if self._again is not None:
+            self._again.cancel()
+        self._again = self._tasks.start(self._repeat_again())
+
+    async def _repeat_again(self) -> None:
+        await self._sleep(REPEAT_AGAIN_S)
+        self._repeat()
+
+    def _repeat(self) -> None:
         self._repeats = list(self.ledger.lately(self._clock.now()))
         if self._repeats:
             self._wake.set()
@@ -132,9 +149,12 @@ class Recovery:
 
     async def _tell_some(self) -> bool:
         """Tell the store of the next ones, kept ones first; False when it did not take all of them."""
-        some = (self.ledger.waiting() or tuple(self._repeats))[:TOGETHER]
+        repeats = self._repeats
+        some = (self.ledger.waiting() or tuple(repeats))[:TOGETHER]
         results = await asyncio.gather(*(self._told(ending) for ending in some))
-        self._repeats = [ending for ending in self._repeats if ending not in some or not results[some.index(ending)]]
+        # Of a primary that came meanwhile nobody knows whether it was the one that was told.
+        if self._repeats is repeats:
+            self._repeats = [ending for ending in repeats if ending not in some or not results[some.index(ending)]]
         return all(results)
 
     async def _told(self, ending: Ending) -> bool:

@@ -14,8 +14,9 @@ from proxy.ports import NotCached
 from proxy.sessions.ledger import Ledger
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
-from proxy.sessions.recovery import LAST_WAIT_S, RecoveringStore, Recovery
+from proxy.sessions.recovery import LAST_WAIT_S, REPEAT_AGAIN_S, RecoveringStore, Recovery
 from tests.support.clocks import START, FakeClock
+from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import ISSUER, make_session
 from tests.support.stores import FailingSessionStore
@@ -292,6 +293,45 @@ async def test_a_repetition_goes_on_after_the_new_primary_was_away_too(house: Ho
     await house.come_back()
 
     assert await house.behind.inner.count() == 0
+
+
+async def test_what_an_old_primary_was_told_before_we_left_it_is_repeated_once_more(house: House) -> None:
+    alice = await house.sign_in(A)
+    house.recovery.primary_changed()
+    # Told to the old one, to which our connections still lead; the new one never hears of it.
+    await house.store.delete(alice.key, EndCause.LOGOUT)
+    await house.fail_over((A, alice))
+
+    await asyncio.sleep(0)
+    assert house.slept == [REPEAT_AGAIN_S]
+    assert await house.behind.inner.load(A) is not None
+    house.woken.set()
+    await _until_ended(house, A)
+
+
+async def test_of_two_failovers_in_a_row_the_second_primary_is_told_all(house: House) -> None:
+    alice = await house.sign_in(A)
+    await house.store.delete(alice.key, EndCause.LOGOUT)
+    told = house.behind.inner.delete
+
+    async def told_as_the_next_one_comes(*args: Any) -> bool:
+        was_there = await told(*args)
+        await house.fail_over((A, alice))
+        house.recovery.primary_changed()
+        return was_there
+
+    house.behind.inner.delete = told_as_the_next_one_comes  # type: ignore[method-assign]
+    house.recovery.primary_changed()
+    await house.settled()
+
+    assert await house.behind.inner.load(A) is None
+
+
+async def _until_ended(house: House, cookie: Secret) -> None:
+    async def is_there() -> bool:
+        return await house.behind.inner.load(cookie) is not None
+
+    await eventually(is_there, expected=False, within_s=10)
 
 
 async def test_one_that_cannot_be_told_does_not_keep_the_others_waiting(
