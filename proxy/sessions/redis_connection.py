@@ -121,6 +121,10 @@ class RedisConnection:
         """Say whether Redis is there and takes writes, as the last look and the calls since saw it."""
         return self._outages.readiness()
 
+    def look_now(self) -> None:
+        """Hear that the primaries changed: let go of connections to those that were, before the next look is due."""
+        self._doubt.set()
+
     async def run(self, operation: str, call: Callable[[Any], Awaitable[T]]) -> T:
         """Return what ``call`` returns, which is given the client.
 

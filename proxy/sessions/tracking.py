@@ -149,6 +149,8 @@ class Tracking:
     def _follow(self, nodes: frozenset[RedisNode]) -> None:
         if nodes == self._links.keys():
             return
+        if self._links:
+            self._connection.look_now()
         for node in self._links.keys() - nodes:
             self._links.pop(node).cancel()
             self._run_ids.pop(node, None)  # whoever comes back was a replica meanwhile

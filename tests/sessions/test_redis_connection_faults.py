@@ -32,6 +32,7 @@ from tests.redis.sentinel import MASTER
 from tests.redis.server import HOST, RedisServer
 from tests.sessions.fake_redis import HANGS, OK, PONG, FakeRedis, serving
 from tests.sessions.redis_parts import alone, started, until
+from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 from tests.support.pausing_proxy import PausingProxy
 
@@ -382,6 +383,21 @@ async def test_a_failover_is_followed(empty_redis_sentinel: SentinelHouse) -> No
 
         assert await _until_well(connection) < RECOVERY_S
         assert new.call("EXISTS", "sidegate:x") == 1
+
+
+async def test_a_look_that_is_asked_for_lets_idle_connections_go_at_once(
+    empty_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.sessions.redis_connection.PROBE_S", 3600.0)
+    async with started(alone(empty_redis.port)) as connection:
+        before = await connection.run("id", lambda redis: redis.client_id())
+
+        connection.look_now()
+
+        async def is_another() -> bool:
+            return bool(await connection.run("id", lambda redis: redis.client_id()) != before)
+
+        await eventually(is_another, expected=True, within_s=10)
 
 
 async def test_a_primary_that_was_replaced_while_it_was_stopped_is_left(empty_redis_sentinel: SentinelHouse) -> None:

@@ -472,6 +472,17 @@ async def test_a_failover_is_followed_and_tells_of_a_new_primary(empty_redis_sen
         await parts.until_heard(KEY)
 
 
+async def test_connections_to_who_was_the_primary_are_let_go_when_another_is_named(
+    parts: Tracked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(parts.connection, "look_now", lambda: looked.append("looked"))
+
+    parts.tracking._follow(frozenset({TcpNode(HOST, 1)}))
+
+    assert looked == ["looked"]
+
+
 async def test_a_primary_that_was_replaced_while_it_was_stopped_is_not_believed_on_waking(
     empty_redis_sentinel: SentinelHouse,
 ) -> None:
