@@ -10,9 +10,11 @@ access token soon over      refreshed, as for a request
 record changed elsewhere    (``in_doubt``) the store is asked at once, and each stream is judged by what it says
 store does not tell of      the store is asked each :data:`TICK_S`
 changes
-store away; or provider     streams stay for :data:`OUTAGE_PATIENCE_S`, then close with "try again later": the session
-away and token over         is not over, yet nobody can say that it still has its rights. Its absolute end is known and
-                            kept all the same
+store away                  streams close after :data:`STORE_PATIENCE_S` with "try again later": a logout elsewhere
+                            could not reach us, and what ends is over everywhere within a second, a lost store included
+provider away and token     streams stay for :data:`PROVIDER_PATIENCE_S`, then close with "try again later": logouts
+over                        still reach us, yet nobody can say that the session still has its rights. Its absolute end
+                            is known and kept all the same
 ==========================  =========================================================================================
 
 Times of sessions are wall clock; how long a stream is open is monotonic.
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from proxy.core.routing import Activity
 from proxy.core.session import EndCause
-from proxy.errors import Draining, ProviderFault, StoreFault
+from proxy.errors import Draining, ProviderFault, StoreFault, StoreUnavailable
 from proxy.ports import NotCached
 from proxy.sessions.expiring import Deadlines
 from proxy.tasks import TaskOwner
@@ -54,9 +56,14 @@ MAX_ASKING = 32
 LOOK_SLICE = 200
 """Sessions looked at in one turn of the loop: about 2 ms."""
 
-OUTAGE_PATIENCE_S = 60.0
-"""Seconds for which streams outlive what could be confirmed: a failover of Redis or a restart of Keycloak is over by
-then, and cutting off everybody for it would be worse. Requests are not so lucky: they get 503 at once.
+STORE_PATIENCE_S = 0.25
+"""Seconds for which streams outlive a store that does not answer. That it may be away is noticed within 0.75 s
+(``tracking.MAX_STALENESS_S``), so the sum is the second that is promised.
+"""
+
+PROVIDER_PATIENCE_S = 60.0
+"""Seconds for which streams outlive an access token that nobody can refresh: a restart of Keycloak is over by then.
+Requests are not so lucky: they get 503 at once.
 """
 
 
@@ -110,6 +117,7 @@ class StreamKeeper:
         self._watched: dict[SessionKey, _Watch] = {}
         self._due: Deadlines[SessionKey] = Deadlines()
         self._outage_was_said = False
+        self._store_is_silent_until = 0.0
 
     def __len__(self) -> int:
         """Return how many sessions are looked after."""
@@ -210,7 +218,7 @@ class StreamKeeper:
         """Ask the store what the session is."""
         try:
             async with self._asking:
-                found = await self._store.load(cookie_value)
+                found = await self._asked_in_time(cookie_value)
                 if found is not None and self._must_ask_for_idle_end(key, watch):
                     watch.idle_ends_at = await self._store.last_seen(found) + found.idle_timeout_s
         except StoreFault as fault:
@@ -225,6 +233,29 @@ class StreamKeeper:
         if watch.asks_again and self._watched.get(key) is watch:
             watch.asks_again = False
             self._look_safely(key, watch)
+
+    async def _asked_in_time(self, cookie_value: Secret) -> Session | None:
+        """Return what the store says, if it says it soon; while it is silent for one, nobody else waits for it.
+
+        Raises:
+            StoreFault
+        """
+        if self._clock.monotonic() < self._store_is_silent_until:
+            raise StoreUnavailable("the store did not answer a moment ago")
+        try:
+            async with asyncio.timeout(STORE_PATIENCE_S):
+                return await self._answer(cookie_value)
+        except TimeoutError:
+            self._store_is_silent_until = self._clock.monotonic() + STORE_PATIENCE_S
+            raise StoreUnavailable("the store does not answer in time for open streams") from None
+
+    async def _answer(self, cookie_value: Secret) -> Session | None:
+        """Return what the store says, however often it must be asked: a connection that broke is no outage yet."""
+        while True:
+            try:
+                return await self._store.load(cookie_value)
+            except StoreFault:
+                await asyncio.sleep(STORE_PATIENCE_S / 5)
 
     def _found(self, key: SessionKey, watch: _Watch, session: Session) -> None:
         """Judge the streams by what the session is now, and keep it alive by those that are left."""
@@ -270,7 +301,7 @@ class StreamKeeper:
         now = self._clock.monotonic()
         if watch.unconfirmed_since is None:
             watch.unconfirmed_since = now
-        if now - watch.unconfirmed_since < OUTAGE_PATIENCE_S:
+        if not isinstance(fault, StoreFault) and now - watch.unconfirmed_since < PROVIDER_PATIENCE_S:
             self._due.schedule(key, min(watch.session.expires_at, self._clock.now() + TICK_S))
             return
         self._forget(key)
@@ -278,7 +309,7 @@ class StreamKeeper:
         if closed and not self._outage_was_said:
             self._outage_was_said = True
             self._observer.warning(
-                "open streams close, because nobody could say for a minute what their sessions may; more may follow",
+                "open streams close, because nobody could say in time what their sessions may; more may follow",
                 reason=fault.reason,
                 fault=str(fault),
             )
