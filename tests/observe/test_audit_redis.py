@@ -238,11 +238,11 @@ class TestWhileRedisIsAway:
     async def test_to_note_costs_nothing(self, empty_redis: RedisServer) -> None:
         async with a_replica(empty_redis, max_waiting=1000) as replica:
             replica.wire.is_away = True
-            began_at = time.monotonic()
+            began_at = time.thread_time()  # of this thread alone: the machine may be busy with others
 
             replica.note(*["alice"] * 20_000)
 
-            assert time.monotonic() - began_at < 5
+            assert time.thread_time() - began_at < 5
             replica.trail._waiting.clear()
 
     async def test_a_batch_whose_answer_was_lost_is_read_once(self, empty_redis: RedisServer) -> None:
