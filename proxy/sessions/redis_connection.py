@@ -141,7 +141,7 @@ class RedisConnection:
         if self._refusal is not None:
             raise self._unavailable(self._refusal)
         began_at = self._clock.monotonic()
-        task = self._tasks.start(self._outcome(call))
+        task = self._tasks.start(self._outcome(call, self._slots))
         # The task has a deadline of its own; this one holds even while the library tidies up after it.
         await asyncio.wait({task}, timeout=OPERATION_S + CONNECT_S / 4)
         self._observer.store_call(operation, self._clock.monotonic() - began_at)
@@ -154,9 +154,11 @@ class RedisConnection:
         self._failed(fault)
         raise self._unavailable(fault) from error
 
-    async def _outcome(self, call: Callable[[Any], Awaitable[T]]) -> tuple[T | None, Exception | None]:
+    async def _outcome(
+        self, call: Callable[[Any], Awaitable[T]], turn: contextlib.AbstractAsyncContextManager[None]
+    ) -> tuple[T | None, Exception | None]:
         try:
-            async with asyncio.timeout(OPERATION_S), self._slots:
+            async with asyncio.timeout(OPERATION_S), turn:
                 return await call(self._connected()), None
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits; nobody may be there any more
             return None, error
@@ -194,7 +196,8 @@ class RedisConnection:
             await self._look()
 
     async def _look(self) -> None:
-        _, error = await self._outcome(self._probe)
+        # Out of turn: that many calls wait for one another says nothing of Redis, and must not refuse them all.
+        _, error = await self._outcome(self._probe, contextlib.nullcontext())
         if error is None:
             self._refusal = None
             line = self._outages.probed(now=self._clock.monotonic(), unix_now=self._clock.now())

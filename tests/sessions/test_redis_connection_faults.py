@@ -17,6 +17,7 @@ from redis.asyncio.cluster import ClusterNode
 from proxy.core.secret import Secret
 from proxy.errors import SettingsError, StoreUnavailable
 from proxy.sessions.redis_connection import (
+    MAX_CALLS,
     OPERATION_S,
     PROBE_AWAY_S,
     BehindSentinels,
@@ -383,6 +384,20 @@ async def test_a_failover_is_followed(empty_redis_sentinel: SentinelHouse) -> No
 
         assert await _until_well(connection) < RECOVERY_S
         assert new.call("EXISTS", "sidegate:x") == 1
+
+
+async def test_calls_that_wait_for_one_another_are_no_outage_of_redis(
+    empty_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.sessions.redis_connection.PROBE_S", 3600.0)
+    async with started(alone(empty_redis.port)) as connection:
+        for _ in range(MAX_CALLS):
+            await connection._slots.acquire()
+
+        await connection._look()
+
+        assert connection.readiness().is_ready
+        assert connection._refusal is None
 
 
 async def test_a_look_that_is_asked_for_lets_idle_connections_go_at_once(
