@@ -165,14 +165,24 @@ class FreshTokens:
         store = self._parts.store
         self._parts.observer.refresh("superseded")
         current = await store.load(cookie_value)
-        if current is not None and current.version == renewed.version:
+        if current is not None and (current.version == renewed.version or await self._has_ended(current)):
             # Nobody replaced it, so the store refused what it would become: the new ``sid`` has ended already. Were
-            # the old record served on, its dead tokens would be too.
+            # the old record served on, its dead tokens would be too. Or it was replaced, and the store went away before
+            # it could say that this login has ended.
             await store.delete(renewed.key, EndCause.BACKCHANNEL)
             current = None
         if current is None and renewed.origin is LoginOrigin.FORM:
             _ = self._tasks.start(self._end_at_provider(renewed))
         return current
+
+    async def _has_ended(self, session: Session) -> bool:
+        return await self._parts.store.has_ended(
+            issuer=session.identity.issuer,
+            client_id=session.client_id,
+            sid=session.sid,
+            subject=session.identity.subject,
+            issued_at=session.issued_at,
+        )
 
     async def _end_at_provider(self, session: Session) -> None:
         try:

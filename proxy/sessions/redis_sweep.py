@@ -56,7 +56,8 @@ class Sweep:
         self._indexes = indexes
         self._records = records
         self._clock = clock
-        self._tasks = TaskOwner(lambda fault: observer.error("the sweep of sessions broke", fault=repr(fault)))
+        self._observer = observer
+        self._tasks = TaskOwner(lambda fault: observer.error("the sweep of sessions ended", fault=repr(fault)))
         self.active = 0
 
     def start(self, end: Ending) -> None:
@@ -79,6 +80,8 @@ class Sweep:
                     pass
             except StoreUnavailable:
                 pass  # the connection has said so; what is over waits, and is served by nobody
+            except Exception as defect:  # noqa: BLE001 - one look's defect must not be the last look of this process
+                self._observer.error("the sweep of sessions broke; it goes on", fault=repr(defect))
             await asyncio.sleep(SWEEP_INTERVAL_S)
 
     async def sweep(self, end: Ending) -> bool:

@@ -78,7 +78,8 @@ class Touches:
         self._names = names
         self._indexes = indexes
         self._clock = clock
-        self._tasks = TaskOwner(lambda fault: observer.error("writing last activity broke", fault=repr(fault)))
+        self._observer = observer
+        self._tasks = TaskOwner(lambda fault: observer.error("writing last activity ended", fault=repr(fault)))
         self._known: dict[SessionKey, Known] = {}
         self._due: Deadlines[SessionKey] = Deadlines()
         self._has_new = asyncio.Event()
@@ -161,6 +162,9 @@ class Touches:
                     await self._has_new_within(LOOK_S)
             except StoreUnavailable:
                 pause_s = LOOK_S
+            except Exception as defect:  # noqa: BLE001 - without this task everybody would be idle in the end
+                pause_s = LOOK_S
+                self._observer.error("writing last activity broke; it goes on", fault=repr(defect))
             await asyncio.sleep(pause_s)
 
     async def _has_new_within(self, seconds: float) -> None:

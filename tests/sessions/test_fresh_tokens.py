@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.secret import Secret
-from proxy.core.session import EndCause
+from proxy.core.session import BySubject, EndCause, EndedMark
 from proxy.errors import StoreUnavailable
 from proxy.sessions import fresh_tokens
 from proxy.sessions.fresh_tokens import STORE_RETRY_S, UNSTORED_LIFETIME_S, FreshTokens
@@ -84,6 +84,23 @@ async def test_a_request_on_another_replica_spends_no_old_token_meanwhile(stage:
     assert renewed is not None
     assert renewed.tokens.refresh_token == Secret("refresh-2")
     assert stage.provider.refreshed == ["refresh-1"]
+
+
+async def test_a_login_that_ended_while_the_store_took_its_tokens_and_then_went_away_is_over(
+    stage: RefreshStage,
+) -> None:
+    session = await refreshed_while_the_store_is_away(stage)
+    stage.store.come_back()
+    # What the store did before it went away without a word: it took the tokens, and the logout was marked.
+    unstored = waiting(stage)._unstored[session.key].renewed
+    assert await stage.store.inner.replace(A, unstored) is not None
+    at = stage.clock.now()
+    mark = EndedMark(BySubject(session.identity.issuer, session.identity.subject), ended_at=at, keep_until=at + 3600)
+    await stage.store.inner.mark_ended(mark)
+    await stage.pass_time(2 * STORE_RETRY_S)
+
+    assert await stage.stored() is None
+    assert len(waiting(stage)) == 0
 
 
 async def test_tokens_that_come_late_never_bring_back_a_session_that_ended_meanwhile(stage: RefreshStage) -> None:

@@ -161,3 +161,28 @@ async def test_the_sweep_goes_on_after_an_outage(
     await eventually(ended, {EndCause.EXPIRED: 1}, within_s=10)
     assert replica.observer.errors == [] or "broke" not in replica.observer.errors[-1][0]
     await replica.store.close()
+
+
+async def test_the_sweep_goes_on_after_a_defect(
+    replica: Replica, sweep: Sweep, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.sessions.redis_sweep.SWEEP_INTERVAL_S", 0.01)
+    await replica.store.create(A, make_session(A, expires_at=START + 60))
+    clock.advance(60)
+    looks = iter([ZeroDivisionError()])
+    due = sweep._indexes.due
+
+    async def breaks_once(now: float) -> object:
+        for defect in looks:
+            raise defect
+        return await due(now)
+
+    monkeypatch.setattr(sweep._indexes, "due", breaks_once)
+    replica.store.start()
+
+    async def ended() -> dict[EndCause, int]:
+        return dict(replica.observer.ended)
+
+    await eventually(ended, {EndCause.EXPIRED: 1})
+    assert [message for message, _ in replica.observer.errors] == ["the sweep of sessions broke; it goes on"]
+    await replica.store.close()

@@ -135,6 +135,27 @@ async def test_the_background_goes_on_after_an_outage_and_writes_what_waits_at_t
     assert house.written == [START, START + 2]
 
 
+async def test_the_background_goes_on_after_a_defect(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.sessions.redis_touches.LOOK_S", 0.01)
+    defects, write = iter([ZeroDivisionError()]), house.touches._write
+
+    async def breaks_once(now: float) -> bool:
+        for defect in defects:
+            raise defect
+        return await write(now)
+
+    monkeypatch.setattr(house.touches, "_write", breaks_once)
+    house.touches.touched(SESSION)
+    house.clock.advance(1)
+    house.touches.start()
+
+    async def written() -> list[float]:
+        return house.written
+
+    await eventually(written, [START])
+    await house.touches.close()
+
+
 async def test_closing_while_redis_is_away_waits_for_nothing(house: House) -> None:
     house.touches.touched(SESSION)
     house.connection.is_away = True
