@@ -112,7 +112,7 @@ def run(path: Path) -> None:
 
 
 @main.command(epilog="sidegate demo --port 8080")
-@click.option("--port", default=4180, show_default=True, type=click.IntRange(0, 65535), help="Where the demo listens.")
+@click.option("--port", default=4180, show_default=True, type=click.IntRange(1, 65535), help="Where the demo listens.")
 def demo(port: int) -> None:
     """Show it: an identity provider, a sample app and Sidegate in one process, with nothing to set up."""
     from proxy.app import demo as run_demo  # noqa: PLC0415 - the whole house is slow to import

@@ -40,7 +40,7 @@ def addresses(demo: Program) -> list[str]:
 
 
 async def test_alice_follows_what_is_printed(demo: Program, arrive: Arrive) -> None:
-    start, _, admin, notes, _, status, provider = addresses(demo)
+    start, _, admin, notes, _, status, _, provider = addresses(demo)
     visitor = await arrive(start.rstrip("/"))
 
     await visitor.open("/")
