@@ -124,7 +124,7 @@ async def _end_session(request: web.Request, session: Session) -> int:
 
 
 async def _end_there(request: web.Request, session: Session, return_to: str) -> web.Response:
-    if not ends_with_the_browsers(session):
+    if not ends_with_the_browsers(session, request.app[OPTIONS].scopes):
         await end_at_provider(request, session)
     if session.origin is LoginOrigin.CODE:
         leaving = leave_provider(request, session.tokens, return_to)

@@ -20,6 +20,8 @@ from proxy.web.options import OPTIONS
 from proxy.web.page import fields, page
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from aiohttp import web
 
     from proxy.core.session import Session
@@ -61,16 +63,18 @@ def _fields(request: web.Request, tokens: TokenSet, return_to: str) -> tuple[tup
     )
 
 
-def ends_with_the_browsers(session: Session) -> bool:
+def ends_with_the_browsers(session: Session, scopes: Collection[str]) -> bool:
     """Say whether the browser's logout ends everything of this session, so that the server need not.
 
-    A session of the form is unknown to the browser. A refresh token without an end (offline access) belongs to an
-    offline session, which outlives the browser's: Keycloak ends it only when the token itself is posted.
+    A session of the form is unknown to the browser. Where offline access is asked (``scopes``), a refresh token without
+    an end belongs to an offline session, which outlives the browser's: Keycloak ends it only when the token itself is
+    posted. Where it is not, nobody said when the token ends, as most providers do not.
     """
     tokens = session.tokens
     if tokens.refresh_token is None:
         return True
-    return session.origin is LoginOrigin.CODE and tokens.refresh_expires_at is not None
+    is_offline = tokens.refresh_expires_at is None and "offline_access" in scopes
+    return session.origin is LoginOrigin.CODE and not is_offline
 
 
 async def end_at_provider(request: web.Request, session: Session) -> None:

@@ -47,7 +47,7 @@ def signed_in(party: RelyingParty, sid: str | None) -> Person:
 
 def test_the_browser_comes_back_from_a_provider_that_frames_us(party: RelyingParty, issuer: ForgingIssuer) -> None:
     """oidcc-client-test-rp-frontchannel-rpinitlogout."""
-    person = signed_in(party, "sid-of-the-valid-module")
+    person = signed_in(party, "sid-of-the-framed-module")
     issuer.plan = Plan(frames=(frame_url(party),))
     question = person.get("/_sidegate/logout")
     leaving = person.browser.post(question.form_action, question.hidden_inputs(), Accept="text/html", Origin=party.url)

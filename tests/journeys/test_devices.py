@@ -138,9 +138,11 @@ def test_all_others_end_with_one_click(people: tuple[Person, Person, Person]) ->
 
     answer = alice.post(f"{SESSIONS}/others/end", {}, Origin=alice.house.url, Accept="application/json")
 
-    assert answer.json == {"success": True, "sessions_ended": 2, "at_provider": "ended"}
+    assert (answer.json["success"], answer.json["sessions_ended"]) == (True, 2)
+    # After two seconds nobody waits for Keycloak any more; it does its part all the same.
+    assert answer.json["at_provider"] in {"ended", "pending"}
     assert not telephone.is_signed_in()
-    assert not at_keycloak.is_signed_in()
+    assert eventually(lambda: not at_keycloak.is_signed_in())
     assert alice.is_signed_in()
     assert bob.is_signed_in()
     assert eventually(lambda: len(sid_of(alice.house, "alice")) == 1)

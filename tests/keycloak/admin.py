@@ -15,7 +15,7 @@ import aiohttp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TIMEOUT = aiohttp.ClientTimeout(total=20)
+TIMEOUT = aiohttp.ClientTimeout(total=100)  # a new realm makes keys, and the machine may be busy
 TOKEN_LIFE_S = 45
 """The token of admin-cli lives 60 s."""
 

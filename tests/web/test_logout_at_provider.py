@@ -122,4 +122,10 @@ def test_what_the_browsers_logout_does_not_end_the_server_must(
 ) -> None:
     session = make_session(Secret("a"), origin=origin, tokens=tokens)
 
-    assert ends_with_the_browsers(session) is ends
+    assert ends_with_the_browsers(session, ("openid", "offline_access")) is ends
+
+
+def test_a_provider_that_names_no_end_of_its_refresh_tokens_has_given_no_offline_session() -> None:
+    session = make_session(Secret("a"), origin=LoginOrigin.CODE, tokens=make_tokens(refresh_expires_at=None))
+
+    assert ends_with_the_browsers(session, ("openid", "profile"))
