@@ -196,7 +196,7 @@ def _by_code(error: BaseException) -> Fault:
     if code in _BY_CODE:
         return Fault(*_BY_CODE[code])
     named = f"with {code}" if code else f"in a way that was not foreseen ({type(error).__name__})"
-    return Fault(FaultKind.OTHER, f"it answers {named}; look at its log, and that it is Redis 6 or newer")
+    return Fault(FaultKind.OTHER, f"it answers {named}; look at its log, and that it is Redis 6.2 or newer")
 
 
 def _chain(error: BaseException) -> list[BaseException]:

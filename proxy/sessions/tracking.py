@@ -248,7 +248,7 @@ class Tracking:
             self._observer.warning(
                 f"{self._connection.options.topology} refuses CLIENT TRACKING ({feed.refusal}), so it does not say "
                 f"itself what changed: replicas tell one another, and a session that ends by redis-cli, eviction or a "
-                f"lost message is served for up to {TOLD_TRUST_S:g} s; use Redis 6 or newer, and allow HELLO and "
+                f"lost message is served for up to {TOLD_TRUST_S:g} s; use Redis 6.2 or newer, and allow HELLO and "
                 "CLIENT TRACKING"
             )
         self._said_refusal = feed.refusal
