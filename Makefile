@@ -6,6 +6,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# How often what failed may be tried, alone.
+TRIES ?= 1
 # No socket, no clock: what must hold on every Python that we promise.
 PURE := $(wildcard tests/core)
 # Without what conftest.py brings and the plugins that the file of settings is for.
@@ -50,10 +52,19 @@ lint: install ## style, types and the direction of imports
 
 test: install system-packages ## the whole suite, or a part: make test ARGS="tests/core -k cookies"
 	@$(if $(ARGS),exec $(BIN)/pytest $(ARGS))
-	# Who runs beside whom says tests/conftest.py. Both parts run, whatever the first finds.
+	# Who runs beside whom says tests/conftest.py. Both parts run, whatever the first finds; but only failed tests (1) may
+	# be tried again: a run that broke off (2 and above) has said nothing of the tests that it did not reach.
 	failed=0
-	$(BIN)/pytest -q -n 2 $(ALONE:%=--ignore=%) || failed=1
-	$(BIN)/pytest -q $(ALONE) || failed=1
+	part() { code=0; $(BIN)/pytest "$$@" || code=$$?; [ $$code -le 1 ] || exit $$code; }
+	part -q -n 2 --dist loadgroup $(ALONE:%=--ignore=%); failed=$$code
+	part -q $(ALONE); [ $$code -eq 0 ] || failed=1
+	for try in $$(seq 2 $(TRIES)); do
+	  [ $$failed -ne 0 ] || break
+	  echo "Try $$try of $(TRIES), and alone, for what failed:"
+	  part --last-failed --last-failed-no-failures none -rA --show-capture=no
+	  failed=$$code
+	  [ $$failed -ne 0 ] || echo "The tests above did not pass at their first try: they are not steady."
+	done
 	$(MAKE) --no-print-directory $(FURTHER_PYTHONS:%=test-pure-%) || failed=1
 	exit $$failed
 
