@@ -19,12 +19,13 @@ from proxy.core.secret import Secret
 from proxy.core.session import LoginOrigin, Persistence
 from proxy.core.tokens import Grant, GrantRefusal
 from proxy.ports import AuditEvent
-from proxy.web.authorization import authorization_url, wishes
+from proxy.web.authorization import authorization_url
 from proxy.web.callback_failed import callback_failed
 from proxy.web.caller import caller_of, user_agent_of
 from proxy.web.cookies import root_cookie, root_id_or_new, set_root_cookie, set_session_cookie
-from proxy.web.destination import destination, only, single_values
+from proxy.web.destination import only, single_values
 from proxy.web.establish import LoginManner, establish
+from proxy.web.flow_notes import Wish, session_notes, wish_of
 from proxy.web.flow_quota import FLOW_QUOTA
 from proxy.web.logout_at_provider import leave_provider
 from proxy.web.options import OPTIONS, Feature
@@ -50,11 +51,7 @@ async def start(request: web.Request) -> web.StreamResponse:
         TooManyLogins: the address has too many flows in progress.
         ProviderUnavailable: nobody knows where to send it.
     """
-    options = request.app[OPTIONS]
-    root_id = root_id_or_new(request)
-    notes = wishes(single_values(request), options.login.registration)
-    tab = _new_tab(request, root_id, destination(request, only(request, "return_to")), notes)
-    return await _to_provider(request, tab)
+    return await _to_provider(request, _new_tab(request, root_id_or_new(request), wish_of(request)))
 
 
 async def callback(request: web.Request) -> web.StreamResponse:
@@ -144,7 +141,7 @@ async def _provider_said_no(request: web.Request, tab: Tab, answer: Mapping[str,
     error, description = answer["error"], answer.get("error_description", "")
     is_too_old = error == "temporarily_unavailable" and description == "authentication_expired"
     if is_too_old and tab.restarts < MAX_RESTARTS:
-        again = _new_tab(request, tab.root_id, tab.return_to, tab.notes)
+        again = _new_tab(request, tab.root_id, Wish(tab.return_to, tab.notes))
         return await _to_provider(request, replace(again, restarts=tab.restarts + 1, session_notes=tab.session_notes))
     reason = error if _ERROR_CODE.fullmatch(error) else "provider_error"
     raise errors.ProviderDeclined("the provider answered with an error", reason=reason)
@@ -159,7 +156,7 @@ async def _to_provider(request: web.Request, tab: Tab) -> web.StreamResponse:
     return response
 
 
-def _new_tab(request: web.Request, root_id: str, return_to: str, notes: Mapping[str, str]) -> Tab:
+def _new_tab(request: web.Request, root_id: str, wish: Wish) -> Tab:
     now = request.app[keys.CLOCK].now()
     return Tab(
         root_id=root_id,
@@ -168,10 +165,11 @@ def _new_tab(request: web.Request, root_id: str, return_to: str, notes: Mapping[
         state=_random_text(request, _STATE_BYTES),
         nonce=_random_text(request, _STATE_BYTES),
         code_verifier=Secret(_random_text(request, _STATE_BYTES)),
-        return_to=return_to,
+        return_to=wish.return_to,
         created_at=now,
         expires_at=now + ROOT_LIFETIME_S,
-        notes=notes,
+        notes=wish.notes,
+        session_notes=session_notes(wish.notes),
     )
 
 

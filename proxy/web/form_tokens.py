@@ -10,16 +10,20 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.errors import CsrfRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.core.secret import Secret
 
-MAX_TOKEN_LENGTH = 8192
-"""Characters of a token that are looked at: ``return_to`` of 2 KiB, in JSON and Base64, with room."""
+MAX_TOKEN_LENGTH = 12_288
+"""Characters of a token that are looked at: ``return_to`` of 2 KiB and the longest notes (a ``login_hint`` of 255
+characters beyond the basic plane is 3 KiB of JSON), in Base64, with room.
+"""
 
 LOGIN_FORM: Final = "login form"
 SESSION_FORMS: Final = "forms of a session"
@@ -35,12 +39,16 @@ def derived_key(server_key: bytes, purpose: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class FormTab:
-    """What a login form stands for: a tab of this root that wants to go somewhere, until it expires (Unix seconds)."""
+    """What a login form stands for: a tab of this root that wants to go somewhere, until it expires (Unix seconds).
+
+    ``notes`` are those of ``web.flow_notes``; what the form says of itself is not believed, what its token says is.
+    """
 
     root_id: str
     tab_id: str
     return_to: str
     expires_at: float
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class LoginFormTokens:
@@ -52,7 +60,8 @@ class LoginFormTokens:
 
     def issue(self, tab: FormTab) -> str:
         """Return the token of a form; the root is authenticated, not contained."""
-        payload = _packed({"tab": tab.tab_id, "to": tab.return_to, "exp": tab.expires_at})
+        members = {"tab": tab.tab_id, "to": tab.return_to, "exp": tab.expires_at, "notes": dict(tab.notes)}
+        payload = _packed(members)
         return f"{payload}.{_mac(self._key, tab.root_id, payload)}"
 
     def open(self, token: str, root_id: str | None, now: float) -> FormTab:
@@ -67,7 +76,7 @@ class LoginFormTokens:
         if len(token) > MAX_TOKEN_LENGTH or not _same(mac, _mac(self._key, root_id, payload)):
             raise CsrfRejected("the form's token is missing or was made for another browser")
         members = _unpacked(payload)
-        tab = FormTab(root_id, str(members["tab"]), str(members["to"]), float(str(members["exp"])))
+        tab = FormTab(root_id, members["tab"], members["to"], members["exp"], members.get("notes", {}))
         if tab.expires_at <= now:
             raise CsrfRejected("the form was open too long", reason="csrf_expired")
         return tab
@@ -131,9 +140,9 @@ def _packed(members: dict[str, object]) -> str:
     return _base64(json.dumps(members, separators=(",", ":")).encode())
 
 
-def _unpacked(payload: str) -> dict[str, object]:
+def _unpacked(payload: str) -> dict[str, Any]:
     # Only what passed the MAC comes here: we made it, so it is what _packed made.
-    members: dict[str, object] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    members: dict[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return members
 
 

@@ -14,8 +14,9 @@ from proxy.core.tokens import Grant, GrantRefusal
 from proxy.web import login_answers
 from proxy.web.caller import wants_json
 from proxy.web.cookies import root_cookie
-from proxy.web.destination import destination, only
+from proxy.web.destination import destination
 from proxy.web.establish import LoginManner, establish
+from proxy.web.flow_notes import session_notes, start_link, wish_of
 from proxy.web.form_tokens import LoginFormTokens
 from proxy.web.grant_slots import GRANT_SLOTS
 from proxy.web.login_answers import Refusal
@@ -29,6 +30,7 @@ from proxy.web.visitor import visitor_of
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from proxy.web.form_tokens import FormTab
     from proxy.web.visitor import Visitor
 
 NOTICES = {
@@ -50,15 +52,14 @@ async def show_login(request: web.Request) -> web.StreamResponse:
     there is no form.
     """
     visitor = await visitor_of(request)
-    return_to = only(request, "return_to")
+    wish = wish_of(request)
     if visitor.session is not None:
-        return see_other(destination(request, return_to))
-    options = request.app[OPTIONS]
-    if options.login.mode is LoginMode.REDIRECT:
-        return found(options.path("start", return_to=destination(request, return_to)))
+        return see_other(wish.return_to)
+    if request.app[OPTIONS].login.mode is LoginMode.REDIRECT:
+        return found(start_link(request, wish.notes, return_to=wish.return_to))
     if wants_json(request):
-        return login_answers.form_document(request, return_to)
-    return login_answers.form_page(request, return_to, notice=await _notice(request, visitor))
+        return login_answers.form_document(request, wish)
+    return login_answers.form_page(request, wish, notice=await _notice(request, visitor))
 
 
 async def submit_login(request: web.Request) -> web.StreamResponse:
@@ -73,17 +74,19 @@ async def submit_login(request: web.Request) -> web.StreamResponse:
 
 
 async def _outcome(request: web.Request) -> web.StreamResponse | Refusal:
-    form = NO_FORM
+    form, notes = NO_FORM, dict[str, str]()
     try:
         _refuse_foreign(request)
         form = await read_login_form(request)
-        return await _attempt(request, form)
+        tab = _open(request, form)
+        notes.update(tab.notes)
+        return await _attempt(request, form, tab)
     except (errors.LoginFault, errors.ProviderFault, errors.StoreFault, errors.SessionEnded) as error:
-        return Refusal.of(error, form)
+        return Refusal.of(error, form, notes)
     except errors.TokenRejected as error:
         # The password was right and the provider's tokens are not: its set-up, or our clock. Nobody can sign in.
         fault = errors.ClientMisconfigured(f"the tokens of a password grant are refused: {error}", reason=error.reason)
-        return Refusal.of(fault, form)
+        return Refusal.of(fault, form, notes)
 
 
 def _refuse_foreign(request: web.Request) -> None:
@@ -92,13 +95,18 @@ def _refuse_foreign(request: web.Request) -> None:
         raise errors.ForeignForm("a login form was posted by another site")
 
 
-async def _attempt(request: web.Request, form: LoginForm) -> web.StreamResponse | Refusal:
-    options, clock = request.app[OPTIONS], request.app[keys.CLOCK]
-    tab = LoginFormTokens(options.server_key).open(form.csrf_token, root_cookie(request), clock.now())
-    grant = await _grant(request, form) if can_be_right(form, options.login) else GrantRefusal.INVALID_CREDENTIALS
+def _open(request: web.Request, form: LoginForm) -> FormTab:
+    now = request.app[keys.CLOCK].now()
+    return LoginFormTokens(request.app[OPTIONS].server_key).open(form.csrf_token, root_cookie(request), now)
+
+
+async def _attempt(request: web.Request, form: LoginForm, tab: FormTab) -> web.StreamResponse | Refusal:
+    is_possible = can_be_right(form, request.app[OPTIONS].login)
+    grant = await _grant(request, form) if is_possible else GrantRefusal.INVALID_CREDENTIALS
     if isinstance(grant, GrantRefusal):
-        return Refusal.by_provider(grant, form)
-    manner = LoginManner(origin=LoginOrigin.FORM, persistence=_persistence(request, form))
+        return Refusal.by_provider(grant, form, tab.notes)
+    persistence = _persistence(request, form)
+    manner = LoginManner(origin=LoginOrigin.FORM, persistence=persistence, notes=session_notes(tab.notes))
     established = await establish(request, grant, manner)
     wanted = tab.return_to if form.return_to is None else form.return_to
     return login_answers.accepted(request, established, destination(request, wanted))

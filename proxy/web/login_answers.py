@@ -6,7 +6,7 @@ Unknown user, wrong password, wrong code, locked and disabled account are one re
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,6 +20,7 @@ from proxy.web.callback_failed import callback_failed
 from proxy.web.caller import caller_of, user_agent_of, wants_json
 from proxy.web.cookies import root_id_or_new, set_root_cookie, set_session_cookie
 from proxy.web.destination import destination
+from proxy.web.flow_notes import Wish, along, start_link
 from proxy.web.form_tokens import FormTab, LoginFormTokens
 from proxy.web.login_form import MAX_USERNAME_LENGTH, NO_FORM, LoginForm
 from proxy.web.options import OPTIONS, Feature
@@ -27,6 +28,8 @@ from proxy.web.page import page, see_other
 from proxy.web.person import person
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.pages.contexts import LoginPage, ProviderLink, SetupRequiredPage
     from proxy.web.cookies import Established
 
@@ -46,6 +49,7 @@ class Refusal:
         code: of contract §3, for JSON and for the choice of the sentence.
         reason: finer word for the audit trail, never shown.
         detail: a sentence for the operator's log; None when nothing is to be mended.
+        notes: of the flow; they go on in the form that is drawn again.
     """
 
     status: int
@@ -54,9 +58,10 @@ class Refusal:
     form: LoginForm
     retry_after_s: int | None = None
     detail: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, error: errors.SidegateError, form: LoginForm) -> Refusal:
+    def of(cls, error: errors.SidegateError, form: LoginForm, notes: Mapping[str, str]) -> Refusal:
         """Return the refusal that an error is, by the table of ``respond``."""
         row = row_of(error)
         detail = str(error) if isinstance(error, (errors.ProviderFault, errors.StoreFault)) else None
@@ -67,35 +72,35 @@ class Refusal:
             form=form,
             retry_after_s=row.retry_after_s,
             detail=detail,
+            notes=notes,
         )
 
     @classmethod
-    def by_provider(cls, refusal: GrantRefusal, form: LoginForm) -> Refusal:
+    def by_provider(cls, refusal: GrantRefusal, form: LoginForm, notes: Mapping[str, str]) -> Refusal:
         """Return the refusal of a password; only an account that needs setting up is told from the rest."""
         if refusal is GrantRefusal.ACCOUNT_SETUP_REQUIRED:
-            return cls(status=401, code=SETUP_REQUIRED, reason=refusal.value, form=form)
-        return cls(status=401, code=INVALID_CREDENTIALS, reason=refusal.value, form=form)
+            return cls(status=401, code=SETUP_REQUIRED, reason=refusal.value, form=form, notes=notes)
+        return cls(status=401, code=INVALID_CREDENTIALS, reason=refusal.value, form=form, notes=notes)
 
 
 def form_page(
-    request: web.Request, return_to: str | None, *, notice: str | None = None, refusal: Refusal | None = None
+    request: web.Request, wish: Wish, *, notice: str | None = None, refusal: Refusal | None = None
 ) -> web.Response:
-    """Draw the form, fresh, with the user name of the refused one kept."""
-    form = NO_FORM if refusal is None else refusal.form
+    """Draw the form, fresh, with the user name of the refused one kept, or else the one that the link hints at."""
+    form = replace(NO_FORM, username=wish.notes.get("login_hint", "")) if refusal is None else refusal.form
     options, login = request.app[OPTIONS], request.app[OPTIONS].login
     root_id = root_id_or_new(request)
-    wanted = destination(request, return_to)
     context: LoginPage = {
         "action": options.path("login"),
-        "csrf_token": _form_token(request, root_id, wanted),
-        "return_to": wanted,
+        "csrf_token": _form_token(request, root_id, wish),
+        "return_to": wish.return_to,
         "username": _kept_name(form),
         "otp": login.otp.value,
         "offers_remember_me": login.remember_me is Feature.ON,
         "remember_me": form.persistence is Persistence.LASTING,
-        "providers": _provider_links(request, wanted),
-        "registration_url": _code_flow_link(request, login.registration, return_to=wanted, register="1"),
-        "forgot_password_url": _code_flow_link(request, login.forgot_password, return_to=wanted, prompt="login"),
+        "providers": _provider_links(request, wish),
+        "registration_url": _code_flow_link(request, login.registration, wish, register="1"),
+        "forgot_password_url": _code_flow_link(request, login.forgot_password, wish, prompt="login"),
         "problem": None if refusal is None else f"login.problem.{refusal.code}",
         "notice": notice,
         "request_id": caller_of(request).request_id,
@@ -105,13 +110,12 @@ def form_page(
     return response
 
 
-def form_document(request: web.Request, return_to: str | None) -> web.Response:
+def form_document(request: web.Request, wish: Wish) -> web.Response:
     """Return what a page needs to draw its own form (contract §3)."""
-    wanted = destination(request, return_to)
     root_id = root_id_or_new(request)
-    buttons = zip(request.app[OPTIONS].login.providers, _provider_links(request, wanted), strict=True)
+    buttons = zip(request.app[OPTIONS].login.providers, _provider_links(request, wish), strict=True)
     document = {
-        "csrf_token": _form_token(request, root_id, wanted),
+        "csrf_token": _form_token(request, root_id, wish),
         "otp": request.app[OPTIONS].login.otp.value,
         "providers": [{"alias": button.alias, **link} for button, link in buttons],
     }
@@ -145,9 +149,9 @@ def _refused_page(request: web.Request, refusal: Refusal) -> web.Response:
     if _is_foreign(refusal):
         return callback_failed(request, errors.ForeignForm("a login form was posted by another site"), None)
     if refusal.code != SETUP_REQUIRED:
-        return form_page(request, refusal.form.return_to, refusal=refusal)
+        return form_page(request, _wish_again(request, refusal), refusal=refusal)
     username = refusal.form.username
-    context: SetupRequiredPage = {"continue_url": _setup_link(request, refusal.form), "username": username}
+    context: SetupRequiredPage = {"continue_url": _setup_link(request, refusal), "username": username}
     return page(request, "setup_required", context)
 
 
@@ -156,9 +160,9 @@ def _refused_document(request: web.Request, refusal: Refusal) -> web.Response:
     if _is_foreign(refusal):
         return web.json_response(document, status=refusal.status)
     root_id = root_id_or_new(request)
-    document["csrf_token"] = _form_token(request, root_id, destination(request, refusal.form.return_to))
+    document["csrf_token"] = _form_token(request, root_id, _wish_again(request, refusal))
     if refusal.code == SETUP_REQUIRED:
-        document["redirect_url"] = _setup_link(request, refusal.form)
+        document["redirect_url"] = _setup_link(request, refusal)
     response = web.json_response(document, status=refusal.status)
     set_root_cookie(request, response, root_id)
     return response
@@ -173,28 +177,39 @@ def _is_foreign(refusal: Refusal) -> bool:
     return refusal.reason == errors.ForeignForm.reason
 
 
-def _form_token(request: web.Request, root_id: str, wanted: str) -> str:
+def _wish_again(request: web.Request, refusal: Refusal) -> Wish:
+    """Return what the refused form wanted."""
+    return Wish(destination(request, refusal.form.return_to), refusal.notes)
+
+
+def _form_token(request: web.Request, root_id: str, wish: Wish) -> str:
     options = request.app[OPTIONS]
     tab_id = urlsafe_b64encode(request.app[keys.RANDOM_BYTES](TAB_BYTES)).decode()
     expires_at = request.app[keys.CLOCK].now() + options.login.csrf_lifetime_s
-    return LoginFormTokens(options.server_key).issue(FormTab(root_id, tab_id, wanted, expires_at))
+    tab = FormTab(root_id, tab_id, wish.return_to, expires_at, wish.notes)
+    return LoginFormTokens(options.server_key).issue(tab)
 
 
-def _provider_links(request: web.Request, wanted: str) -> list[ProviderLink]:
-    options = request.app[OPTIONS]
+def _provider_links(request: web.Request, wish: Wish) -> list[ProviderLink]:
+    notes = along(wish.notes)
     return [
-        {"label": button.label, "url": options.path("start", provider=button.alias, return_to=wanted)}
-        for button in options.login.providers
+        {
+            "label": button.label,
+            "url": start_link(request, notes, provider=button.alias, return_to=wish.return_to),
+        }
+        for button in request.app[OPTIONS].login.providers
     ]
 
 
-def _code_flow_link(request: web.Request, feature: Feature, **query: str) -> str | None:
-    return request.app[OPTIONS].path("start", **query) if feature is Feature.ON else None
+def _code_flow_link(request: web.Request, feature: Feature, wish: Wish, **own: str) -> str | None:
+    if feature is Feature.OFF:
+        return None
+    return start_link(request, along(wish.notes), return_to=wish.return_to, **own)
 
 
-def _setup_link(request: web.Request, form: LoginForm) -> str:
-    wanted = destination(request, form.return_to)
-    return request.app[OPTIONS].path("start", login_hint=form.username, return_to=wanted)
+def _setup_link(request: web.Request, refusal: Refusal) -> str:
+    wish = _wish_again(request, refusal)
+    return start_link(request, along(wish.notes), login_hint=refusal.form.username, return_to=wish.return_to)
 
 
 def _kept_name(form: LoginForm) -> str:

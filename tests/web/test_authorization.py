@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from proxy.core.secret import Secret
-from proxy.web.authorization import authorization_url, code_challenge, wishes
-from proxy.web.options import Feature
+from proxy.web.authorization import authorization_url, code_challenge
 from tests.support.own_pages import make_options, query_of
 from tests.support.sessions import make_tab
 
@@ -18,36 +15,6 @@ def test_the_challenge_is_that_of_the_standards_example() -> None:
     verifier = Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 
     assert code_challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ({}, {}),
-        ({"provider": "google"}, {"provider": "google"}),
-        ({"provider": "a b"}, {}),
-        ({"provider": "../x"}, {}),
-        ({"provider": "x" * 65}, {}),
-        ({"prompt": "login"}, {"prompt": "login"}),
-        ({"prompt": "none"}, {"prompt": "none"}),
-        ({"prompt": "create"}, {}),
-        ({"prompt": "login login consent x"}, {"prompt": "login consent"}),
-        ({"login_hint": "alice@example.com"}, {"login_hint": "alice@example.com"}),
-        ({"login_hint": "a\nb"}, {}),
-        ({"login_hint": "x" * 256}, {}),
-        ({"kc_action": "UPDATE_PASSWORD"}, {"kc_action": "UPDATE_PASSWORD"}),
-        ({"kc_action": "delete_credential:1a-2b"}, {"kc_action": "delete_credential:1a-2b"}),
-        ({"kc_action": "x y"}, {}),
-        ({"state": "x", "redirect_uri": "https://evil.example", "scope": "all"}, {}),
-        ({"register": "1"}, {}),
-    ],
-)
-def test_what_a_link_may_wish_for(query: dict[str, str], expected: dict[str, str]) -> None:
-    assert wishes(query, Feature.OFF) == expected
-
-
-def test_registration_replaces_every_other_prompt() -> None:
-    assert wishes({"register": "1", "prompt": "none"}, Feature.ON) == {"prompt": "create"}
 
 
 def test_an_endpoint_with_a_query_keeps_it() -> None:
@@ -79,3 +46,16 @@ def test_the_verifier_is_not_in_the_url() -> None:
     tab = make_tab("root", "state", code_verifier=Secret("the-verifier"))
 
     assert "the-verifier" not in authorization_url(ENDPOINT, tab, make_options())
+
+
+def test_wishes_become_the_parameters_that_the_standard_names() -> None:
+    wishes = {"ui_locales": "de fr", "acr_values": "gold", "max_age": "300", "provider": "google"}
+
+    asked = query_of(authorization_url(ENDPOINT, make_tab("root", "state", notes=wishes), make_options()))
+
+    assert {name: asked[name] for name in ("ui_locales", "acr_values", "max_age")} == {
+        "ui_locales": "de fr",
+        "acr_values": "gold",
+        "max_age": "300",
+    }
+    assert asked["kc_idp_hint"] == "google"

@@ -11,7 +11,7 @@ from proxy.errors import CsrfRejected
 from proxy.web.form_tokens import FormTab, LoginFormTokens, LogoutStates, SessionFormTokens, derived_key
 
 KEY = b"k" * 32
-TAB = FormTab("root", "tab", "/app?x=1", 2000.0)
+TAB = FormTab("root", "tab", "/app?x=1", 2000.0, {"kept": "k"})
 
 
 def refused(token: str, root_id: str | None = "root", now: float = 1000.0, key: bytes = KEY) -> str:
@@ -52,12 +52,19 @@ def test_no_character_may_change(place: int, character: str) -> None:
         assert refused(altered) == "csrf_rejected"
 
 
-@given(st.text(), st.text(max_size=50))
-def test_any_way_survives(return_to: str, tab_id: str) -> None:
+@given(st.text(), st.text(max_size=50), st.dictionaries(st.text(max_size=9), st.text(max_size=60), max_size=4))
+def test_any_way_survives(return_to: str, tab_id: str, notes: dict[str, str]) -> None:
     tokens = LoginFormTokens(KEY)
-    tab = FormTab("root", tab_id, return_to[:500], 2000.0)
+    tab = FormTab("root", tab_id, return_to[:500], 2000.0, notes)
 
     assert tokens.open(tokens.issue(tab), "root", 0.0) == tab
+
+
+def test_the_longest_wishes_have_room() -> None:
+    notes = {"login_hint": "\U0001f511" * 255, "acr_values": "x" * 255, "ui_locales": "x" * 255, "kept": "k" * 22}
+    tab = FormTab("root", "t" * 16, "/" * 2048, 2000.0, notes)
+
+    assert LoginFormTokens(KEY).open(LoginFormTokens(KEY).issue(tab), "root", 0.0) == tab
 
 
 def test_a_token_of_one_kind_is_none_of_another() -> None:

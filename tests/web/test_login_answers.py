@@ -32,7 +32,7 @@ AT_THE_FORM = (
 
 @pytest.mark.parametrize("kind", sorted(AT_THE_FORM, key=lambda kind: kind.__name__))
 def test_every_error_of_a_login_has_its_sentence(kind: type[errors.SidegateError]) -> None:
-    refusal = Refusal.of(kind("for the log"), NO_FORM)
+    refusal = Refusal.of(kind("for the log"), NO_FORM, {})
 
     assert f"login.problem.{refusal.code}" in load_catalogs()["en"]
     assert refusal.status >= 400
@@ -40,7 +40,7 @@ def test_every_error_of_a_login_has_its_sentence(kind: type[errors.SidegateError
 
 @pytest.mark.parametrize("refusal", list(GrantRefusal))
 def test_only_setting_up_is_told_from_a_wrong_password(refusal: GrantRefusal) -> None:
-    told = Refusal.by_provider(refusal, NO_FORM)
+    told = Refusal.by_provider(refusal, NO_FORM, {})
 
     is_setup = refusal is GrantRefusal.ACCOUNT_SETUP_REQUIRED
     assert told.code == ("account_setup_required" if is_setup else "invalid_credentials")
