@@ -5,10 +5,16 @@ Paths are of our own origin and begin with ``/``. ``None`` leaves the part away.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Sequence  # noqa: TC003 - the specimens are made from what the annotations say
+from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
+
+CONTEXT_VERSION: Final = 1
+"""Of all that templates may use (``docs/templates.md``): one more when a name goes or changes its meaning, so that a
+company's own template can tell; a name that is added changes nothing.
+"""
 
 
 class ProviderLink(TypedDict):
@@ -130,3 +136,20 @@ class ForbiddenPage(ErrorPage):
 
     username: str | None
     missing: Sequence[str]
+
+
+CONTEXT_OF: Final[Mapping[str, type]] = {
+    "callback_failed": ErrorPage,
+    "devices": DevicesPage,
+    "error": ErrorPage,
+    "forbidden": ForbiddenPage,
+    "frame": ErrorPage,
+    "frontchannel": FrontchannelPage,
+    "logged_out": LoggedOutPage,
+    "logged_out_all": LoggedOutAllPage,
+    "login": LoginPage,
+    "logout": LogoutPage,
+    "logout_at_provider": LogoutAtProviderPage,
+    "setup_required": SetupRequiredPage,
+}
+"""The context of each page; from it the specimens are made with which every template is tried before it is used."""

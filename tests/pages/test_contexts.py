@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from jinja2 import meta
 
-from proxy.pages import contexts
+from proxy.pages.contexts import CONTEXT_OF
 from proxy.pages.render import PageName
 from tests.support.own_pages import make_options, make_pages
 
-CONTEXT_OF: dict[str, Any] = {
-    "callback_failed": contexts.ErrorPage,
-    "devices": contexts.DevicesPage,
-    "error": contexts.ErrorPage,
-    "forbidden": contexts.ForbiddenPage,
-    "frame": contexts.ErrorPage,
-    "frontchannel": contexts.FrontchannelPage,
-    "logged_out": contexts.LoggedOutPage,
-    "logged_out_all": contexts.LoggedOutAllPage,
-    "login": contexts.LoginPage,
-    "logout": contexts.LogoutPage,
-    "logout_at_provider": contexts.LogoutAtProviderPage,
-    "setup_required": contexts.SetupRequiredPage,
-}
-SHARED = {"t", "language", "direction", "look", "asset", "relative"}
+SHARED = {"t", "language", "direction", "look", "asset", "relative", "context_version"}
 
 
 def test_every_page_has_its_context() -> None:
