@@ -77,6 +77,13 @@ class AnswerConsumer(Protocol):
         """Write on."""
 
 
+class TunnelConsumer(AnswerConsumer, Protocol):
+    """Who is given the bytes after a 101."""
+
+    def upstream_data(self, data: bytes) -> None:
+        """Take bytes; the end comes as ``answer_complete`` or ``answer_failed``."""
+
+
 class UpstreamConnection(asyncio.BufferedProtocol):
     """See the module."""
 
@@ -96,6 +103,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_scanned",
         "_socket_identity",
         "_transport",
+        "_tunnel",
         "_unread",
         "_view",
         "is_full",
@@ -115,6 +123,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._consumer: AnswerConsumer | None = None
+        self._tunnel: TunnelConsumer | None = None
         self._decoder: BodyDecoder | None = None
         self._frame: AnswerFrame | None = None
         self._deadline: Deadline | None = None
@@ -149,6 +158,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def begin(self, consumer: AnswerConsumer, *, asked: bytes, response_timeout_s: float) -> None:
         """Serve ``consumer`` from now on; ``asked`` is the method of its request."""
         self._consumer = consumer
+        self._tunnel = None
         self._asked = asked
         self._response_timeout_s = response_timeout_s
         self._frame = self._decoder = None
@@ -156,9 +166,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._scanned = self._interim = 0
         self._is_persistent = False
 
-    def hand_over(self, consumer: AnswerConsumer) -> None:
-        """Serve another consumer with the rest of the same answer (a tunnel after a 101)."""
-        self._consumer = consumer
+    def hand_over(self, tunnel: TunnelConsumer) -> None:
+        """Give all further bytes to ``tunnel``, as they come: nothing frames them any more (after a 101)."""
+        self._consumer = self._tunnel = tunnel
 
     def write(self, data: bytes) -> None:
         """Send bytes; the silence of the upstream is measured from here."""
@@ -214,6 +224,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         consumer = self._consumer
         if consumer is None:
             self.abort()
+            return
+        if self._tunnel is not None:
+            self._tunnel.upstream_data(data)
             return
         if self._decoder is None and not self._unread and self._is_known(consumer, data):
             return

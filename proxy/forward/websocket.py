@@ -77,6 +77,8 @@ class FrameWatcher:
 
     def feed(self, data: bytes) -> None:
         """Watch all of ``data``."""
+        if len(data) == _short_frame(data) and not self._left and not self._header:
+            return  # the ordinary case: one whole short message, and nothing changes
         position = 0
         while position < len(data):
             position = self._one(data, position)
@@ -103,6 +105,16 @@ class FrameWatcher:
         self._header = b""
         self._left = _payload_size(header)
         return position
+
+
+def _short_frame(data: bytes) -> int:
+    """Return the bytes of the frame at the start of ``data`` when its length is in the first two, else 0."""
+    if len(data) < 2:
+        return 0
+    second = data[1]
+    if second < _MASK_BIT:
+        return second + 2 if second < 126 else 0
+    return second - _MASK_BIT + 6 if second < _MASK_BIT + 126 else 0
 
 
 def _header_size(header: bytes) -> int:
@@ -168,7 +180,6 @@ class Tunnel:
         self._told_end = told_end
         self._up = FrameWatcher()
         self._down = FrameWatcher()
-        self._out: list[bytes] = []
         self._closing: CloseCode | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._live: tuple[LiveStreams, SessionKey] | None = None
@@ -239,24 +250,27 @@ class Tunnel:
     def answer_whole(self, frame: AnswerFrame, body: bytes) -> None:
         """Never comes after a 101."""
 
-    def answer_body(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            if self._closing is None:
-                self._down.feed(piece)
-                self._out.append(piece)
-            elif not self._down.is_at_boundary:
-                self._out.append(piece[: self._down.feed_to_boundary(piece)])
-
-    def answer_flush(self) -> None:
-        out, self._out = self._out, []
-        if out:
-            self.event.bytes_out += sum(map(len, out))
-            self._client.write(b"".join(out))
-        if self._closing is not None and self._down.is_at_boundary:
+    def upstream_data(self, data: bytes) -> None:
+        """Pass on what the upstream sent; once the tunnel must end, to the end of the frame under way."""
+        if self._closing is None:
+            self._down.feed(data)
+            self._send_down(data)
+            return
+        self._send_down(data[: self._down.feed_to_boundary(data)])
+        if self._down.is_at_boundary:
             self._say_close(self._closing)
 
+    def _send_down(self, data: bytes) -> None:
+        self.event.bytes_out += len(data)
+        self._client.write(data)
+
+    def answer_body(self, pieces: list[bytes]) -> None:
+        """Never comes after a 101."""
+
+    def answer_flush(self) -> None:
+        """Never comes after a 101."""
+
     def answer_complete(self) -> None:
-        self.answer_flush()
         self._over()
 
     def answer_failed(self, fault: UpstreamFault) -> None:

@@ -83,6 +83,9 @@ class Hearing:
     def answer_failed(self, fault: UpstreamFault) -> None:
         self.heard.append(type(fault))
 
+    def upstream_data(self, data: bytes) -> None:
+        self.heard.append(("data", data))
+
     def upstream_full(self) -> None:
         self.heard.append("full")
 
@@ -212,7 +215,7 @@ async def test_after_101_everything_is_the_tunnels() -> None:
     talk.connection.eof_received()
 
     assert talk.consumer.heard == [("head", 101)]
-    assert tunnel.heard == [("body", b"HTTP/1.1 frame"), "flush", "complete"]
+    assert tunnel.heard == [("data", b"HTTP/1.1 frame"), "complete"]
 
 
 async def test_the_end_of_the_connection_is_the_end_of_a_body_until_close() -> None:
