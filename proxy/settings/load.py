@@ -8,6 +8,7 @@ must be, and the checks look at the rest. What rests on a wrong key is not repor
 from __future__ import annotations
 
 import os
+import re
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -163,9 +164,17 @@ def _syntax_sentence(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
         return "the file is not YAML here: a tab", "indent with spaces"
     if "${" in line and not any(quote in line for quote in "\"'"):
         return f"the file is not YAML here: {problem}", "put text with ${…} in quotes"
+    if re.search(r":\s+#[0-9A-Fa-f]{3}", _around(error, text)):
+        return "the file is not YAML here: an unquoted # began a comment", "put a colour in quotes"
     if "document" in problem:
         return "a second document begins here", "keep one and take out the line ---"
     return f"the file is not YAML here: {problem}", "check indentation, colons, brackets and quotes"
+
+
+def _around(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return the lines between where PyYAML began to wonder and where it gave up."""
+    marks = [mark.line for mark in (error.context_mark, error.problem_mark) if mark]
+    return "\n".join(text.splitlines()[min(marks, default=0) : max(marks, default=0) + 1])
 
 
 def _position_of(error: yaml.MarkedYAMLError) -> Position:
