@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.core.routing import Activity
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 
     from proxy.core.answer import Answer
     from proxy.core.answer_headers import AnswerPlan
-    from proxy.core.authentication import Tab
+    from proxy.core.authentication import Tab, TabsFilter
+    from proxy.core.kept import Kept, KeptRequest, NotKept
     from proxy.core.policy import Allow
     from proxy.core.request import Headers, RequestHead
     from proxy.core.request_fields import RequestFields
@@ -132,13 +133,55 @@ class Reply:
     event: RequestEvent
 
 
-Admission = Forward | OwnPage | Reply
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepBody:
+    """Read the body, which is not sent on now, and then ask what to answer; nothing goes to an upstream.
+
+    Attributes:
+        max_bytes: above it nothing more is read than after any other refusal.
+        keep: takes the whole body; never raises.
+        refuse: why there is no whole body to keep.
+        lead: the answer when it is kept already, under this id.
+    """
+
+    event: RequestEvent
+    max_bytes: int
+    keep: Callable[[bytes], Awaitable[Reply]]
+    refuse: Callable[[NotKept], Reply]
+    lead: Callable[[str], Reply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendKept:
+    """Send ``forward`` on with ``body``, which was kept, in the place of a request that has none.
+
+    Attributes:
+        give_back: keeps it again; for when nothing of it was sent.
+    """
+
+    forward: Forward
+    body: bytes = field(repr=False)
+    give_back: Callable[[], Coroutine[object, object, None]]
+
+
+Admission = Forward | OwnPage | Reply | KeepBody | SendKept
 
 OWN_REQUEST_ID = b"sidegate-request-id"
 OWN_ADDRESS = b"sidegate-address"
 OWN_SCHEME = b"sidegate-scheme"
 OWN_HEADERS = (OWN_REQUEST_ID, OWN_ADDRESS, OWN_SCHEME)
 """Fields by which the gate tells the own pages who calls."""
+
+OWN_ADDRESS_OF = b"sidegate-address-of"
+"""Field that is there when the address is not the client's: whose it is, a word of :class:`AddressOf`."""
+
+
+class AddressOf(Enum):
+    """Whose address a caller has."""
+
+    CLIENT = "client"
+    PROXY = "proxy"
+    """A proxy's that is not in ``server.trusted_proxies``: everybody behind it has the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +191,7 @@ class Caller:
     request_id: str
     address: str
     scheme: str
+    address_of: AddressOf = AddressOf.CLIENT
 
 
 class Gatekeeper(Protocol):
@@ -206,6 +250,12 @@ class LiveStreams(Protocol):
         many. ``now``: Unix seconds.
         """
 
+    def moved(self, key: SessionKey, heir: Session, *, cookie_value: Secret, now: float) -> int:
+        """Hear that the session ``key`` goes on as ``heir``, which ``cookie_value`` names: its streams are the heir's
+        from now on, those that open a moment too late too, and close where the heir would not be allowed. Returns how
+        many moved. ``now``: Unix seconds.
+        """
+
     def in_doubt(self, key: SessionKey) -> None:
         """Hear that what is known of a session may be old (its record changed elsewhere): when it has streams, the
         store is asked at once, and they are judged by what it says.
@@ -261,6 +311,21 @@ class SessionStore(Protocol):
             then nothing was written. Never creates (law 5).
         """
 
+    async def supersede(self, old: Secret, cookie_value: Secret, session: Session) -> tuple[SessionKey, ...]:
+        """Let the session of ``old`` go on as ``session``, under another cookie: the old record is gone before the new
+        one is there (law 8), and open streams move instead of closing. Returns what :meth:`create` does.
+
+        Raises:
+            SessionEnded: the old session is over, or the new one was ended already; nothing was stored.
+            StoreFull, StoreUnavailable: as :meth:`create`; the old session has ended, or nobody can say.
+        """
+
+    async def heir(self, cookie_value: Secret) -> Secret | None:
+        """Return the cookie of the session as which this one went on a moment ago; None when there is none.
+
+        For who holds streams of a session that is gone, and for nobody else: a request with an old cookie is nobody's.
+        """
+
     async def delete(self, key: SessionKey, cause: EndCause) -> bool:
         """End one session; True when it was there. Leaves a tombstone; closes its streams."""
 
@@ -312,8 +377,43 @@ class AuthenticationStore(Protocol):
     async def take(self, root_id: str, state: str) -> Tab | None:
         """Return the tab and remove it in one step: a tab is used once."""
 
+    async def tabs(self, root_id: str) -> tuple[Tab, ...]:
+        """Return the unexpired tabs of a root, the oldest first."""
+
     async def drop_root(self, root_id: str) -> None:
         """Forget a root with all its tabs."""
+
+    async def drop_matching(self, which: TabsFilter) -> int:
+        """Forget every tab of a client or an issuer that is not served any more; returns how many.
+
+        One that is put meanwhile may stay: it expires, and no other client takes it.
+        """
+
+
+class KeptRequests(Protocol):
+    """Forms that wait for a login (``core.kept``): bounded in number, bytes and time; may raise StoreUnavailable."""
+
+    async def keep(self, request: KeptRequest) -> str:
+        """Keep it for ``KEPT_LIFETIME_S``; returns its id, 128 random bits in Base64url.
+
+        The oldest of the same person goes above a number of each.
+
+        Raises:
+            StoreFull: there are too many of all people; nothing was kept.
+        """
+
+    async def peek(self, kept_id: str) -> Kept | None:
+        """Return what is known of it, or None when it is not there (any more)."""
+
+    async def take(self, kept_id: str) -> KeptRequest | None:
+        """Return it and forget it in one step: of all who ask, one gets it."""
+
+    async def give_back(self, kept_id: str, request: KeptRequest) -> None:
+        """Keep again under its id, for the rest of its time, what was taken and could not be sent.
+
+        Raises:
+            StoreFull: its place was given to others.
+        """
 
 
 class Refresher(Protocol):
@@ -360,6 +460,50 @@ class RefreshLeases(Protocol):
         """
 
 
+# --- the throttle ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a password, as it is counted.
+
+    Attributes:
+        username: folded (``core.throttle.folded_username``).
+        address: counted (``core.throttle.counted_address``); None where the limit per address does not hold.
+        known_browser: what tells the browser from every other in which this person has signed in; None for a stranger.
+    """
+
+    username: str
+    address: str | None
+    known_browser: str | None = None
+
+
+class Throttle(Protocol):
+    """How many sign-ins may fail (``login.throttle``); what fails counts before it is known, so that of many tries at
+    once no more pass than one after the other would.
+    """
+
+    async def check(self, attempt: Attempt) -> None:
+        """Return when a try may go on; nothing is counted.
+
+        Raises:
+            Throttled, StoreUnavailable
+        """
+
+    async def reserve(self, attempt: Attempt) -> None:
+        """Count a try as failed, or refuse it.
+
+        Raises:
+            Throttled: nothing was counted.
+            StoreUnavailable: whether it was counted is unknown.
+        """
+
+    async def give_back(self, attempt: Attempt) -> None:
+        """Take back what :meth:`reserve` counted: the try did not fail, or nobody judged it. Never raises: what cannot
+        be given back counts until it runs out.
+        """
+
+
 # --- the provider ----------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +524,8 @@ class ProviderMetadata:
     end_session_endpoint_internal: str | None = None
     revocation_endpoint: str | None = None
     iss_parameter_supported: bool = False
+    claims_parameter_supported: bool = False
+    acr_values_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
     prompt_values_supported: tuple[str, ...] = ()
 
@@ -424,8 +570,14 @@ class Provider(Protocol):
             ProviderUnavailable: none could be had so far.
         """
 
-    async def password_grant(self, username: str, password: Secret, otp: Secret | None) -> Grant | GrantRefusal:
-        """RFC 6749 §4.3. Raises ProviderUnavailable, ClientMisconfigured, TokenRejected."""
+    async def password_grant(
+        self, username: str, password: Secret, otp: Secret | None = None, *, address: str | None = None
+    ) -> Grant | GrantRefusal:
+        """RFC 6749 §4.3. Raises ProviderUnavailable, ClientMisconfigured, TokenRejected.
+
+        Args:
+            address: of the person's browser, for the provider's own records; None when nobody knows it.
+        """
 
     async def exchange_code(
         self, code: Secret, *, code_verifier: Secret, redirect_uri: str, nonce: str
@@ -537,6 +689,9 @@ class Observer(Protocol):
     def login(self, method: str, outcome: str) -> None:
         """``logins_total{method,outcome}``: method ``form`` or ``code``."""
 
+    def throttled(self, limit: str) -> None:
+        """``throttled_total{limit}``: a sign-in was refused because too many failed before."""
+
     def refresh(self, outcome: str) -> None:
         """``refreshes_total{outcome}``."""
 
@@ -588,8 +743,22 @@ class Observer(Protocol):
 class Pages(Protocol):
     """Renders Sidegate's own pages; every page has the same CSP and no inline script or style."""
 
-    def render(self, name: str, *, languages: Sequence[str], context: Mapping[str, object]) -> bytes:
-        """Return the page ``name`` (``login``, ``error``, ``forbidden``, …) as UTF-8 HTML."""
+    def render(
+        self, name: str, *, languages: Sequence[str], context: Mapping[str, object], language_url: str = ""
+    ) -> bytes:
+        """Return the page ``name`` (``login``, ``error``, ``forbidden``, …) as UTF-8 HTML.
+
+        Args:
+            languages: tags that the visitor reads, best first.
+            language_url: the address of this very page, to which the tag of another language is appended; empty when
+                the page cannot be had again, so that nobody is offered another language.
+        """
+
+    def language(self, languages: Sequence[str]) -> str:
+        """Return the tag of the language in which pages are written for this visitor."""
+
+    def speaks(self, tag: str) -> bool:
+        """Say whether there are pages in exactly this language, ``tag`` in small letters."""
 
     def headers(self, name: str) -> Headers:
         """Return Content-Type, Content-Security-Policy and the like for the page ``name`` (contract §3)."""

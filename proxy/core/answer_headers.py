@@ -173,6 +173,21 @@ class AnswerPlan:
         return fold_cookie_name(name) in self.rules.cookies.every_name
 
 
+class AnswerToKept(AnswerPlan):
+    """The plan for the answer to a form that was kept: the browser takes it for the answer to its GET.
+
+    So it must not be found in any cache when the same page is asked for again (RFC 9111 §4: one keyed by GET and URL).
+    """
+
+    def apply(self, status: int, headers: Headers) -> Headers:
+        """Do as every plan, and let nobody store it."""
+        fields = AnswerPlan.apply(self, status, headers)
+        return (*(pair for pair in fields if pair[0].lower() not in _ABOUT_STORING), (b"Cache-Control", b"no-store"))
+
+
+_ABOUT_STORING = frozenset({b"cache-control", b"expires", b"etag", b"last-modified"})
+
+
 def _lacking(security: Sequence[Field], added: tuple[Field, ...]) -> tuple[Field, ...]:
     """Return the security fields that the app did not send itself; its own are never changed."""
     present = {name.lower() for name, _ in security}

@@ -1,9 +1,10 @@
 """Our own cookies: their names, reading them from a request, writing them into an answer.
 
-Three of them (contract §6): the session (256 random bits, nothing else), ``…-login`` (the root authentication session)
-and ``…-known`` (a browser in which somebody has signed in before). ``__Host-`` on https binds a cookie to this very
-host; with ``cookie.domain`` the session's is ``__Secure-`` instead. The other two belong to the login page, which has
-one host, and never have a domain.
+Five of them (contract §6): the session (256 random bits, nothing else), ``…-login`` (the root authentication session),
+``…-known`` (a browser in which somebody has signed in before), ``…-language`` (in which our pages are read) and
+``…-kept`` (the form that waits for the next request).
+``__Host-`` on https binds a cookie to this very host; with ``cookie.domain`` the session's is ``__Secure-`` instead. The
+others belong to our own pages, which have one host, and never have a domain.
 
 Reading is lenient, because a browser sends cookies of other apps that no grammar allows (RFC 6265 §5.4 against §4.2.1),
 and strict about ours: two of one name, and none counts.
@@ -32,7 +33,15 @@ LOGIN_MAX_AGE_S = 1800
 KNOWN_MAX_AGE_S = 180 * 86400
 """180 days (contract §6)."""
 
+LANGUAGE_MAX_AGE_S = 180 * 86400
+"""180 days, as long as a browser is known."""
+
+KEPT_MAX_AGE_S = 120
+"""Two minutes: it is set by the answer to a login and wanted by the very next request."""
+
 _OURS = re.compile(rb"[A-Za-z0-9_-]{%d}" % COOKIE_VALUE_LENGTH)
+_KNOWN = re.compile(rb"[A-Za-z0-9._~-]{1,1024}")
+_LANGUAGE = re.compile(rb"[A-Za-z0-9-]{2,35}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.-]+")
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
@@ -53,7 +62,7 @@ class OwnCookies:
         name: ``sessions.cookie.name``.
         scheme: of the public URL.
         domain: of the session cookie; None is this host only.
-        session, login, known: names on the wire.
+        session, login, known, language, kept: names on the wire.
         every_name: each name of ours with and without both prefixes, folded as header names are: none reaches the app,
             and none that the app sets reaches the browser.
 
@@ -68,6 +77,8 @@ class OwnCookies:
     session: bytes = field(init=False)
     login: bytes = field(init=False)
     known: bytes = field(init=False)
+    language: bytes = field(init=False)
+    kept: bytes = field(init=False)
     every_name: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +93,9 @@ class OwnCookies:
         object.__setattr__(self, "session", (of_host if self.domain is None else of_domain) + bare)
         object.__setattr__(self, "login", of_host + bare + b"-login")
         object.__setattr__(self, "known", of_host + bare + b"-known")
-        names = (bare + suffix for suffix in (b"", b"-login", b"-known"))
+        object.__setattr__(self, "language", of_host + bare + b"-language")
+        object.__setattr__(self, "kept", of_host + bare + b"-kept")
+        names = (bare + suffix for suffix in (b"", b"-login", b"-known", b"-language", b"-kept"))
         every = (prefix + name for name in names for prefix in (b"", b"__Host-", b"__Secure-"))
         object.__setattr__(self, "every_name", frozenset(map(fold_cookie_name, every)))
 
@@ -95,8 +108,16 @@ class OwnCookies:
         return self._written(self.login, root_id, max_age_s=LOGIN_MAX_AGE_S, domain=None)
 
     def known_cookie(self, mark: str) -> bytes:
-        """Return the Set-Cookie value of a browser in which somebody has signed in; ``mark`` is base64url or hex."""
+        """Return the Set-Cookie value of a browser in which somebody has signed in; ``mark`` is letters and ``.~``."""
         return self._written(self.known, mark, max_age_s=KNOWN_MAX_AGE_S, domain=None)
+
+    def language_cookie(self, tag: str) -> bytes:
+        """Return the Set-Cookie value that keeps the language of our pages; ``tag`` is one that there are words for."""
+        return self._written(self.language, tag, max_age_s=LANGUAGE_MAX_AGE_S, domain=None)
+
+    def kept_cookie(self, mark: str) -> bytes:
+        """Return the Set-Cookie value that says which kept form waits for the next request (``core.kept``)."""
+        return self._written(self.kept, mark, max_age_s=KEPT_MAX_AGE_S, domain=None)
 
     def clear_session_cookie(self) -> bytes:
         """Return the Set-Cookie value that takes the session cookie away."""
@@ -141,6 +162,24 @@ def session_cookie_value(head: RequestHead, names: OwnCookies) -> Secret | None:
 def login_cookie_value(head: RequestHead, names: OwnCookies) -> str | None:
     """Return the id of the root authentication session, by the same rules."""
     return value.reveal() if (value := _own_value(head, names.login)) else None
+
+
+def known_cookie_value(head: RequestHead, names: OwnCookies) -> str | None:
+    """Return the marks of a browser in which somebody has signed in, unverified; None when there are none, or two."""
+    values = cookie_values(head, names.known)
+    return values[0].decode("ascii") if len(values) == 1 and _KNOWN.fullmatch(values[0]) else None
+
+
+def language_cookie_value(head: RequestHead, names: OwnCookies) -> str | None:
+    """Return the language that the browser keeps; None when there is none, more than one, or it is no tag."""
+    values = cookie_values(head, names.language)
+    return values[0].decode("ascii") if len(values) == 1 and _LANGUAGE.fullmatch(values[0]) else None
+
+
+def kept_cookie_value(head: RequestHead, names: OwnCookies) -> bytes | None:
+    """Return what names a kept form; None when there is none, or more than one."""
+    values = cookie_values(head, names.kept)
+    return values[0] if len(values) == 1 else None
 
 
 def cookie_values(head: RequestHead, name: bytes) -> tuple[bytes, ...]:

@@ -17,6 +17,7 @@ them. What must not be known here: sessions, tokens, routes, settings; the gate 
     origin       where upstream connections come from: TCP, TLS, unix sockets
     own_pages    the origin that is our own aiohttp application, over socket pairs
     exchange     one request and its answer; holds both sides together, and lets go of both
+    keeping      a body that is read for whoever keeps it, and sent nowhere
     websocket    what is left of an exchange after a 101: a tunnel that watches frame boundaries
     client       the connection of a client: a table of states and events
     server       the listener, and the end of it

@@ -18,6 +18,7 @@ import asyncio
 import os
 import socket
 import struct
+from dataclasses import replace
 from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -27,7 +28,7 @@ from proxy.errors import BodyTooLarge, ClientTooSlow, FramingRefused, RequestRef
 from proxy.forward.bodies import BodyDecoder, BodyMalformed, LengthBody, decoder_for
 from proxy.forward.buffers import READ_SIZE, WRITE_HIGH
 from proxy.forward.deadlines import Deadline
-from proxy.forward.exchange import CLIENT_GONE, STATUS_CLIENT_GONE, Exchange, Forwarded, OwnPageShown
+from proxy.forward.exchange import CLIENT_GONE, STATUS_CLIENT_GONE, Exchange, Forwarded, KeptSent, OwnPageShown
 from proxy.forward.framing import (
     CRLF,
     NO_BODY,
@@ -37,10 +38,11 @@ from proxy.forward.framing import (
     cut_request_head,
     parse_request,
 )
+from proxy.forward.keeping import BodyKept
 from proxy.forward.surroundings import MAX_KEPT_HEAD, ReadHead
 from proxy.forward.websocket import GOING_AWAY, Tunnel
 from proxy.forward.writing import answer_framing, serialise_answer
-from proxy.ports import Forward, OwnPage, Reply
+from proxy.ports import Forward, KeepBody, OwnPage, Reply, SendKept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -111,7 +113,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._body: BodyDecoder = _NO_BODY
         self._body_size = 0
         self._max_body_size = 0
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | BodyKept | None = None
         self._tunnel: Tunnel | None = None
         self._admitting: asyncio.Task[None] | None = None
         self._pinned: dict[Origin, UpstreamConnection] = {}
@@ -255,7 +257,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         admission = self._around.gatekeeper.admit(read.head)
         if isinstance(admission, Forward) and read.frame.is_ordinary:
             self._forward(admission, read)
-        elif isinstance(admission, (Forward, OwnPage, Reply)):
+        elif isinstance(admission, (Forward, OwnPage, Reply, KeepBody, SendKept)):
             self._admitted(admission)
         else:
             self._admitting = self._around.tasks.start(self._await_admission(admission))
@@ -280,12 +282,17 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._nobody_waits(admission)
         elif isinstance(admission, Reply):
             self._reply(admission)
+        elif isinstance(admission, SendKept):
+            self._send_kept(admission, asked)
         else:
             if isinstance(admission, OwnPage):
                 self._max_body_size = min(self._max_body_size or OWN_PAGE_MAX_BODY, OWN_PAGE_MAX_BODY)
             self._open(admission, asked)
 
     def _nobody_waits(self, admission: Admission) -> None:
+        if isinstance(admission, SendKept):
+            _ = self._around.tasks.start(admission.give_back())
+            admission = admission.forward
         admission.event.fault = CLIENT_GONE
         admission.event.status = STATUS_CLIENT_GONE
         self._around.gatekeeper.finished(admission.event)
@@ -293,7 +300,23 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _is_too_large(self, size: int) -> bool:
         return 0 < self._max_body_size < size
 
-    def _open(self, admission: Forward | OwnPage, asked: ReadHead) -> None:
+    def _send_kept(self, admission: SendKept, asked: ReadHead) -> None:
+        """Send on what was kept, framed anew, in the place of a request that came whole without a body."""
+        if not self._body.is_complete:
+            refused = FramingRefused("a request with a body of its own comes in the place of one that was kept")
+            _ = self._around.tasks.start(admission.give_back())
+            self._reply(self._around.gatekeeper.fault(refused, asked.head, admission.forward.event))
+            return
+        body = Body(Delimiter.LENGTH, len(admission.body))
+        frame = replace(
+            asked.frame, method=admission.forward.method, body=body, expects_continue=False, is_ordinary=False
+        )
+        self._exchange = KeptSent(admission, asked._replace(frame=frame), client=self, around=self._around)
+        self.state = State.ANSWERING
+        self._watch_silence()
+        self._exchange.start([admission.body] if admission.body else [], is_complete=True)
+
+    def _open(self, admission: Forward | OwnPage | KeepBody, asked: ReadHead) -> None:
         """Start the exchange with what has come of the body."""
         try:
             if self._is_too_large(asked.frame.body.length):
@@ -304,6 +327,8 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         if isinstance(admission, Forward):
             self._exchange = Forwarded(admission, asked, client=self, around=self._around)
+        elif isinstance(admission, KeepBody):
+            self._exchange = BodyKept(admission, asked, client=self, around=self._around)
         else:
             self._exchange = OwnPageShown(admission, asked, client=self, around=self._around)
         self.state = State.ANSWERING

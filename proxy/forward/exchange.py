@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from proxy.forward.origin import Origin
     from proxy.forward.surroundings import ReadHead, Surroundings
     from proxy.forward.upstream import UpstreamConnection
-    from proxy.ports import Forward, OwnPage, Reply
+    from proxy.ports import Forward, OwnPage, Reply, SendKept
 
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 §9.2.2, without TRACE, which is never forwarded."""
@@ -579,6 +579,32 @@ class Forwarded(Exchange):
         key, self._registered_as = self._registered_as, None
         if key is not None:
             self._around.live.over(self, key)
+
+
+class KeptSent(Forwarded):
+    """A form that was kept over a login, sent on in the place of the request that came after it.
+
+    Never over a connection that was idle: it may be dead, a POST is not tried twice, and this one is nowhere else any
+    more. What could not be sent at all is given back.
+    """
+
+    def __init__(self, kept: SendKept, asked: ReadHead, *, client: ClientSide, around: Surroundings) -> None:
+        """Prepare it; ``asked`` has the framing of what is sent."""
+        super().__init__(kept.forward, asked, client=client, around=around)
+        self._give_back = kept.give_back
+
+    def _use_idle_or_dial(self) -> None:
+        connection = self._client.pinned(self._origin)
+        if connection is None:
+            self._dial()
+        else:
+            self._is_pinned = True
+            self._use(connection)
+
+    def _release(self) -> None:
+        if not (self._was_written or self._is_over):
+            _ = self._around.tasks.start(self._give_back())
+        super()._release()
 
 
 class OwnPageShown(Exchange):

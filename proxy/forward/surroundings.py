@@ -53,6 +53,7 @@ class Surroundings:
             decided about it is never kept. Forgotten after two seconds, so that idle connections hold nothing.
         is_empty: set when draining has seen the last of them go.
         refused: how many clients were turned away at ``max_connections``.
+        held_bytes: of bodies that are read to be kept (``keeping``), of all connections.
     """
 
     gatekeeper: Gatekeeper
@@ -68,6 +69,7 @@ class Surroundings:
     is_draining: bool = False
     is_empty: asyncio.Event = field(default_factory=asyncio.Event)
     refused: int = 0
+    held_bytes: int = 0
     _date_second: int = -1
     _date: bytes = b""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.core.session import subject_hash
 from proxy.ports import NotCached
 
 if TYPE_CHECKING:
@@ -57,6 +58,20 @@ class Authenticator:
             return await self._refresher.fresh(cookie_value, session)
         finally:
             self._observer.refresh_waited(self._clock.monotonic() - began)
+
+    async def owner(self, cookie_value: Secret) -> str | None:
+        """Return the hash of the subject whose session this cookie names, or named until a while ago; else None.
+
+        Raises:
+            StoreUnavailable
+        """
+        tombstone = await self._store.tombstone(cookie_value)
+        if tombstone is not None:
+            return tombstone.subject_hash
+        session = await self._store.load(cookie_value)
+        if session is None or session.client_id != self._client_id:
+            return None
+        return subject_hash(session.identity.issuer, session.identity.subject)
 
     def touch(self, session: Session) -> None:
         """Count this request as activity."""

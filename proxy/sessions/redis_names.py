@@ -6,6 +6,7 @@ After the prefix:
 ``s:<session key>``   string                         the record (``codec``)
 ``t:<session key>``   string                         Unix time of the last activity
 ``g:<session key>``   string, sealed                 the tombstone
+``h:<session key>``   string, sealed                 as what the session goes on: the cookie of its heir, for 30 s
 ``i:all:<0-f>``       sorted set of session keys     by the instant at which a session will be over, if nothing happens
 ``i:sid:<SHA-256>``   sorted set of session keys     by the absolute end; and so the next two
 ``i:sub:<HMAC>``
@@ -15,6 +16,8 @@ After the prefix:
 ``w:<HMAC>``          hash of two instants           the same of a whole client: its watermark
 ``j:<SHA-256>``       string                         a spent token id, until when
 ``a:<SHA-256>``       hash of sealed tabs            the root of an authentication session
+``k:<SHA-256>``       hash of two sealed parts       a form that waits for a login
+``k:all``             sorted set                     how much all of them take, and when each is forgotten
 ====================  =============================  ==================================================================
 
 Under several server keys the names of persons are looked up under each, and written under the first.
@@ -22,6 +25,7 @@ Under several server keys the names of persons are looked up under each, and wri
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -46,6 +50,7 @@ class RedisNames:
         self._sealer = sealer
         self.record_prefix = f"{prefix}s:".encode()
         self.watermark_prefix = f"{prefix}w:".encode()
+        self.every_root = _GLOB.sub(r"\\\g<0>", prefix) + "a:*"
 
     # --- of one session ----------------------------------------------------------------------------------------------
 
@@ -66,6 +71,10 @@ class RedisNames:
     def tombstone(self, key: SessionKey) -> str:
         """Return the name of the tombstone."""
         return f"{self._prefix}g:{key}"
+
+    def heir(self, key: SessionKey) -> str:
+        """Return the name under which stands as what the session goes on."""
+        return f"{self._prefix}h:{key}"
 
     def roster(self, key: SessionKey) -> str:
         """Return the part of the roster that holds this session."""
@@ -105,9 +114,29 @@ class RedisNames:
         """Return the name of an authentication session."""
         return f"{self._prefix}a:{_hash(root_id)}"
 
+    def kept(self, kept_id: str) -> str:
+        """Return the name of a form that waits for a login."""
+        return self.kept_named(self.kept_digest(kept_id))
+
+    def kept_named(self, digest: str) -> str:
+        """Return the same by what stands for its id."""
+        return f"{self._prefix}k:{digest}"
+
+    def kept_digest(self, kept_id: str) -> str:
+        """Return what stands for the id of such a form."""
+        return _hash(kept_id)
+
+    def kept_places(self) -> str:
+        """Return the name under which stands how much all of them take."""
+        return f"{self._prefix}k:all"
+
     def _of_person(self, kind: str, *who: str) -> tuple[str, ...]:
         text = "\0".join((kind, *who))
         return tuple(f"{self._prefix}{kind}:{digest}" for digest in self._sealer.digests(text))
+
+
+_GLOB = re.compile(r"[*?\[\]\\]")
+"""What a pattern of Redis would not take literally."""
 
 
 def _hash(*texts: str) -> str:
