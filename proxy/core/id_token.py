@@ -6,7 +6,8 @@ with None by mistake.
 
 Stable reason words: ``missing_<claim>``, ``malformed_<claim>``, ``wrong_type``, ``wrong_issuer``, ``wrong_audience``,
 ``untrusted_audience``, ``wrong_azp``, ``expired``, ``issued_in_future``, ``issued_too_long_ago``, ``not_yet_valid``,
-``wrong_nonce``, ``unexpected_nonce``, ``wrong_at_hash``, ``wrong_subject``, ``wrong_auth_time``.
+``wrong_nonce``, ``unexpected_nonce``, ``wrong_at_hash``, ``wrong_subject``, ``wrong_auth_time``, ``wrong_acr``,
+``authentication_too_old``.
 """
 
 from __future__ import annotations
@@ -87,6 +88,19 @@ class RefreshedFrom:
     auth_time: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class AskedProof:
+    """What an authorization request asked of the authentication itself (OIDC Core 1.0 §3.1.2.1).
+
+    Attributes:
+        acr_values: any of them will do; () when none was asked for.
+        max_age_s: seconds since the person proved who they are, at most; None when that was not asked.
+    """
+
+    acr_values: tuple[str, ...] = ()
+    max_age_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTokenClaims:
     """An ID token whose every rule holds; instants are Unix seconds.
@@ -146,6 +160,34 @@ def validate_refreshed_id_token(
     if found.nonce is not NO_NONCE:
         _require_nonce(found.nonce, before.nonce)
     return _with_first_authentication(found, before)
+
+
+def require_proof(asked: AskedProof, *, acr: str | None, auth_time: float | None, now: float) -> None:
+    """Refuse an authentication that is weaker or older than was asked.
+
+    ``acr_values`` is a wish to the provider, which may answer with less and say so; whether that will do is for the
+    client to judge. Values are equal or not: none is taken for stronger than another.
+
+    Args:
+        acr, auth_time: of the ID token, as they came.
+        now: Unix seconds. No skew is allowed: the gate asks the same of each request (``core.policy``).
+
+    Raises:
+        TokenRejected: ``wrong_acr``, ``missing_auth_time``, ``authentication_too_old``.
+
+    Source: OIDC Core 1.0 §3.1.3.7 items 12 and 13; §2: after ``max_age``, ``auth_time`` must be there.
+    """
+    if asked.acr_values and acr not in asked.acr_values:
+        raise TokenRejected(f"acr is {acr!r}, asked was {' or '.join(asked.acr_values)}", reason="wrong_acr")
+    if asked.max_age_s is None:
+        return
+    if auth_time is None:
+        raise TokenRejected("max_age was asked, and auth_time is missing", reason="missing_auth_time")
+    if now - auth_time > asked.max_age_s:
+        sentence = (
+            f"the person was last asked {now - auth_time:.0f} s ago by our clock, max_age is {asked.max_age_s:g} s"
+        )
+        raise TokenRejected(sentence, reason="authentication_too_old")
 
 
 def access_token_hash(access_token: Secret, algorithm: str) -> str:

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     ROLE_MISSING = "role_missing"
     GROUP_MISSING = "group_missing"
     CLAIM_MISMATCH = "claim_mismatch"
+    ACR_INSUFFICIENT = "acr_insufficient"
+    AUTHENTICATION_TOO_OLD = "authentication_too_old"
     CROSS_SITE = "cross_site"
     SERVICE_WORKER = "service_worker"
     NO_ROUTE = "no_route"
@@ -75,23 +77,67 @@ class Challenge:
     reason: Reason
 
 
+class LackKind(StrEnum):
+    """What kind of right somebody lacks; the pages have a sentence for each, in every language."""
+
+    ROLE = "role"
+    GROUP = "group"
+    ATTRIBUTE = "attribute"
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One right that somebody lacks, as values: a page says it in the visitor's language, ``str`` in English.
+
+    Attributes:
+        any_of: roles, groups or values of the attribute, any of which would do.
+        attribute: name of the claim, empty for roles and groups.
+    """
+
+    kind: LackKind
+    any_of: tuple[str, ...]
+    attribute: str = ""
+
+    def __str__(self) -> str:
+        """Say it for the log and for programs."""
+        if self.kind is LackKind.ATTRIBUTE:
+            return f"the attribute {self.attribute}: {' or '.join(self.any_of)}"
+        if len(self.any_of) == 1:
+            return f"the {self.kind} {self.any_of[0]}"
+        return f"one of the {self.kind}s {', '.join(self.any_of)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Forbid:
     """Signed in, and still not allowed; what is missing is said to the person.
 
     Attributes:
-        missing: each a phrase: ``one of the roles viewer, editor``.
+        missing: everything that is.
         required_roles: every role that the route names, in the order of the file.
         user_roles: of the person, sorted.
     """
 
     reason: Reason
-    missing: tuple[str, ...] = ()
+    missing: tuple[Lack, ...] = ()
     required_roles: tuple[str, ...] = ()
     user_roles: tuple[str, ...] = ()
 
 
-Decision = Allow | Challenge | Forbid
+@dataclass(frozen=True, slots=True)
+class StepUp:
+    """Signed in with every right that is asked for, but not proved as strongly or as lately as the route wants.
+
+    Attributes:
+        acr: any of these will do; () when the route names none.
+        max_age_s: seconds since the person was asked for proof, at most; None when the route names none.
+    """
+
+    reason: Reason
+    acr: tuple[str, ...] = ()
+    max_age_s: float | None = None
+
+
+Decision = Allow | Challenge | StepUp | Forbid
 
 _ALLOW_PUBLIC = Allow(Reason.PUBLIC, None, PUBLIC, _PROOF)
 _ALLOW_STRANGER = Allow(Reason.OPTIONAL, None, OPTIONAL, _PROOF)
@@ -117,7 +163,7 @@ def decide(access: Access | Preflight, session: Session | None, now: float) -> D
     if session is None or session.expires_at <= now:
         return _ALLOW_STRANGER if isinstance(access, Optional) else _CHALLENGE
     if isinstance(access, Conditions):
-        unmet = _unmet(access, session.identity)
+        unmet = _unmet(access, session.identity) or _unproved(access, session, now)
         return unmet if unmet is not None else Allow(Reason.CONDITIONS_MET, session, access, _PROOF)
     return Allow(Reason.OPTIONAL if isinstance(access, Optional) else Reason.AUTHENTICATED, session, access, _PROOF)
 
@@ -150,10 +196,23 @@ def _unmet(access: Conditions, identity: Identity) -> Forbid | None:
     ]
     return Forbid(
         reason=lacking[0][0],
-        missing=tuple(phrase for _, phrase in lacking),
+        missing=tuple(lack for _, lack in lacking),
         required_roles=tuple(dict.fromkeys(access.any_role + access.all_roles)),
         user_roles=tuple(sorted(roles)),
     )
+
+
+def _unproved(access: Conditions, session: Session, now: float) -> StepUp | None:
+    """Return what the person must prove anew, or None. Asked last: who lacks a role gains nothing by proving more.
+
+    No allowance for clocks that differ: the callback asks the same (``core.id_token.require_proof``), and whoever it
+    let pass and this refused would go round in a circle.
+    """
+    if access.max_age_s is not None and now - session.authenticated_at > access.max_age_s:
+        return StepUp(Reason.AUTHENTICATION_TOO_OLD, access.acr, access.max_age_s)
+    if access.acr and session.acr not in access.acr:
+        return StepUp(Reason.ACR_INSUFFICIENT, access.acr, access.max_age_s)
+    return None
 
 
 def _holds(condition: ClaimCondition, identity: Identity) -> bool:
@@ -161,26 +220,25 @@ def _holds(condition: ClaimCondition, identity: Identity) -> bool:
     return value is not None and any(pattern.matches(value) for pattern in condition.any_of)
 
 
-_Lack = tuple[Reason, str]
+_Unmet = tuple[Reason, Lack]
 
 
-def _lacking_roles(access: Conditions, identity: Identity) -> list[_Lack]:
-    lacking = [(Reason.ROLE_MISSING, f"the role {role}") for role in access.all_roles if role not in identity.roles]
+def _lacking_roles(access: Conditions, identity: Identity) -> list[_Unmet]:
+    lacking = [Lack(LackKind.ROLE, (role,)) for role in access.all_roles if role not in identity.roles]
     if access.any_role and identity.roles.isdisjoint(access.any_role):
-        lacking.append((Reason.ROLE_MISSING, _one_of("role", access.any_role)))
-    return lacking
+        lacking.append(Lack(LackKind.ROLE, access.any_role))
+    return [(Reason.ROLE_MISSING, lack) for lack in lacking]
 
 
-def _lacking_groups(access: Conditions, identity: Identity) -> list[_Lack]:
+def _lacking_groups(access: Conditions, identity: Identity) -> list[_Unmet]:
     if access.any_group and identity.groups.isdisjoint(access.any_group):
-        return [(Reason.GROUP_MISSING, _one_of("group", access.any_group))]
+        return [(Reason.GROUP_MISSING, Lack(LackKind.GROUP, access.any_group))]
     return []
 
 
-def _lacking_claims(access: Conditions, identity: Identity) -> list[_Lack]:
-    unmet = (condition for condition in access.claims if not _holds(condition, identity))
-    return [(Reason.CLAIM_MISMATCH, f"the attribute {condition}") for condition in unmet]
-
-
-def _one_of(kind: str, names: tuple[str, ...]) -> str:
-    return f"the {kind} {names[0]}" if len(names) == 1 else f"one of the {kind}s {', '.join(names)}"
+def _lacking_claims(access: Conditions, identity: Identity) -> list[_Unmet]:
+    return [
+        (Reason.CLAIM_MISMATCH, Lack(LackKind.ATTRIBUTE, tuple(map(str, condition.any_of)), condition.name))
+        for condition in access.claims
+        if not _holds(condition, identity)
+    ]

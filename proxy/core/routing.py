@@ -68,19 +68,29 @@ class ClaimCondition:
 class Conditions:
     """Every condition that is named must hold; an empty one is not named.
 
+    The first four are about who somebody is; the last two about how and when they proved it (*step-up*).
+
     Attributes:
         any_role: canonical names as in ``Identity.roles``.
         any_group: full paths, each beginning with ``/``.
+        acr: authentication context class references, any of which will do. They are compared as they stand: which one
+            is the stronger is known to the provider alone (OIDC Core 1.0 §2, ``acr``).
+        max_age_s: seconds since the person was asked for proof, at most.
     """
 
     any_role: tuple[str, ...] = ()
     all_roles: tuple[str, ...] = ()
     any_group: tuple[str, ...] = ()
     claims: tuple[ClaimCondition, ...] = ()
+    acr: tuple[str, ...] = ()
+    max_age_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a mapping of nothing: it would look like a rule and be none."""
-        if not (self.any_role or self.all_roles or self.any_group or self.claims):
+        if (
+            not (self.any_role or self.all_roles or self.any_group or self.claims or self.acr)
+            and self.max_age_s is None
+        ):
             raise ValueError("access names no condition; write authenticated if anybody signed in may pass")
 
 
@@ -88,7 +98,17 @@ Access = Public | Optional | Authenticated | Conditions
 
 PUBLIC, OPTIONAL, AUTHENTICATED = Public(), Optional(), Authenticated()
 _WORDS: Mapping[str, Access] = {"public": PUBLIC, "optional": OPTIONAL, "authenticated": AUTHENTICATED}
-_CONDITIONS = ("any_role", "all_roles", "any_group", "claims")
+_CONDITIONS = ("any_role", "all_roles", "any_group", "claims", "acr", "max_age")
+
+ACR_VALUE = re.compile(r"[A-Za-z0-9._:/#~+-]+")
+"""One ``acr``: a word, a URN or a URL. A space would part it in two in ``acr_values`` (OIDC Core 1.0 §3.1.2.1), a quote
+or a backslash would have to be escaped in ``WWW-Authenticate`` (RFC 9470 §3)."""
+
+MAX_ACR_VALUES_LENGTH = 255
+"""Characters of all values of one route, with the spaces between them: they travel in a URL."""
+
+MIN_MAX_AGE_S = 10.0
+"""Seconds below which ``max_age`` would ask people again before they are back from being asked."""
 
 
 def compile_access(stated: object) -> Access:
@@ -114,7 +134,26 @@ def compile_access(stated: object) -> Access:
         all_roles=_names(stated, "all_roles"),
         any_group=tuple(name if name.startswith("/") else f"/{name}" for name in _names(stated, "any_group")),
         claims=tuple(_claim_condition(name, values) for name, values in claims.items()),
+        acr=_acr_values(stated),
+        max_age_s=_max_age_s(stated),
     )
+
+
+def _acr_values(stated: Mapping[str, object]) -> tuple[str, ...]:
+    values = _names(stated, "acr")
+    if not all(map(ACR_VALUE.fullmatch, values)) or len(" ".join(values)) > MAX_ACR_VALUES_LENGTH:
+        raise ValueError("acr is a value or a list of values: letters, digits and . _ : / # ~ + -, 255 in all")
+    return values
+
+
+def _max_age_s(stated: Mapping[str, object]) -> float | None:
+    if "max_age" not in stated:
+        return None
+    seconds = stated["max_age"]
+    # bool is an int for Python.
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < MIN_MAX_AGE_S:
+        raise ValueError(f"max_age is a number of seconds, at least {MIN_MAX_AGE_S:g}")
+    return float(seconds)
 
 
 def _names(stated: Mapping[str, object], condition: str) -> tuple[str, ...]:
@@ -195,6 +234,14 @@ class PathCase(Enum):
     IGNORE = "ignore"
 
 
+class Purpose(Enum):
+    """What a route is for."""
+
+    APP = "app"
+    LOGOUT = "logout"
+    """The app's own logout link: the session ends here, and nothing is sent on (``logout: true``)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One line of ``routes``, compiled.
@@ -222,6 +269,7 @@ class Route:
     csrf: Csrf = Csrf.SAME_ORIGIN
     cache: Cache = Cache.PRIVATE
     service_worker: ServiceWorker = ServiceWorker.REFUSED
+    purpose: Purpose = Purpose.APP
 
     def __str__(self) -> str:
         """Say it for the log and for ``explain``."""

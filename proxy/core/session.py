@@ -168,8 +168,13 @@ class EndedMark:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is left of an ended session for 24 h: hash of the subject, and why (the key is the hash of the cookie)."""
+    """What is left of an ended session for 24 h: hash of the subject, and why (the key is the hash of the cookie).
+
+    Attributes:
+        origin: how it was made: only by the code flow does the browser have a session at the provider too.
+    """
 
     subject_hash: str
     cause: EndCause
     ended_at: float
+    origin: LoginOrigin = LoginOrigin.FORM

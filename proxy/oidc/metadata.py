@@ -128,6 +128,8 @@ def _assembled(document: Mapping[str, object], addresses: Addresses) -> Provider
         end_session_endpoint_internal=_internal(end_session, addresses),
         revocation_endpoint=_internal(revocation, addresses),
         iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
+        claims_parameter_supported=document.get("claims_parameter_supported") is True,
+        acr_values_supported=_words(document.get("acr_values_supported")),
         grant_types_supported=_words(document.get("grant_types_supported")),
         prompt_values_supported=_words(document.get("prompt_values_supported")),
     )

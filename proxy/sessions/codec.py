@@ -80,6 +80,7 @@ class RecordSummary:
     idle_timeout_s: float
     user_agent: str
     address: str
+    origin: str = LoginOrigin.FORM
 
     def listed(self, last_seen_at: float) -> SessionSummary:
         """Return it as lists have it."""
@@ -121,6 +122,7 @@ def summary_of(session: Session) -> RecordSummary:
         idle_timeout_s=session.idle_timeout_s,
         user_agent=session.user_agent,
         address=session.address,
+        origin=session.origin,
     )
 
 

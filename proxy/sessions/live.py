@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.core.policy import Allow, decide
+from proxy.core.policy import Allow, StepUp, decide
 from proxy.core.session import EndCause
 from proxy.errors import RightsLost, SessionEnded, StreamsFull
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, KeysView
     from collections.abc import Set as AbstractSet
 
+    from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
     from proxy.errors import SidegateError
     from proxy.ports import Observer, OpenStream
@@ -36,6 +38,14 @@ CLOSE_SLICE = 64
 _NONE: frozenset[OpenStream] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """The session as which another one goes on (step-up), and the cookie that names it."""
+
+    session: Session
+    cookie_value: Secret = field(repr=False)
+
+
 class LiveStreamRegistry:
     """``ports.LiveStreams`` of one process.
 
@@ -50,8 +60,11 @@ class LiveStreamRegistry:
         self._max_streams = max_streams
         self._count = 0
         self._streams: dict[SessionKey, set[OpenStream]] = {}
-        # What became of a session lately: why it ended, or the version that it has.
-        self._recent: dict[SessionKey, EndCause | int] = {}
+        # What became of a session lately: why it ended, the version that it has, or as what it goes on.
+        self._recent: dict[SessionKey, EndCause | int | Heir] = {}
+        # Where streams are that moved, and whose they are now: what they were admitted for does not say it any more.
+        self._homes: dict[OpenStream, SessionKey] = {}
+        self._heirs: dict[SessionKey, Heir] = {}
         self._doubts: set[SessionKey] = set()
         self._closing: deque[tuple[OpenStream, SidegateError]] = deque()
         self._left_this_turn = CLOSE_SLICE
@@ -85,17 +98,22 @@ class LiveStreamRegistry:
         """Take out a stream that ended by itself; one that is being closed is out already."""
         streams = self._streams.get(key)
         if streams is None or stream not in streams:
-            return
+            key = self._homes.pop(stream, key)
+            streams = self._streams.get(key, set())
+            if stream not in streams:
+                return
         streams.remove(stream)
         self._count -= 1
         if not streams:
             del self._streams[key]
+            self._heirs.pop(key, None)
 
     def session_ended(self, key: SessionKey, cause: EndCause) -> int:
         """Close every stream of the session; returns how many."""
-        self._remember(key, cause)
-        streams = self._streams.pop(key, ())
-        self._count -= len(streams)
+        # That it goes on as another one says more than that it ended for it.
+        if not isinstance(self._recent.get(key), Heir):
+            self._remember(key, cause)
+        streams = self._taken(key)
         self._close(streams, SessionEnded(f"the session ended while the app answered: {cause}"))
         return len(streams)
 
@@ -103,6 +121,15 @@ class LiveStreamRegistry:
         """Close the streams that ``session`` would not be allowed any more; returns how many."""
         self._remember(session.key, session.version)
         return self.judge(session, now)
+
+    def moved(self, key: SessionKey, heir: Session, *, cookie_value: Secret, now: float) -> int:
+        """Give the streams of ``key`` to the session as which it goes on; returns how many."""
+        self._remember(key, Heir(heir, cookie_value))
+        streams = self._taken(key)
+        for stream in streams:
+            self._settle(stream, Heir(heir, cookie_value))
+        self.judge(heir, now)
+        return len(streams)
 
     def in_doubt(self, key: SessionKey) -> None:
         """Have the store asked about this session, if it has streams."""
@@ -126,6 +153,10 @@ class LiveStreamRegistry:
         """Return the open streams of the session; what is returned changes with them."""
         return self._streams.get(key, _NONE)
 
+    def heir(self, key: SessionKey) -> Heir | None:
+        """Return whose the streams under ``key`` are, when they were admitted for another session."""
+        return self._heirs.get(key)
+
     def judge(self, session: Session, now: float) -> int:
         """Do as :meth:`session_changed` does for a session that may not have changed at all."""
         streams = self._streams.get(session.key)
@@ -139,8 +170,7 @@ class LiveStreamRegistry:
 
     def unconfirmed(self, key: SessionKey, fault: SidegateError) -> int:
         """Close every stream of a session that lives, as far as anybody knows; returns how many."""
-        streams = self._streams.pop(key, ())
-        self._count -= len(streams)
+        streams = self._taken(key)
         self._close(streams, fault)
         return len(streams)
 
@@ -152,7 +182,24 @@ class LiveStreamRegistry:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _remember(self, key: SessionKey, what: EndCause | int) -> None:
+    def _taken(self, key: SessionKey) -> AbstractSet[OpenStream]:
+        """Take out the streams of a session, and what is known of them."""
+        streams = self._streams.pop(key, _NONE)
+        self._count -= len(streams)
+        if self._heirs.pop(key, None) is not None:
+            for stream in streams:
+                self._homes.pop(stream, None)
+        return streams
+
+    def _settle(self, stream: OpenStream, heir: Heir) -> None:
+        """Put in a stream that was admitted for another session."""
+        key = heir.session.key
+        self._count += 1
+        self._streams.setdefault(key, set()).add(stream)
+        self._homes[stream] = key
+        self._heirs[key] = heir
+
+    def _remember(self, key: SessionKey, what: EndCause | int | Heir) -> None:
         """Keys are random and never come back, so what has ended may be remembered by key."""
         self._recent.pop(key, None)
         if len(self._recent) >= MAX_RECENT:
@@ -162,9 +209,20 @@ class LiveStreamRegistry:
     def _opened_late(self, stream: OpenStream, key: SessionKey) -> None:
         """The session ended or changed between the decision and this moment, or had changed before the decision."""
         became, decided_for = self._recent[key], stream.admitted.allow.session
-        if isinstance(became, EndCause):
+        if isinstance(became, Heir):
+            self._opened_for_another(stream, key, became)
+        elif isinstance(became, EndCause):
             asyncio.get_running_loop().call_soon(self.session_ended, key, became)
         elif decided_for is None or decided_for.version < became:
+            self.in_doubt(key)
+
+    def _opened_for_another(self, stream: OpenStream, key: SessionKey, heir: Heir) -> None:
+        self.over(stream, key)
+        self._settle(stream, heir)
+        key = heir.session.key
+        if isinstance(self._recent.get(key), EndCause | Heir):
+            self._opened_late(stream, key)
+        else:
             self.in_doubt(key)
 
     def _close(self, streams: Iterable[OpenStream], fault: SidegateError) -> None:
@@ -194,5 +252,10 @@ class LiveStreamRegistry:
 
 
 def _is_allowed(stream: OpenStream, session: Session, now: float) -> bool:
-    """Ask what the gate asked when the stream began: one rule, one place."""
-    return isinstance(decide(stream.admitted.allow.access, session, now), Allow)
+    """Ask what the gate asked when the stream began: one rule, one place.
+
+    How strongly and how lately somebody proved who they are was asked when it began, and is not asked again: it is a
+    fact of that moment, and a stream has no way to ask for new proof. A download behind ``max_age: 5m`` would end after
+    five minutes, and a WebSocket would open again only for who navigates. Every right is asked again.
+    """
+    return isinstance(decide(stream.admitted.allow.access, session, now), Allow | StepUp)

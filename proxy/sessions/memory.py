@@ -86,9 +86,10 @@ class _Record:
 
     __slots__ = ("ended_by", "last_seen_at", "session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, now: float) -> None:
         self.session = session
-        self.last_seen_at = session.created_at
+        # Not that of its making: a session that goes on under a new id may be older than its idle time.
+        self.last_seen_at = now
         self.ended_by: EndCause | None = None
 
     def ends_at(self) -> float:
@@ -230,6 +231,25 @@ class MemorySessionStore:
         self._live.session_changed(stored, self._clock.now())
         return stored
 
+    async def supersede(self, old: Secret, cookie_value: Secret, session: Session) -> tuple[SessionKey, ...]:
+        """Let a session go on as another one; see ``ports.SessionStore.supersede``."""
+        old_key = session_key(old)
+        self._live.moved(old_key, session, cookie_value=cookie_value, now=self._clock.now())
+        try:
+            await self._make_way(old_key)
+            return await self.create(cookie_value, session)
+        except (StoreFull, SessionEnded):
+            self._live.session_ended(session.key, EndCause.REPLACED)
+            raise
+
+    async def _make_way(self, key: SessionKey) -> None:
+        if not await self.delete(key, EndCause.REPLACED):
+            raise SessionEnded("the session ended before it could go on as another one")
+
+    async def heir(self, _cookie_value: Secret) -> Secret | None:
+        """Return None: whoever holds streams is in this process, and was told."""
+        return None
+
     async def delete(self, key: SessionKey, cause: EndCause) -> bool:
         """End one session; True when it was there. Leaves a tombstone; closes its streams."""
         if self._live_record(key) is None:
@@ -356,7 +376,7 @@ class MemorySessionStore:
             raise StoreFull(msg)
 
     def _insert(self, session: Session) -> None:
-        record = _Record(session)
+        record = _Record(session, self._clock.now())
         self._records[session.key] = record
         self._add_to_index(session)
         self._deadlines.schedule(session.key, record.ends_at())
@@ -387,7 +407,7 @@ class MemorySessionStore:
         now = self._clock.now()
         if self._tombstones.is_full(now):
             self._tombstones.pop_first()
-        tombstone = Tombstone(subject_hash(*_person(session)), cause, now)
+        tombstone = Tombstone(subject_hash(*_person(session)), cause, now, session.origin)
         self._tombstones.put(session.key, tombstone, now + TOMBSTONE_LIFETIME_S)
 
     def _sweep(self, *, at_most: int) -> int:

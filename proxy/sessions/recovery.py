@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from proxy.core.session import EndCause, EverySessionOf, Session
+from proxy.core.session import EndCause, EverySessionOf, Session, session_key
 from proxy.errors import SessionEnded, StoreUnavailable
 from proxy.sessions.ledger import Ending, Ledger
 from proxy.tasks import TaskOwner
@@ -199,6 +199,7 @@ class RecoveringStore:
         self.find = store.find
         self.count = store.count
         self.tombstone = store.tombstone
+        self.heir = store.heir
         self.readiness = store.readiness
         self.jti_is_spent = store.jti_is_spent
         self.spend_jti = store.spend_jti
@@ -226,6 +227,14 @@ class RecoveringStore:
     async def replace(self, cookie_value: Secret, session: Session) -> Session | None:
         """Put the session in its place; None also when this replica knows that it has ended."""
         return None if self._ledger.is_over(session) else await self._store.replace(cookie_value, session)
+
+    async def supersede(self, old: Secret, cookie_value: Secret, session: Session) -> tuple[SessionKey, ...]:
+        """Let a session go on as another one, unless this replica knows that the login has ended."""
+        self._refuse_ended(session)
+        ended = await self._store.supersede(old, cookie_value, session)
+        self._took(session_key(old), cause=EndCause.REPLACED)
+        self._took(*ended, cause=EndCause.OVER_LIMIT)
+        return ended
 
     async def delete(self, key: SessionKey, cause: EndCause) -> bool:
         """End one session; kept when the store cannot."""

@@ -7,6 +7,7 @@ is the order, and this is it:
 ==========  ===========================================================================================================
 create      read marks; index entries; record; read marks again, and withdraw when one names this login
 replace     read record and marks; entries of a new sid; record, by a script that compares the version; marks again
+supersede   who the heir is; then delete; then create
 delete      tombstone; record (its ``DEL`` says who ended it); then touch and entries
 logout      the mark (``mark_ended``); then the entries are read; then the records go
 ==========  ===========================================================================================================
@@ -276,6 +277,34 @@ class RedisSessionStore:
         if (summary.issuer, summary.subject) != (session.identity.issuer, session.identity.subject):
             raise ValueError("a session never changes hands")
         return summary
+
+    async def supersede(self, old: Secret, cookie_value: Secret, session: Session) -> tuple[SessionKey, ...]:
+        """Let a session go on as another one; see ``ports.SessionStore.supersede`` and the head of this file.
+
+        Raises:
+            SessionEnded, StoreUnavailable
+        """
+        old_key = session_key(old)
+        await self._work.records.name_heir(old, cookie_value)
+        self._live.moved(old_key, session, cookie_value=cookie_value, now=self._clock.now())
+        try:
+            await self._make_way(old_key)
+            return await self.create(cookie_value, session)
+        except (SessionEnded, StoreUnavailable):
+            self._live.session_ended(session.key, EndCause.REPLACED)
+            raise
+
+    async def _make_way(self, key: SessionKey) -> None:
+        if not await self.delete(key, EndCause.REPLACED):
+            raise SessionEnded("the session ended before it could go on as another one")
+
+    async def heir(self, cookie_value: Secret) -> Secret | None:
+        """Return the cookie as which this one's session goes on, or None.
+
+        Raises:
+            StoreUnavailable
+        """
+        return await self._work.records.heir(cookie_value)
 
     async def delete(self, key: SessionKey, cause: EndCause) -> bool:
         """End one session; True when it was there. Leaves a tombstone; closes its streams.

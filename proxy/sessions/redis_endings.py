@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxy.core.session import EndCause, EverySessionOf, Tombstone, subject_hash
+from proxy.core.session import EndCause, EverySessionOf, LoginOrigin, Tombstone, subject_hash
 from proxy.ports import AuditEvent
 from proxy.sessions.memory import AUDITED
 from proxy.sessions.redis_commands import Step
@@ -151,7 +151,7 @@ class Endings:
 
 def tombstone_of(summary: RecordSummary, cause: EndCause, now: float) -> Tombstone:
     """Return what is left of a session that ends now."""
-    return Tombstone(subject_hash(summary.issuer, summary.subject), cause, now)
+    return Tombstone(subject_hash(summary.issuer, summary.subject), cause, now, LoginOrigin(summary.origin))
 
 
 def _audit_event(summary: RecordSummary, cause: EndCause) -> AuditEvent:

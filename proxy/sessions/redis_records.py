@@ -11,7 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from proxy.core.session import EndCause, Tombstone
+from proxy.core.secret import Secret
+from proxy.core.session import EndCause, LoginOrigin, Tombstone, session_key
 from proxy.sessions.codec import Unreadable, version_prefix
 from proxy.sessions.memory import TOMBSTONE_LIFETIME_S
 from proxy.sessions.redis_times import LINGER_S
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 SAY_AGAIN_S: Final = 10.0
 """Seconds between two lines about unreadable records: after a rotation gone wrong each request finds one."""
+
+HEIR_S: Final = 30.0
+"""Seconds for which is known as what a session goes on: replicas with its streams hear of its end within one."""
 
 REPLACE: Final = """
 if redis.call('GETRANGE', KEYS[1], 0, string.len(ARGV[1]) - 1) ~= ARGV[1] then return 0 end
@@ -104,7 +108,8 @@ class Records:
             StoreUnavailable
         """
         lasts_ms = _milliseconds(session.expires_at - now + LINGER_S)
-        touched = ("SET", self._names.touch(session.key), repr(session.created_at), "PX", lasts_ms, "NX")
+        # Not the instant of its making: a session that goes on under a new id may be older than its idle time.
+        touched = ("SET", self._names.touch(session.key), repr(now), "PX", lasts_ms, "NX")
         added = ("SET", self._names.record(session.key), record, "PX", lasts_ms, "NX")
         _, is_new = await self._commands.together("create", [touched, added])
         return bool(is_new)
@@ -119,11 +124,41 @@ class Records:
         (is_replaced,) = await self._commands.together("replace", [command])
         return bool(is_replaced)
 
+    # --- heirs -------------------------------------------------------------------------------------------------------
+
+    async def name_heir(self, old: Secret, cookie_value: Secret) -> None:
+        """Write down as what the session of ``old`` goes on, for who has its cookie: other replicas with its streams.
+
+        Raises:
+            StoreUnavailable
+        """
+        key = session_key(old)
+        sealed = self._sealer.bound_to(old).seal(cookie_value.reveal().encode(), associated_data=_heir_place(key))
+        await self._commands.together(
+            "supersede", [("SET", self._names.heir(key), sealed, "PX", _milliseconds(HEIR_S))]
+        )
+
+    async def heir(self, old: Secret) -> Secret | None:
+        """Return the cookie that :meth:`name_heir` wrote down, or None.
+
+        Raises:
+            StoreUnavailable
+        """
+        key = session_key(old)
+        (sealed,) = await self._commands.together("heir", [("GET", self._names.heir(key))])
+        opened = None if sealed is None else self._sealer.bound_to(old).open(sealed, associated_data=_heir_place(key))
+        return None if opened is None else Secret(opened.decode())
+
     # --- tombstones --------------------------------------------------------------------------------------------------
 
     def burial(self, key: SessionKey, tombstone: Tombstone) -> Command:
         """Return the command that sets the tombstone."""
-        values = {"subject": tombstone.subject_hash, "cause": tombstone.cause.value, "at": tombstone.ended_at}
+        values = {
+            "subject": tombstone.subject_hash,
+            "cause": tombstone.cause.value,
+            "at": tombstone.ended_at,
+            "origin": tombstone.origin.value,
+        }
         sealed = self._sealer.seal(json.dumps(values).encode(), associated_data=_tombstone_place(key))
         return ("SET", self._names.tombstone(key), sealed, "PX", _milliseconds(TOMBSTONE_LIFETIME_S))
 
@@ -134,7 +169,8 @@ class Records:
             return None
         try:
             values = json.loads(opened)
-            tombstone = Tombstone(values["subject"], EndCause(values["cause"]), values["at"])
+            origin = LoginOrigin(values["origin"])
+            tombstone = Tombstone(values["subject"], EndCause(values["cause"]), values["at"], origin)
         except (ValueError, TypeError, KeyError):
             return None  # of a version of ours that knows other causes
         return tombstone if now < tombstone.ended_at + TOMBSTONE_LIFETIME_S else None
@@ -163,6 +199,10 @@ class UnreadableRecords:
                 records=self._unsaid,
             )
             self._said_at, self._unsaid = now, 0
+
+
+def _heir_place(key: SessionKey) -> bytes:
+    return b"heir\0" + key.encode()
 
 
 def _tombstone_place(key: SessionKey) -> bytes:

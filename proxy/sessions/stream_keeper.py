@@ -7,6 +7,7 @@ absolute end                streams close within :data:`TICK_S`
 idle end                    the same; but a stream that is open longer than :data:`LONG_STREAM_S` on a route that is not
                             passive is activity, so only passive streams ever meet it
 access token soon over      refreshed, as for a request
+goes on as another session  (step-up) its streams are the other's; where that was done elsewhere, the store knows
 record changed elsewhere    (``in_doubt``) the store is asked at once, and each stream is judged by what it says
 store does not tell of      the store is asked each :data:`TICK_S`
 changes
@@ -170,13 +171,21 @@ class StreamKeeper:
 
     def _notice(self, key: SessionKey) -> _Watch | None:
         """Look after a session from now on; None when its streams are over already."""
+        watch = self._watch_of(key)
+        if watch is not None:
+            self._watched[key] = watch
+            # Before it is long there is nothing to do for it; but the store may not tell of changes.
+            session = watch.session
+            self._due.schedule(key, min(session.expires_at, self._clock.now() + min(TICK_S, _long_s(session))))
+        return watch
+
+    def _watch_of(self, key: SessionKey) -> _Watch | None:
+        heir = self._live.heir(key)
+        if heir is not None:
+            return _Watch(heir.session, heir.cookie_value)
         for stream in self._live.streams_of(key):
-            session = stream.admitted.allow.session
-            if session is not None:
-                watch = self._watched[key] = _Watch(session, stream.admitted.cookie_value)
-                # Before it is long there is nothing to do for it; but the store may not tell of changes.
-                self._due.schedule(key, min(session.expires_at, self._clock.now() + min(TICK_S, _long_s(session))))
-                return watch
+            if stream.admitted.allow.session is not None:
+                return _Watch(stream.admitted.allow.session, stream.admitted.cookie_value)
         return None
 
     def _forget(self, key: SessionKey) -> None:
@@ -219,6 +228,8 @@ class StreamKeeper:
         try:
             async with self._asking:
                 found = await self._asked_in_time(cookie_value)
+                if found is None and await self._has_moved(key, cookie_value):
+                    return
                 if found is not None and self._must_ask_for_idle_end(key, watch):
                     watch.idle_ends_at = await self._store.last_seen(found) + found.idle_timeout_s
         except StoreFault as fault:
@@ -256,6 +267,27 @@ class StreamKeeper:
                 return await self._store.load(cookie_value)
             except StoreFault:
                 await asyncio.sleep(STORE_PATIENCE_S / 5)
+
+    async def _has_moved(self, key: SessionKey, cookie_value: Secret) -> bool:
+        """Say whether the session goes on as another one, by another replica's work; then its streams do too.
+
+        The heir is named before its record is there, so that nobody closes what is about to move.
+
+        Raises:
+            StoreFault
+        """
+        try:
+            async with asyncio.timeout(STORE_PATIENCE_S):
+                heir = await self._store.heir(cookie_value)
+                if heir is None:
+                    return False
+                while (session := await self._store.load(heir)) is None:  # noqa: ASYNC110 - another process has no event
+                    await asyncio.sleep(STORE_PATIENCE_S / 10)
+        except TimeoutError:
+            return False
+        self._live.moved(key, session, cookie_value=heir, now=self._clock.now())
+        self._forget(key)
+        return True
 
     def _found(self, key: SessionKey, watch: _Watch, session: Session) -> None:
         """Judge the streams by what the session is now, and keep it alive by those that are left."""

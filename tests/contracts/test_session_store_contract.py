@@ -23,6 +23,7 @@ from proxy.core.session import (
     EndCause,
     EndedMark,
     EverySessionOf,
+    LoginOrigin,
     session_key,
     subject_hash,
 )
@@ -486,6 +487,66 @@ async def test_the_end_of_an_expired_session_is_said_once_with_its_cause(store: 
     ]
 
 
+# --- going on as another one -----------------------------------------------------------------------------------------
+
+
+async def test_a_session_goes_on_under_another_cookie_and_its_streams_with_it(
+    store: SessionStore, world: World
+) -> None:
+    await store.create(A, make_session(A))
+    stream = make_stream(A)
+    world.live.opened(stream, session_key(A))
+
+    await store.supersede(A, B, make_session(B, acr="gold", created_at=START - 8 * 86400))
+
+    assert await store.load(A) is None
+    found = await store.load(B)
+    assert found is not None
+    assert (found.acr, found.created_at) == ("gold", START - 8 * 86400)
+    assert stream.ends == []
+    assert set(world.live.session_keys()) == {session_key(B)}
+    stone = await store.tombstone(A)
+    assert stone is not None
+    assert stone.cause is EndCause.REPLACED
+
+    await store.delete(session_key(B), EndCause.LOGOUT)
+    assert stream.ends == [ENDED]
+
+
+async def test_a_session_older_than_its_idle_time_goes_on_as_one_that_was_used_just_now(
+    store: SessionStore, world: World
+) -> None:
+    await store.create(A, make_session(A))
+
+    await store.supersede(A, B, make_session(B, created_at=START - 100_000, idle_timeout_s=60.0))
+    world.clock.advance(59)
+
+    assert await store.load(B) is not None
+
+
+async def test_what_is_over_goes_on_as_nothing(store: SessionStore) -> None:
+    with pytest.raises(SessionEnded):
+        await store.supersede(A, B, make_session(B))
+
+    assert await store.load(B) is None
+
+
+async def test_where_the_new_one_was_ended_meanwhile_neither_lives_and_the_streams_close(
+    store: SessionStore, world: World
+) -> None:
+    await store.create(A, make_session(A, sid="old"))
+    stream = make_stream(A)
+    world.live.opened(stream, session_key(A))
+    await store.mark_ended(EndedMark(BySid(ISSUER, "new"), ended_at=START, keep_until=START + 60))
+
+    with pytest.raises(SessionEnded):
+        await store.supersede(A, B, make_session(B, sid="new"))
+
+    assert (await store.load(A), await store.load(B)) == (None, None)
+    assert stream.ends == [ENDED]
+    assert len(world.live) == 0
+
+
 # --- tombstones ------------------------------------------------------------------------------------------------------
 
 
@@ -499,6 +560,17 @@ async def test_an_ended_session_leaves_a_tombstone_for_24_hours(store: SessionSt
     assert await store.tombstone(A) is not None
     world.clock.advance(1)
     assert await store.tombstone(A) is None
+
+
+@pytest.mark.parametrize("origin", LoginOrigin)
+async def test_a_tombstone_says_how_the_session_was_made(store: SessionStore, origin: LoginOrigin) -> None:
+    await store.create(A, make_session(A, origin=origin))
+    await store.delete(session_key(A), EndCause.LOGOUT)
+
+    stone = await store.tombstone(A)
+
+    assert stone is not None
+    assert stone.origin is origin
 
 
 async def test_a_session_that_nobody_looked_at_since_it_expired_has_its_tombstone(

@@ -10,9 +10,11 @@ import pytest
 
 from proxy.core.id_token import (
     NO_NONCE,
+    AskedProof,
     IdTokenExpectation,
     RefreshedFrom,
     access_token_hash,
+    require_proof,
     validate_id_token,
     validate_refreshed_id_token,
 )
@@ -218,3 +220,29 @@ class TestRefresh:
         found = validate_refreshed_id_token(HEADER, changed(auth_time=claimed), expected=EXPECTED, before=before)
 
         assert found.auth_time == result
+
+
+class TestProof:
+    def test_what_was_not_asked_is_not_missed(self) -> None:
+        require_proof(AskedProof(), acr=None, auth_time=None, now=NOW)
+
+    @pytest.mark.parametrize(
+        ("asked", "acr", "age_s", "reason"),
+        [
+            (AskedProof(("gold",)), "silver", 0.0, "wrong_acr"),
+            (AskedProof(("gold",)), None, 0.0, "wrong_acr"),
+            (AskedProof(("gold",)), "gold silver", 0.0, "wrong_acr"),
+            (AskedProof((), 300.0), "gold", None, "missing_auth_time"),
+            (AskedProof((), 300.0), "gold", 300.5, "authentication_too_old"),
+        ],
+    )
+    def test_less_than_was_asked_is_refused(
+        self, asked: AskedProof, acr: str | None, age_s: float | None, reason: str
+    ) -> None:
+        with pytest.raises(TokenRejected) as caught:
+            require_proof(asked, acr=acr, auth_time=None if age_s is None else NOW - age_s, now=NOW)
+
+        assert caught.value.reason == reason
+
+    def test_any_of_several_values_will_do(self) -> None:
+        require_proof(AskedProof(("gold", "platinum"), 300.0), acr="platinum", auth_time=NOW - 300, now=NOW)

@@ -7,13 +7,28 @@ import dataclasses
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from proxy.core.id_token import AskedProof, require_proof
 from proxy.core.identity import Identity
-from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
-from proxy.core.routing import AUTHENTICATED, OPTIONAL, PUBLIC, Preflight, Route, compile_access
+from proxy.core.policy import (
+    Allow,
+    Challenge,
+    Decision,
+    Forbid,
+    Lack,
+    LackKind,
+    Reason,
+    StepUp,
+    decide,
+    decide_preflight,
+)
+from proxy.core.routing import AUTHENTICATED, OPTIONAL, PUBLIC, Conditions, Preflight, Route, compile_access
 from proxy.core.secret import Secret
 from proxy.core.session import LoginOrigin, Session, SessionKey
 from proxy.core.tokens import TokenSet
+from proxy.errors import TokenRejected
 
 NOW = 1000.0
 
@@ -127,6 +142,19 @@ def test_who_lacks_one_condition_is_forbidden(stated: dict[str, object], why: Re
     assert decision.reason is why
 
 
+@pytest.mark.parametrize(
+    ("lack", "said"),
+    [
+        (Lack(LackKind.ROLE, ("boss",)), "the role boss"),
+        (Lack(LackKind.ROLE, ("admin", "editor")), "one of the roles admin, editor"),
+        (Lack(LackKind.GROUP, ("/x", "/y")), "one of the groups /x, /y"),
+        (Lack(LackKind.ATTRIBUTE, ("6", "7"), "level"), "the attribute level: 6 or 7"),
+    ],
+)
+def test_what_is_missing_is_said_in_english_to_logs_and_programs(lack: Lack, said: str) -> None:
+    assert str(lack) == said
+
+
 def test_a_forbid_says_everything_that_is_missing() -> None:
     stated = {
         "any_role": ["admin", "editor"],
@@ -138,14 +166,74 @@ def test_a_forbid_says_everything_that_is_missing() -> None:
     assert decide(compile_access(stated), session(), NOW) == Forbid(
         Reason.ROLE_MISSING,
         missing=(
-            "the role boss",
-            "one of the roles admin, editor",
-            "the group /x",
-            "the attribute level: 6 or 7",
+            Lack(LackKind.ROLE, ("boss",)),
+            Lack(LackKind.ROLE, ("admin", "editor")),
+            Lack(LackKind.GROUP, ("/x",)),
+            Lack(LackKind.ATTRIBUTE, ("6", "7"), "level"),
         ),
         required_roles=("admin", "editor", "viewer", "boss"),
         user_roles=("legacy-app:editor", "realm:a:b", "viewer"),
     )
+
+
+class TestStepUp:
+    @pytest.mark.parametrize(
+        ("stated", "acr", "age_s"),
+        [
+            ({"acr": "gold"}, "gold", 1e9),
+            ({"acr": ["gold", "platinum"]}, "platinum", 1e9),
+            ({"max_age": 300}, None, 300.0),
+            ({"acr": "gold", "max_age": 300, "any_role": ["viewer"]}, "gold", 0.0),
+        ],
+    )
+    def test_who_proved_enough_and_lately_passes(
+        self, stated: dict[str, object], acr: str | None, age_s: float
+    ) -> None:
+        decision = decide(compile_access(stated), session(acr=acr, authenticated_at=NOW - age_s), NOW)
+
+        assert isinstance(decision, Allow)
+
+    @pytest.mark.parametrize(
+        ("stated", "acr", "age_s", "expected"),
+        [
+            ({"acr": "gold"}, "silver", 0.0, StepUp(Reason.ACR_INSUFFICIENT, ("gold",))),
+            ({"acr": "gold"}, None, 0.0, StepUp(Reason.ACR_INSUFFICIENT, ("gold",))),
+            ({"acr": "gold"}, "GOLD", 0.0, StepUp(Reason.ACR_INSUFFICIENT, ("gold",))),
+            ({"acr": "1"}, "2", 0.0, StepUp(Reason.ACR_INSUFFICIENT, ("1",))),
+            ({"max_age": 300}, "gold", 300.1, StepUp(Reason.AUTHENTICATION_TOO_OLD, (), 300.0)),
+            ({"acr": ["a", "b"], "max_age": 10}, "c", 11, StepUp(Reason.AUTHENTICATION_TOO_OLD, ("a", "b"), 10.0)),
+        ],
+    )
+    def test_who_did_not_is_to_prove_more(
+        self, stated: dict[str, object], acr: str | None, age_s: float, expected: StepUp
+    ) -> None:
+        assert decide(compile_access(stated), session(acr=acr, authenticated_at=NOW - age_s), NOW) == expected
+
+    def test_who_lacks_a_role_is_forbidden_and_not_sent_to_prove_more(self) -> None:
+        stated = {"any_role": ["admin"], "acr": "gold", "max_age": 300}
+
+        assert isinstance(decide(compile_access(stated), session(acr="silver"), NOW), Forbid)
+
+    def test_a_stranger_signs_in_first(self) -> None:
+        assert decide(compile_access({"acr": "gold"}), None, NOW) == Challenge(Reason.NO_SESSION)
+
+    @given(
+        asked=st.builds(
+            AskedProof, st.lists(st.sampled_from("abc"), max_size=2).map(tuple), st.none() | st.floats(10, 400)
+        ),
+        acr=st.none() | st.sampled_from("abcd"),
+        age_s=st.floats(-100, 500),
+    )
+    def test_the_gate_and_the_callback_never_disagree(self, asked: AskedProof, acr: str | None, age_s: float) -> None:
+        access = Conditions(any_role=("viewer",), acr=asked.acr_values, max_age_s=asked.max_age_s)
+        proved = session(acr=acr, authenticated_at=NOW - age_s)
+
+        try:
+            require_proof(asked, acr=acr, auth_time=proved.authenticated_at, now=NOW)
+        except TokenRejected:
+            assert isinstance(decide(access, proved, NOW), StepUp)
+        else:
+            assert isinstance(decide(access, proved, NOW), Allow)
 
 
 def test_nobody_else_makes_an_allow() -> None:

@@ -230,6 +230,103 @@ async def test_streams_of_a_session_that_nobody_can_confirm_close_and_new_ones_m
     assert len(registry) == 1
 
 
+# --- the session goes on as another one
+
+
+def heir(**changes: object) -> Session:
+    return make_session(BOB, subject="alice-id", **changes)
+
+
+def goes_on(registry: LiveStreamRegistry, session: Session | None = None) -> int:
+    return registry.moved(A, session or heir(), cookie_value=BOB, now=START)
+
+
+async def test_streams_move_and_stay_open_when_the_old_session_is_ended_for_it(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
+
+    assert goes_on(registry) == 1
+    assert registry.session_ended(A, EndCause.REPLACED) == 0
+
+    assert (stream.ends, set(registry.session_keys()), len(registry)) == ([], {B}, 1)
+    found = registry.heir(B)
+    assert found is not None
+    assert (found.session, found.cookie_value) == (heir(), BOB)
+    assert registry.session_ended(B, EndCause.LOGOUT) == 1
+    assert stream.ends == [ENDED]
+    assert (registry.heir(B), len(registry)) == (None, 0)
+
+
+async def test_a_stream_that_moved_is_over_by_the_name_under_which_it_opened(registry: LiveStreamRegistry) -> None:
+    first, second = opened(registry), opened(registry)
+    goes_on(registry)
+
+    registry.over(first, A)
+    registry.over(first, A)
+
+    assert registry.streams_of(B) == {second}
+    registry.over(second, A)
+    assert (len(registry), registry.heir(B), set(registry.session_keys())) == (0, None, set())
+
+
+async def test_streams_that_open_a_moment_too_late_move_too(registry: LiveStreamRegistry) -> None:
+    goes_on(registry)
+    registry.session_ended(A, EndCause.REPLACED)
+
+    late = opened(registry)
+    await asyncio.sleep(0)
+
+    assert (late.ends, registry.streams_of(B), len(registry)) == ([], {late}, 1)
+    assert registry.take_doubts() == {B}
+
+
+async def test_a_late_stream_of_a_session_whose_heir_ended_closes(registry: LiveStreamRegistry) -> None:
+    goes_on(registry)
+    registry.session_ended(B, EndCause.BACKCHANNEL)
+
+    late = opened(registry)
+    await asyncio.sleep(0)
+
+    assert late.ends == [ENDED]
+    assert len(registry) == 0
+
+
+async def test_streams_that_the_heir_would_not_be_allowed_close(registry: LiveStreamRegistry) -> None:
+    stream, other = admin_stream(registry), opened(registry)
+
+    goes_on(registry)
+
+    assert (stream.ends, other.ends) == ([RIGHTS_LOST], [])
+    assert registry.streams_of(B) == {other}
+
+
+async def test_streams_move_with_each_further_step(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
+    third = Secret("third")
+    goes_on(registry)
+
+    registry.moved(B, make_session(third, subject="alice-id"), cookie_value=third, now=START)
+
+    assert registry.streams_of(session_key(third)) == {stream}
+    registry.over(stream, A)
+    assert len(registry) == 0
+
+
+@pytest.mark.parametrize("stated", [{"acr": "gold"}, {"max_age": 60}])
+async def test_how_and_when_somebody_proved_who_they_are_is_not_asked_of_an_open_stream_again(
+    registry: LiveStreamRegistry, stated: dict[str, object]
+) -> None:
+    access = compile_access({**stated, "any_role": ["admin"]})
+    proved = replace(with_roles("admin"), acr="gold", authenticated_at=START)
+    stream = make_stream(ALICE, access=access, session=proved)
+    registry.opened(stream, A)
+
+    registry.session_changed(replace(proved, acr="silver", authenticated_at=START - 900, version=2), START)
+    assert stream.ends == []
+
+    registry.session_changed(replace(with_roles(), acr="gold", version=3), START)
+    assert stream.ends == [RIGHTS_LOST]
+
+
 # --- doubt
 
 

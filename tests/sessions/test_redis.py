@@ -180,6 +180,24 @@ async def test_streams_of_a_session_that_changed_elsewhere_are_in_doubt(replicas
     assert stone.cause is EndCause.LOGOUT
 
 
+async def test_who_holds_streams_elsewhere_learns_as_what_the_session_goes_on(
+    replicas: tuple[Replica, Replica], empty_redis: RedisServer
+) -> None:
+    one, other = replicas
+    await _signed_in(one)
+    other.live.opened(make_stream(A), session_key(A))
+
+    await one.store.supersede(A, B, make_session(B))
+
+    await eventually(_of(other.live.has_doubts.is_set), expected=True)
+    assert await other.store.load(A) is None
+    assert await other.store.heir(A) == B
+    assert await other.store.heir(B) is None
+    assert await other.store.load(B) == make_session(B)
+    kept = empty_redis.call("GET", f"sidegate:h:{session_key(A)}")
+    assert b"cookie-b" not in (kept if isinstance(kept, bytes) else str(kept).encode())
+
+
 async def test_nothing_is_served_from_the_cache_while_changes_are_not_heard(
     replicas: tuple[Replica, Replica], empty_redis: RedisServer
 ) -> None:

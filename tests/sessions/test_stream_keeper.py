@@ -10,7 +10,7 @@ import pytest
 
 from proxy.core.routing import Activity, compile_access
 from proxy.core.secret import Secret
-from proxy.core.session import EndCause, Session
+from proxy.core.session import EndCause, Session, session_key
 from proxy.errors import Draining, ProviderUnavailable, StoreUnavailable
 from proxy.ports import NotCached
 from proxy.sessions.live import LiveStreamRegistry
@@ -566,3 +566,64 @@ async def test_a_defect_with_one_session_leaves_the_others_looked_after() -> Non
     await stage.pass_time(2)
     assert A in stage.refresher.asked
     await stage.keeper.close()
+
+
+# --- the session goes on as another one ------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_moved_keeps_its_heir_alive_by_the_heirs_cookie(stage: Stage) -> None:
+    stream = stage.opens(await stage.signed_in())
+    await stage.keeper.tick()
+
+    await stage.store.supersede(A, B, make_session(B))
+    await stage.pass_time(200)
+
+    assert stream.ends == []
+    assert set(stage.refresher.asked) == {B}
+    assert len(stage.keeper) == 1
+
+
+async def test_a_stream_whose_session_went_on_elsewhere_follows_it(stage: Stage) -> None:
+    stage.store.is_trusted = False
+    stream = stage.opens(await stage.signed_in())
+    elsewhere = MemorySessionStore(
+        stage.clock, live=LiveStreamRegistry(stage.observer), observer=stage.observer, limits=MemoryLimits()
+    )
+    await elsewhere.create(B, make_session(B))
+
+    async def heir(cookie_value: Secret) -> Secret | None:
+        return B if cookie_value == A else None
+
+    elsewhere.heir = heir  # type: ignore[method-assign]
+    stage.store.inner = elsewhere
+    stage.live.in_doubt(session_key(A))
+    await stage.keeper.look_at_doubts()
+    await stage.settle()
+    await stage.keeper.tick()
+
+    assert stream.ends == []
+    assert set(stage.live.session_keys()) == {session_key(B)}
+    await elsewhere.delete(session_key(B), EndCause.LOGOUT)
+    await stage.pass_time(2)
+    assert stream.ends == [ENDED]
+
+
+async def test_a_stream_whose_heir_never_came_closes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.store.is_trusted = False
+    stream = stage.opens(await stage.signed_in())
+
+    async def heir(_cookie_value: Secret) -> Secret | None:
+        return B
+
+    async def ends() -> list[str]:
+        return stream.ends
+
+    monkeypatch.setattr(stage.store.inner, "load", _nobody)
+    monkeypatch.setattr(stage.store.inner, "heir", heir)
+    stage.live.in_doubt(session_key(A))
+    await stage.keeper.look_at_doubts()
+    await eventually(ends, [ENDED])
+
+
+async def _nobody(_cookie_value: Secret) -> None:
+    return None

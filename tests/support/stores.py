@@ -17,6 +17,8 @@ ASYNC_OPERATIONS = (
     "last_seen",
     "create",
     "replace",
+    "supersede",
+    "heir",
     "delete",
     "delete_matching",
     "find",
