@@ -33,9 +33,11 @@
     │   ├── CsrfRejected
     │   │   └── ForeignForm          another site posted the form
     │   ├── CallbackRejected         state, nonce or iss
-    │   │   └── ProviderDeclined     the provider's own error (OIDC Core 1.0 §3.1.2.6)
+    │   │   ├── ProviderDeclined     the provider's own error (OIDC Core 1.0 §3.1.2.6)
+    │   │   └── ProofRefused         the provider did not ask for the proof that the page needs (step-up)
     │   ├── FormRejected             a body that is not the form
-    │   └── TooManyLogins            one address has begun more logins than it may have open
+    │   ├── TooManyLogins            one address has begun more logins than it may have open
+    │   └── Throttled                too many failed sign-ins; ``retry_after_s`` says when there may be another
     ├── TooManyLogouts               one address names more sessions to end than are looked up
     ├── Draining                     the process is shutting down
     ├── ManagementRefused            the management API does not do what it is asked
@@ -245,6 +247,12 @@ class ProviderDeclined(CallbackRejected):
     reason = "provider_declined"
 
 
+class ProofRefused(CallbackRejected):
+    """The provider signed the person in, but not as strongly or as lately as was asked; ``reason`` says which."""
+
+    reason = "proof_refused"
+
+
 class FormRejected(LoginFault):
     """The body is not the form that this endpoint takes."""
 
@@ -255,6 +263,23 @@ class TooManyLogins(LoginFault):
     """One address has begun more logins than it may have open; each is a record that a stranger's GET made."""
 
     reason = "too_many_logins"
+
+
+class Throttled(LoginFault):
+    """Too many sign-ins failed of late; the provider is not asked.
+
+    Attributes:
+        limit: which one holds: ``user``, ``address`` or ``known_browser``.
+        retry_after_s: whole seconds until a try may pass.
+    """
+
+    reason = "throttled"
+
+    def __init__(self, message: str, *, limit: str = "user", retry_after_s: int = 1) -> None:
+        """Keep which limit holds, and for how long."""
+        super().__init__(message, reason=f"throttled_{limit}")
+        self.limit = limit
+        self.retry_after_s = retry_after_s
 
 
 class TooManyLogouts(SidegateError):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.core.request import PeerTrust
+from proxy.core.throttle import is_inside
 from proxy.errors import MethodRefused, RequestRefused, TargetTooLong
-from proxy.ports import OWN_ADDRESS, OWN_REQUEST_ID, OWN_SCHEME
+from proxy.ports import OWN_ADDRESS, OWN_ADDRESS_OF, OWN_REQUEST_ID, OWN_SCHEME, AddressOf
 
 if TYPE_CHECKING:
     from proxy.core.cookies import OwnCookies
@@ -19,6 +21,7 @@ _PASSED = frozenset(
         b"accept",
         b"accept-language",
         b"content-type",
+        b"if-none-match",
         b"origin",
         b"referer",
         b"user-agent",
@@ -42,6 +45,10 @@ _ONCE = (b"content-type", b"user-agent")
 """Fields of the list above that have one value (RFC 9110 §5.3); that server would answer two by itself too."""
 
 
+_NAMES_OTHERS = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
+"""Fields by which a proxy says whom it speaks for."""
+
+
 def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
     """Return the whole end-to-end head for the own pages.
 
@@ -60,7 +67,25 @@ def own_headers(accepted: Accepted, cookies: OwnCookies) -> Headers:
         (OWN_ADDRESS, accepted.client_address.encode()),
         (OWN_SCHEME, accepted.scheme.encode()),
     ]
+    if _is_undeclared_proxy(accepted):
+        fields.append((OWN_ADDRESS_OF, AddressOf.PROXY.value.encode()))
     return tuple(fields)
+
+
+def _is_undeclared_proxy(accepted: Accepted) -> bool:
+    """Say whether the client's address, as far as anybody is believed, is that of a proxy with others behind it.
+
+    It is when it is one of a network of one's own, and it names somebody behind it. An address of the Internet is taken
+    for the client's whatever it sends: else anybody could choose not to be counted.
+    """
+    if not accepted.client_address:
+        return True  # a unix socket: whoever connects to it does so for others
+    if not is_inside(accepted.client_address):
+        return False
+    if accepted.peer_trust is PeerTrust.UNTRUSTED:
+        return any(accepted.head.values(name) for name in _NAMES_OTHERS)
+    named = b",".join(accepted.head.values(b"x-forwarded-for")).split(b",")
+    return len([hop for hop in named if hop.strip()]) > len(accepted.forwarded_for)
 
 
 def _refuse_unreadable(accepted: Accepted) -> None:
@@ -74,7 +99,7 @@ def _refuse_unreadable(accepted: Accepted) -> None:
 
 def _own_cookies(accepted: Accepted, cookies: OwnCookies) -> bytes:
     """Return our own cookies, repeated ones too: two of one name count for none, and the pages must see that."""
-    names = {cookies.session, cookies.login, cookies.known}
+    names = {cookies.session, cookies.login, cookies.known, cookies.language}
     pairs = (pair.strip(b" \t") for value in accepted.head.values(b"cookie") for pair in value.split(b";"))
     own = b"; ".join(pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") in names)
     # Cut, a second cookie of one name could be lost behind padding, and the first would count.

@@ -163,6 +163,7 @@ class Metrics:
         registry.register(self._audit)
         ProcessCollector(registry=registry)
         self.logins = self._counter("logins", "Logins tried.", ("method", "outcome"))
+        self.throttled = self._counter("throttled", "Sign-ins refused because too many failed before.", ("limit",))
         self.refreshes = self._counter("refreshes", "Refreshes of tokens.", ("outcome",))
         self.logouts = self._counter("logouts", "Logouts.", ("kind",))
         self.sessions_ended = self._counter("sessions_ended", "Sessions that ended.", ("cause",))

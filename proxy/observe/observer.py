@@ -94,6 +94,11 @@ class ProductionObserver:
         self.metrics.logins.of(method, outcome).inc()
 
     @_never_raises
+    def throttled(self, limit: str) -> None:
+        """``throttled_total{limit}``."""
+        self.metrics.throttled.of(limit).inc()
+
+    @_never_raises
     def refresh(self, outcome: str) -> None:
         """``refreshes_total{outcome}``."""
         self.metrics.refreshes.of(outcome).inc()

@@ -136,11 +136,13 @@ class OpenIdProvider:
             raise ProviderUnavailable(self._metadata.trouble or "the provider's metadata were not had yet")
         return found
 
-    async def password_grant(self, username: str, password: Secret, otp: Secret | None) -> Grant | GrantRefusal:
+    async def password_grant(
+        self, username: str, password: Secret, otp: Secret | None = None, *, address: str | None = None
+    ) -> Grant | GrantRefusal:
         """RFC 6749 §4.3."""
         url = self.metadata().token_endpoint
         with self._noticing_an_outage():
-            answer = await self._endpoint.password(url, username=username, password=password, otp=otp)
+            answer = await self._endpoint.password(url, username=username, password=password, otp=otp, address=address)
         return await self._of_login(answer, NO_NONCE)
 
     async def exchange_code(

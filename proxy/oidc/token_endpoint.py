@@ -19,6 +19,7 @@ everything else: 404, 429, 5xx, HTML, no answer                ProviderUnavailab
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from proxy.core.secret import Secret
@@ -43,6 +44,8 @@ _PASSWORD_REFUSALS = {
 
 _OUR_ADDRESS_IS_WRONG = "Invalid token issuer"
 """Keycloak's description when a refresh came by another address than the login and the host name is not fixed."""
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _DIGITS = 12
 """Digits of a lifetime that are read; ten years of seconds have nine."""
@@ -75,9 +78,12 @@ class TokenEndpoint:
         self._scope = " ".join(scopes)
 
     async def password(
-        self, url: str, *, username: str, password: Secret, otp: Secret | None
+        self, url: str, *, username: str, password: Secret, otp: Secret | None, address: str | None
     ) -> TokenAnswer | GrantRefusal:
         """RFC 6749 §4.3.2; ``otp`` is Keycloak's parameter.
+
+        ``address`` goes along as the one hop of X-Forwarded-For, which a provider behind us may believe (Keycloak with
+        ``--proxy-headers=xforwarded``); nothing else of the browser's request does.
 
         Raises:
             ProviderUnavailable, ClientMisconfigured, TokenRejected: see the table above.
@@ -87,7 +93,8 @@ class TokenEndpoint:
             form["otp"] = otp.reveal()
         if not all(_can_be_sent(value) for value in form.values()):
             return GrantRefusal.INVALID_CREDENTIALS
-        return _parsed(await self._post("password", url, form), _password_refusal)
+        forwarded = {} if address is None else {"X-Forwarded-For": address}
+        return _parsed(await self._post("password", url, form, forwarded), _password_refusal)
 
     async def code(
         self, url: str, *, code: Secret, code_verifier: Secret, redirect_uri: str
@@ -115,9 +122,11 @@ class TokenEndpoint:
         form = {"token": refresh_token.reveal(), "token_type_hint": "refresh_token"}
         return await self._post("revoke", url, form)
 
-    async def _post(self, operation: str, url: str, form: Mapping[str, str]) -> ProviderAnswer:
+    async def _post(
+        self, operation: str, url: str, form: Mapping[str, str], headers: Mapping[str, str] = _NO_HEADERS
+    ) -> ProviderAnswer:
         credentials = self._authentication.credentials(audience=self._issuer)
-        headers = {"Accept": "application/json", **credentials.headers}
+        headers = {"Accept": "application/json", **headers, **credentials.headers}
         return await self._http.post_form(operation, url, form={**form, **credentials.form}, headers=headers)
 
 

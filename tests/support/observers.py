@@ -21,6 +21,7 @@ class RecordingObserver:
         self.requests: list[RequestEvent] = []
         self.audits: list[AuditEvent] = []
         self.logins: list[tuple[str, str]] = []
+        self.throttles: list[str] = []
         self.refreshes: list[str] = []
         self.refresh_waits: list[float] = []
         self.outages_served = 0
@@ -48,6 +49,9 @@ class RecordingObserver:
 
     def login(self, method: str, outcome: str) -> None:
         self.logins.append((method, outcome))
+
+    def throttled(self, limit: str) -> None:
+        self.throttles.append(limit)
 
     def refresh(self, outcome: str) -> None:
         self.refreshes.append(outcome)
