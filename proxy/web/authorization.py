@@ -12,25 +12,34 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.core.authentication import Tab
     from proxy.core.secret import Secret
     from proxy.web.options import WebOptions
+
+UI_LOCALES: Final = "ui_locales"
 
 _PARAMETER_OF: Final = {
     "provider": "kc_idp_hint",
     "prompt": "prompt",
     "login_hint": "login_hint",
     "kc_action": "kc_action",
-    "ui_locales": "ui_locales",
+    "ui_locales": UI_LOCALES,
     "acr_values": "acr_values",
     "max_age": "max_age",
 }
 """Notes of a tab, and the parameters that they become."""
 
 
-def authorization_url(endpoint: str, tab: Tab, options: WebOptions) -> str:
-    """Return where the browser goes; ``endpoint`` may have a query of its own (RFC 6749 §3.1)."""
+def authorization_url(endpoint: str, tab: Tab, options: WebOptions, further: Mapping[str, str] | None = None) -> str:
+    """Return where the browser goes; ``endpoint`` may have a query of its own (RFC 6749 §3.1).
+
+    Args:
+        further: parameters that follow from the notes and from what the provider can do.
+    """
     ours = {
+        **(further or {}),
         "client_id": options.client_id,
         "redirect_uri": options.url("callback"),
         "response_type": "code",
@@ -41,6 +50,9 @@ def authorization_url(endpoint: str, tab: Tab, options: WebOptions) -> str:
         "code_challenge_method": "S256",
         **{_PARAMETER_OF[name]: value for name, value in tab.notes.items() if name in _PARAMETER_OF},
     }
+    if UI_LOCALES in options.auth_params:
+        # The operator knows better than browsers in which languages the provider's pages are fit to be read.
+        ours.pop(UI_LOCALES, None)
     query = urlencode({**options.auth_params, **ours}, quote_via=quote)
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 

@@ -48,15 +48,21 @@ async def establish(request: web.Request, grant: Grant, manner: LoginManner) -> 
     old = session_cookie(request)
     if old is not None:
         await sessions.delete(session_key(old), EndCause.REPLACED)
-    cookie_value = Secret(urlsafe_b64encode(request.app[keys.RANDOM_BYTES](COOKIE_BYTES)).rstrip(b"=").decode())
-    session = _session(request, grant, manner, cookie_value)
+    cookie_value = new_cookie_value(request)
+    session = session_of(request, grant, manner, cookie_value)
     await sessions.create(cookie_value, session)
-    _tell(request, session)
+    tell_login(request, session, session.origin.value)
     request.app[FIRST_LOGIN].seen(session.tokens)
     return Established(cookie_value, session)
 
 
-def _session(request: web.Request, grant: Grant, manner: LoginManner, cookie_value: Secret) -> Session:
+def new_cookie_value(request: web.Request) -> Secret:
+    """Return a session cookie that nobody knew before."""
+    return Secret(urlsafe_b64encode(request.app[keys.RANDOM_BYTES](COOKIE_BYTES)).rstrip(b"=").decode())
+
+
+def session_of(request: web.Request, grant: Grant, manner: LoginManner, cookie_value: Secret) -> Session:
+    """Return the session that a grant becomes, as a login of now; nothing is stored."""
     options, now = request.app[OPTIONS], request.app[keys.CLOCK].now()
     is_lasting = manner.persistence is Persistence.LASTING
     browser_lifetime_s = min(options.sessions.browser_lifetime_s, options.sessions.lifetime_s)
@@ -80,7 +86,8 @@ def _session(request: web.Request, grant: Grant, manner: LoginManner, cookie_val
     )
 
 
-def _tell(request: web.Request, session: Session) -> None:
+def tell_login(request: web.Request, session: Session, reason: str) -> None:
+    """Count a login and write its event."""
     observer = request.app[keys.OBSERVER]
     observer.login(session.origin.value, "success")
     observer.audit(
@@ -92,6 +99,6 @@ def _tell(request: web.Request, session: Session) -> None:
             address=session.address,
             user_agent=session.user_agent,
             sessions_affected=1,
-            reason=session.origin.value,
+            reason=reason,
         )
     )
