@@ -1,26 +1,35 @@
 """The one table from an error or a decision to an HTTP answer.
 
-What a visitor reads stands here and in the templates, nowhere else; an error's own message is for the operator's log.
 HTML for people who navigate, ``application/problem+json`` (RFC 9457) for everybody else; always a request id, never an
-internal, never a version. This file writes no socket: it makes :class:`~proxy.core.answer.Answer` values.
+internal, never a version. A row holds the English that programs get; people read the same in their own language, by ids
+of the catalog (``refusal.<words>.title`` and ``.sentence``). An error's own message is for the operator's log alone.
+This file writes no socket: it makes :class:`~proxy.core.answer.Answer` values.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import random
+import time
+from dataclasses import dataclass, replace
 from enum import Enum
 from html import escape
+from math import ceil
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from proxy import errors
 from proxy.core.answer import Answer
-from proxy.core.policy import Challenge, Forbid, Reason
+from proxy.core.policy import Challenge, Forbid, Reason, StepUp
+from proxy.core.reload_pace import ReloadPace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from proxy.core.kept import NotKept
+    from proxy.core.policy import Lack
     from proxy.core.request import Headers
+    from proxy.pages.contexts import MissingRight
     from proxy.ports import Pages
 
 
@@ -40,16 +49,30 @@ class Asker:
     """Who gets the answer.
 
     Attributes:
-        languages: tags of Accept-Language, best first.
+        languages: tags, best first.
         login_url: path of the login page with ``return_to``, from this origin.
+        start_url: the same of the code flow, for a step-up.
+        here: path and query that were asked by GET, judged as ``return_to`` is; empty when nobody can ask for it again.
+        language_url: where a language tag is appended to have the page in that language; empty likewise.
         username: shown on the page that forbids; None for a stranger.
     """
 
     request_id: str
     manner: Manner
     login_url: str
+    start_url: str = ""
     languages: tuple[str, ...] = ()
     username: str | None = None
+    here: str = ""
+    language_url: str = ""
+
+
+class Again(Enum):
+    """Who tries again."""
+
+    BY_HAND = "by_hand"
+    BY_ITSELF = "by_itself"
+    """The page does, as long as what was asked can be asked by GET: something is away and will come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +81,9 @@ class Row:
 
     Attributes:
         code: stable word in problem+json.
-        sentence: what the visitor reads: what happened, and what to do.
+        sentence: what happened, and what to do.
         retry_after_s: seconds for ``Retry-After`` (RFC 9110 §10.2.3), or None.
+        words: what the catalogs call this row; the code, unless two rows share it.
     """
 
     status: int
@@ -67,9 +91,21 @@ class Row:
     title: str
     sentence: str
     retry_after_s: int | None = None
+    words: str = ""
+    again: Again = Again.BY_HAND
+
+    @property
+    def title_id(self) -> str:
+        """Return the id of the title in the catalogs."""
+        return f"refusal.{self.words or self.code}.title"
+
+    @property
+    def sentence_id(self) -> str:
+        """Return the id of the sentence in the catalogs."""
+        return f"refusal.{self.words or self.code}.sentence"
 
 
-_ASK_AGAIN = "Please try again in a moment. If it stays so, tell the people who run this site the number below."
+_ASK_AGAIN = "Please try again in a moment. If it stays so, tell the people who run this site the request id."
 _BAD_ADDRESS = "The address of this page is not one that can be answered safely. Check it, or begin at the start page."
 
 _PERMISSIONS = Row(
@@ -84,6 +120,7 @@ _PROVIDER_AWAY = Row(
     title="Signing in is not possible right now",
     sentence="The sign-in service does not answer. Please try again in a moment; nothing of yours is lost.",
     retry_after_s=5,
+    again=Again.BY_ITSELF,
 )
 
 ROWS: Mapping[type[errors.SidegateError], Row] = {
@@ -144,10 +181,20 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         status=502, code="upstream_garbled", title="The application's answer cannot be read", sentence=_ASK_AGAIN
     ),
     errors.StoreFault: Row(
-        status=503, code="store_fault", title="Not available right now", sentence=_ASK_AGAIN, retry_after_s=5
+        status=503,
+        code="store_fault",
+        title="Not available right now",
+        sentence=_ASK_AGAIN,
+        retry_after_s=5,
+        again=Again.BY_ITSELF,
     ),
     errors.StoreUnavailable: Row(
-        status=503, code="store_unavailable", title="Not available right now", sentence=_ASK_AGAIN, retry_after_s=5
+        status=503,
+        code="store_unavailable",
+        title="Not available right now",
+        sentence=_ASK_AGAIN,
+        retry_after_s=5,
+        again=Again.BY_ITSELF,
     ),
     errors.StoreFull: Row(
         status=503,
@@ -169,6 +216,7 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         title="Signing in is not possible right now",
         sentence=_ASK_AGAIN,
         retry_after_s=5,
+        again=Again.BY_ITSELF,
     ),
     errors.ProviderUnavailable: _PROVIDER_AWAY,
     errors.AnswerLost: _PROVIDER_AWAY,
@@ -207,6 +255,7 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         code="csrf_rejected",
         title="This form came from another site",
         sentence="Nothing was done, as nobody can tell that you wanted it. If you did, begin on this site.",
+        words="csrf_foreign",
     ),
     errors.CallbackRejected: Row(
         status=400,
@@ -219,6 +268,14 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         code="provider_declined",
         title="Signing in did not work",
         sentence="The sign-in service did not sign you in. Please begin again.",
+    ),
+    errors.ProofRefused: Row(
+        status=403,
+        code="proof_refused",
+        title="This page asks for more proof",
+        sentence="The sign-in service did not ask you for the stronger or fresher proof of who you are that this page "
+        "needs. Nothing has changed for you. Please try again; if it stays so, tell the people who run this site the "
+        "number below.",
     ),
     errors.FormRejected: Row(
         status=400,
@@ -233,6 +290,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence="Too many sign-ins were begun from your network. Please try again in a few minutes.",
         retry_after_s=60,
     ),
+    errors.Throttled: Row(
+        status=429,
+        code="throttled",
+        title="Too many failed sign-ins",
+        sentence="Too many sign-ins failed. Please try again in a few minutes.",
+        retry_after_s=60,
+    ),
     errors.TooManyLogouts: Row(
         status=429,
         code="too_many_logouts",
@@ -241,7 +305,12 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         retry_after_s=10,
     ),
     errors.Draining: Row(
-        status=503, code="draining", title="Restarting", sentence="Please try again in a moment.", retry_after_s=1
+        status=503,
+        code="draining",
+        title="Restarting",
+        sentence="Please try again in a moment.",
+        retry_after_s=1,
+        again=Again.BY_ITSELF,
     ),
     errors.ManagementRefused: Row(
         status=403, code="management_refused", title="Not allowed", sentence="This is for operators with their token."
@@ -259,6 +328,12 @@ _METHOD = Row(
 )
 _AUTH_REQUIRED = Row(
     status=401, code="auth_required", title="Please sign in", sentence="This page is for people who are signed in."
+)
+_PROOF_REQUIRED = Row(
+    status=401,
+    code="insufficient_user_authentication",
+    title="Please prove who you are again",
+    sentence="You are signed in, but this page asks for a stronger or fresher proof of who you are.",
 )
 _FORBIDDEN = {
     Reason.CROSS_SITE: Row(
@@ -278,6 +353,27 @@ CHALLENGE = b'Bearer realm="sidegate"'
 """``WWW-Authenticate`` of every 401 (RFC 9110 §15.5.2 wants one)."""
 
 
+def step_up_url(decision: StepUp, asker: Asker) -> str:
+    """Return the path that leads to the provider for what the decision asks.
+
+    Whoever writes such an address by hand gains nothing: what comes back is judged by the route anew.
+    """
+    asked = urlencode(_proof_parameters(decision))
+    return f"{asker.start_url}{'&' if '?' in asker.start_url else '?'}{asked}"
+
+
+def _proof_challenge(decision: StepUp) -> bytes:
+    """Return ``WWW-Authenticate`` of RFC 9470 §3; values of ``acr`` have no letter that a quoted string escapes."""
+    asked = "".join(f', {name}="{value}"' for name, value in _proof_parameters(decision).items())
+    return f'Bearer realm="sidegate", error="insufficient_user_authentication"{asked}'.encode()
+
+
+def _proof_parameters(decision: StepUp) -> dict[str, str]:
+    parameters = {"acr_values": " ".join(decision.acr)} if decision.acr else {}
+    # Whole seconds (OIDC Core 1.0 §3.1.2.1); rounded down, so that what comes back is new enough for the route.
+    return parameters if decision.max_age_s is None else {**parameters, "max_age": str(int(decision.max_age_s))}
+
+
 def row_of(error: errors.SidegateError) -> Row:
     """Return the row of the error's class, or of its nearest parent in the tree."""
     return next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
@@ -286,10 +382,20 @@ def row_of(error: errors.SidegateError) -> Row:
 class Responder:
     """Make answers; one for the process."""
 
-    def __init__(self, pages: Pages, *, everywhere: Headers = ()) -> None:
+    def __init__(
+        self,
+        pages: Pages,
+        *,
+        everywhere: Headers = (),
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         """Keep the renderer; ``everywhere`` are fields of every answer (Strict-Transport-Security)."""
         self._pages = pages
         self._everywhere = everywhere
+        self._monotonic = monotonic
+        self._chance = chance
+        self._pace = ReloadPace()
 
     def error(self, error: errors.SidegateError, asker: Asker) -> Answer:
         """Answer for a fault; the error's message is not shown."""
@@ -306,6 +412,35 @@ class Responder:
         """Answer 401 whoever asks: routes with ``on_unauthenticated: 401``, frames, programs, WebSocket handshakes."""
         extra = ((b"WWW-Authenticate", CHALLENGE),)
         return self._answer(_AUTH_REQUIRED, asker, extra=extra, members={"login_url": asker.login_url})
+
+    def step_up(self, decision: StepUp, asker: Asker) -> Answer:
+        """Send a navigation to the provider for more proof; tell a program, or a frame, with 401 (contract §4)."""
+        if asker.manner is Manner.PAGE:
+            return self.redirect(302, step_up_url(decision, asker).encode(), asker)
+        return self.unproved(decision, asker)
+
+    def unproved(self, decision: StepUp, asker: Asker) -> Answer:
+        """Answer 401 whoever asks, and say what would do (RFC 9470 §3)."""
+        url = step_up_url(decision, asker)
+        extra = ((b"WWW-Authenticate", _proof_challenge(decision)),)
+        return self._answer(_PROOF_REQUIRED, replace(asker, login_url=url), extra=extra, members={"login_url": url})
+
+    def not_kept(self, why: NotKept, asker: Asker) -> Answer:
+        """Tell a person that the form they just sent is not kept, and why: they can go back to it now."""
+        context = {"why": why.value, "continue_url": asker.login_url, "request_id": asker.request_id}
+        answer = self._page(401, "not_kept", context, asker)
+        return replace(answer, headers=((b"WWW-Authenticate", CHALLENGE), *answer.headers))
+
+    def logout_in_frame(self, question: str, asker: Asker) -> Answer:
+        """Lead out of a frame to the page that asks whether to sign out; ``question`` is its path."""
+        context = {
+            "status": 200,
+            "title": "frame_logout.heading",
+            "sentence": "frame_logout.sentence",
+            "request_id": asker.request_id,
+            "login_url": question,
+        }
+        return self._page(200, "frame_logout", context, asker)
 
     def forbid(self, decision: Forbid, asker: Asker) -> Answer:
         """Say what is missing: to a person on a page, to a program in members."""
@@ -334,23 +469,39 @@ class Responder:
         *,
         extra: Headers = (),
         members: Mapping[str, object] | None = None,
-        missing: tuple[str, ...] = (),
+        missing: tuple[Lack, ...] = (),
     ) -> Answer:
-        headers = (*extra, *_retry(row), *self._common(asker))
+        headers = (*extra, *self._common(asker))
         if asker.manner is Manner.PROBLEM:
-            return _problem(row, asker, headers, members or {})
-        name = "frame" if asker.manner is Manner.FRAME and row is _AUTH_REQUIRED else _page_name(row)
+            return _problem(row, asker, (*headers, *_retry_after(row.retry_after_s)), members or {})
+        name, again_in_s = _page_name(row, asker), self._again_in_s(row, asker)
         context = {
             "status": row.status,
-            "title": row.title,
-            "sentence": row.sentence,
+            "title": row.title_id,
+            "sentence": row.sentence_id,
             "request_id": asker.request_id,
             "login_url": asker.login_url,
             "username": asker.username,
-            "missing": missing,
+            "missing": [_missing_right(lack) for lack in missing],
+            "here": asker.here,
+            "again_in_s": again_in_s,
         }
-        body = self._pages.render(name, languages=asker.languages, context=context)
-        return Answer(row.status, (*headers, *self._pages.headers(name)), body)
+        body = self._pages.render(name, languages=asker.languages, context=context, language_url=asker.language_url)
+        language = (b"Content-Language", self._pages.language(asker.languages).encode())
+        retry = _retry_after(row.retry_after_s) if again_in_s is None else _refresh(again_in_s)
+        return Answer(row.status, (*headers, *retry, language, *self._pages.headers(name)), body)
+
+    def _page(self, status: int, name: str, context: Mapping[str, object], asker: Asker) -> Answer:
+        """Draw a page that no row of the table stands for."""
+        body = self._pages.render(name, languages=asker.languages, context=context, language_url=asker.language_url)
+        language = (b"Content-Language", self._pages.language(asker.languages).encode())
+        return Answer(status, (*self._common(asker), language, *self._pages.headers(name)), body)
+
+    def _again_in_s(self, row: Row, asker: Asker) -> int | None:
+        """Return after how many seconds the page asks again by itself, None when a person decides."""
+        if row.again is Again.BY_HAND or not asker.here:
+            return None
+        return ceil(self._pace.delay_s(self._monotonic(), self._chance()))
 
     def _common(self, asker: Asker) -> Headers:
         # no-store on every answer of ours: what is refused now may be allowed after a login.
@@ -362,12 +513,29 @@ class Responder:
         )
 
 
-def _page_name(row: Row) -> str:
-    return "forbidden" if row is _PERMISSIONS else "error"
+def _missing_right(lack: Lack) -> MissingRight:
+    return {"kind": lack.kind.value, "any_of": lack.any_of, "attribute": lack.attribute}
 
 
-def _retry(row: Row) -> Headers:
-    return () if row.retry_after_s is None else ((b"Retry-After", str(row.retry_after_s).encode()),)
+def _page_name(row: Row, asker: Asker) -> str:
+    if asker.manner is Manner.FRAME and (row is _AUTH_REQUIRED or row is _PROOF_REQUIRED):
+        return "frame"
+    if row is _PERMISSIONS:
+        return "forbidden"
+    return "unavailable" if row.again is Again.BY_ITSELF and asker.here else "error"
+
+
+def _retry_after(seconds: int | None) -> Headers:
+    return () if seconds is None else ((b"Retry-After", str(seconds).encode()),)
+
+
+def _refresh(seconds: int) -> Headers:
+    """Return the fields by which a browser asks for the same page again, without script, and programs know when.
+
+    ``Refresh`` names no address: it is the one that was asked, by GET (HTML Living Standard, "shared declarative
+    refresh steps").
+    """
+    return ((b"Refresh", str(seconds).encode()), *_retry_after(seconds))
 
 
 def _problem(row: Row, asker: Asker, headers: Headers, members: Mapping[str, object]) -> Answer:

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from proxy import errors
-from proxy.core.policy import Challenge, Forbid, Reason
-from proxy.pages.render import JinjaPages, Look
+from proxy.core.policy import Challenge, Forbid, Lack, LackKind, Reason
+from proxy.pages.look import Look
+from proxy.pages.render import JinjaPages
 from proxy.respond import ROWS, Asker, Manner, Responder, last_resort, row_of
 
 LOOK = Look(title="Acme", description="", own_path="/_sidegate", home="/", form_origins=("https://sso.example.com",))
@@ -75,7 +76,8 @@ def test_who_must_sign_in_is_redirected_or_told(responder: Responder) -> None:
 
 
 def test_names_of_people_are_shown_as_text(responder: Responder) -> None:
-    answer = responder.forbid(Forbid(Reason.ROLE_MISSING, ("the role <admin>",), ("admin",)), asker(Manner.PAGE))
+    lack = Lack(LackKind.ROLE, ("<admin>",))
+    answer = responder.forbid(Forbid(Reason.ROLE_MISSING, (lack,), ("admin",)), asker(Manner.PAGE))
 
     assert answer.status == 403
     assert b"<b>alice" not in answer.body

@@ -3,8 +3,8 @@
 Five of them (contract §6): the session (256 random bits, nothing else), ``…-login`` (the root authentication session),
 ``…-known`` (a browser in which somebody has signed in before), ``…-language`` (in which our pages are read) and
 ``…-kept`` (the form that waits for the next request).
-``__Host-`` on https binds a cookie to this very host; with ``cookie.domain`` the session's is ``__Secure-`` instead. The
-others belong to our own pages, which have one host, and never have a domain.
+``__Host-`` on https binds a cookie to this very host; with ``cookie.domain`` the session's is ``__Secure-`` instead.
+The others belong to our own pages, which have one host, and never have a domain.
 
 Reading is lenient, because a browser sends cookies of other apps that no grammar allows (RFC 6265 §5.4 against §4.2.1),
 and strict about ours: two of one name, and none counts.

@@ -27,7 +27,9 @@ class ProviderLink(TypedDict):
 class LoginPage(TypedDict):
     """Page ``login``.
 
-    ``otp`` is ``hidden``, ``optional`` or ``required``; ``problem`` and ``notice`` are ids of the catalog.
+    ``otp`` is ``hidden``, ``optional`` or ``required``; ``problem`` and ``notice`` are ids of the catalog. ``status_url``
+    is where the script asks whether somebody signed in from another tab; None when that is no reason to lead on.
+    ``retry_after_s`` is how long a problem lasts, in seconds, where that is known: the place ``wait`` of its sentence.
     """
 
     action: str
@@ -41,8 +43,10 @@ class LoginPage(TypedDict):
     registration_url: str | None
     forgot_password_url: str | None
     problem: str | None
+    retry_after_s: int | None
     notice: str | None
     request_id: str
+    status_url: str | None
 
 
 class SetupRequiredPage(TypedDict):
@@ -120,8 +124,9 @@ class FrontchannelPage(TypedDict):
 
 
 class ErrorPage(TypedDict):
-    """Pages ``error``, ``frame`` and ``callback_failed``; ``title`` and ``sentence`` are ids of the catalog or plain
-    English. Only ``frame`` and ``callback_failed`` use ``login_url``: where signing in would help.
+    """Pages ``error``, ``frame`` and ``callback_failed``; ``title`` and ``sentence`` are ids of the catalog.
+
+    Only ``frame`` and ``callback_failed`` use ``login_url``: where signing in would help.
     """
 
     status: int
@@ -131,11 +136,50 @@ class ErrorPage(TypedDict):
     login_url: str
 
 
+class UnavailablePage(ErrorPage):
+    """Page ``unavailable``: something is away and will be back; the browser asks for ``here`` again by itself.
+
+    ``again_in_s``: whole seconds until it does; the field ``Refresh`` says the same.
+    """
+
+    here: str
+    again_in_s: int
+
+
+class MissingRight(TypedDict):
+    """Something that a person lacks; any of ``any_of`` would do.
+
+    ``kind`` is ``role``, ``group`` or ``attribute``, and ends the id ``forbidden.missing.<kind>``; ``attribute`` is the
+    name of the claim, empty for the others.
+    """
+
+    kind: str
+    any_of: Sequence[str]
+    attribute: str
+
+
 class ForbiddenPage(ErrorPage):
     """Page ``forbidden``: what is missing, who asks."""
 
     username: str | None
-    missing: Sequence[str]
+    missing: Sequence[MissingRight]
+
+
+class KeptPage(TypedDict):
+    """Page ``kept``: a form that waited is being sent on; the browser goes to ``continue_url`` by itself (``Refresh``)."""
+
+    continue_url: str
+
+
+class NotKeptPage(TypedDict):
+    """Page ``not_kept``: a form is not kept, or not sent on; ``why`` ends the id ``not_kept.<why>``.
+
+    ``continue_url`` is the login page, or where the person wanted to go when ``why`` is ``gone`` or ``other_person``.
+    """
+
+    why: str
+    continue_url: str
+    request_id: str
 
 
 CONTEXT_OF: Final[Mapping[str, type]] = {
@@ -144,12 +188,16 @@ CONTEXT_OF: Final[Mapping[str, type]] = {
     "error": ErrorPage,
     "forbidden": ForbiddenPage,
     "frame": ErrorPage,
+    "frame_logout": ErrorPage,
     "frontchannel": FrontchannelPage,
+    "kept": KeptPage,
     "logged_out": LoggedOutPage,
     "logged_out_all": LoggedOutAllPage,
     "login": LoginPage,
     "logout": LogoutPage,
     "logout_at_provider": LogoutAtProviderPage,
+    "not_kept": NotKeptPage,
     "setup_required": SetupRequiredPage,
+    "unavailable": UnavailablePage,
 }
 """The context of each page; from it the specimens are made with which every template is tried before it is used."""

@@ -1,57 +1,58 @@
-"""Which language a visitor reads: Accept-Language, and the choice among the locales that there are."""
+"""What is known of a language besides its words: its own name, and which way it is written.
+
+Tags are as in ``login.locales``: small letters, parts with hyphens (``pt-br``). Babel knows them, or the file was
+refused.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+from babel import Locale
+from babel.lists import format_list
+from markupsafe import Markup
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-MAX_LANGUAGES = 16
-"""Ranges that are read of one header; browsers send fewer than ten, the rest is noise."""
-
-RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
-"""Primary subtags of scripts that run from right to left."""
+    from collections.abc import Sequence
 
 
-def preferred_languages(accept_language: str) -> tuple[str, ...]:
-    """Return the language tags of the header in lower case, best first; what cannot be read is left out.
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language that pages are written in.
 
-    Source: RFC 9110 §12.5.4, §12.4.2 (quality values).
+    Attributes:
+        tag: for the attributes ``lang`` and ``hreflang`` and for Content-Language (RFC 5646), ``pt-BR``.
+        name: in itself, as a list shows it: "Deutsch", "Français".
+        direction: of its script, for the attribute ``dir``.
     """
-    ranges = [_weighed(part) for part in accept_language.split(",")[:MAX_LANGUAGES]]
-    wanted = [(tag, quality) for tag, quality in ranges if tag and quality > 0]
-    return tuple(tag for tag, _ in sorted(wanted, key=lambda pair: -pair[1]))
+
+    tag: str
+    name: str
+    direction: str
 
 
-def chosen_language(preferred: Iterable[str], available: Sequence[str]) -> str:
-    """Return the first preferred language that is available, by its primary subtag, or the first available."""
-    for tag in preferred:
-        primary = tag.split("-", 1)[0]
-        if tag in available or primary in available:
-            return tag if tag in available else primary
-    return available[0]
+@cache
+def locale_of(tag: str) -> Locale:
+    """Return what Babel knows of the language.
+
+    Raises:
+        babel.UnknownLocaleError, ValueError: nothing, or it is no tag.
+    """
+    return Locale.parse(tag, sep="-")
 
 
-def direction(language: str) -> str:
-    """Return the ``dir`` attribute of a page in this language."""
-    return "rtl" if language.split("-", 1)[0] in RIGHT_TO_LEFT else "ltr"
+@cache
+def language_of(tag: str) -> Language:
+    """Return the language; raises as :func:`locale_of`."""
+    locale = locale_of(tag)
+    name = locale.get_display_name(locale) or tag
+    # CLDR writes names as they stand in a sentence; at the head of a line French has a capital too.
+    return Language(str(locale).replace("_", "-"), name[:1].upper() + name[1:], locale.text_direction)
 
 
-def _weighed(part: str) -> tuple[str, float]:
-    tag, _, parameter = part.strip().partition(";")
-    tag = tag.strip().lower()
-    if not tag.replace("-", "").isalnum() or not tag.isascii():
-        return "", 0.0
-    return tag, _quality(parameter.strip())
-
-
-def _quality(parameter: str) -> float:
-    if not parameter:
-        return 1.0
-    name, _, value = parameter.partition("=")
-    try:
-        quality = float(value)
-    except ValueError:
-        return 0.0
-    return quality if name.strip() == "q" and 0.0 <= quality <= 1.0 else 0.0
+def any_of(names: Sequence[str], *, language: str) -> Markup:
+    """Return names of which any will do, as the language lists them: ``a``, ``b`` or ``c``, each as code, escaped."""
+    marked = [str(Markup("<code>{}</code>").format(name)) for name in names]
+    return Markup(format_list(marked, style="or", locale=locale_of(language)))  # noqa: S704 - escaped one by one

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from babel.dates import format_timedelta
 
+from proxy.pages.languages import locale_of
+
 MINUTE_S = 60
 
 
@@ -17,4 +19,10 @@ def relative(seconds: float, *, language: str) -> str:
     if abs(seconds) < MINUTE_S:
         return ""
     span = timedelta(seconds=seconds)
-    return format_timedelta(span, granularity="minute", threshold=2, add_direction=True, locale=language)
+    return format_timedelta(span, granularity="minute", threshold=2, add_direction=True, locale=locale_of(language))
+
+
+def duration(seconds: float, *, language: str) -> str:
+    """Return a length of time, "12 seconds", "2 minutes"; at least a second."""
+    span = timedelta(seconds=max(1.0, seconds))
+    return format_timedelta(span, granularity="second", threshold=2, locale=locale_of(language))

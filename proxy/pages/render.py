@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from proxy.pages.assets import Asset, load_assets
+from proxy.core.languages import chosen_language
+from proxy.errors import SettingsError
+from proxy.pages.brand import asset_path, load_brand
 from proxy.pages.catalog import load_catalogs
-from proxy.pages.languages import chosen_language, direction
-from proxy.pages.moments import relative
+from proxy.pages.contexts import CONTEXT_VERSION
+from proxy.pages.environment import make_environment, read_templates
+from proxy.pages.languages import any_of, language_of
+from proxy.pages.moments import duration, relative
+from proxy.pages.rehearsal import Rehearsal
 from proxy.pages.security import NOBODY, OURSELVES, security_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proxy.core.request import Headers
+    from proxy.pages.assets import Asset
+    from proxy.pages.environment import OwnTemplates
+    from proxy.pages.look import Look
 
 PageName = Literal[
     "callback_failed",
@@ -25,85 +30,105 @@ PageName = Literal[
     "error",
     "forbidden",
     "frame",
+    "frame_logout",
     "frontchannel",
+    "kept",
     "logged_out",
     "logged_out_all",
     "login",
     "logout",
     "logout_at_provider",
+    "not_kept",
     "setup_required",
+    "unavailable",
 ]
 """Every page; a test holds that each has its template."""
 
-_FRAMED_BY_SELF = frozenset({"frame"})
+_FRAMED_BY_SELF = frozenset({"frame", "frame_logout", "not_kept"})
 _FRAMED_BY_PROVIDER = frozenset({"frontchannel"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What all pages share.
-
-    Attributes:
-        title: name of the site, shown on every page.
-        description: a sentence below the heading of the login page; empty for none.
-        own_path: path of our own pages: path of the public URL and prefix, without a final slash.
-        home: path of the site's start.
-        form_origins: origins besides our own to which forms may post: the issuer's, which may also frame the page of
-            its front-channel logout.
-    """
-
-    title: str
-    description: str
-    own_path: str
-    home: str
-    form_origins: tuple[str, ...]
-
-
 class JinjaPages:
-    """Pages from the templates of this room; implements ``ports.Pages``."""
+    """Pages from the templates of this room and a company's own; implements ``ports.Pages``."""
 
     def __init__(self, look: Look) -> None:
-        """Read templates, words and assets once."""
+        """Read templates, words and assets once, and draw every page when templates of others are among them.
+
+        Raises:
+            SettingsError: a picture, an asset, words or a template cannot be used; each fault on a line of its own.
+        """
         self._look = look
-        self._catalogs = load_catalogs()
-        self._assets = load_assets()
-        self._environment = Environment(
-            loader=PackageLoader("proxy.pages", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        self._catalogs = load_catalogs(look.locales, look.templates_dir)
+        self._languages = tuple(language_of(tag) for tag in self._catalogs)
+        self._brand = load_brand(look)
+        own = None if look.templates_dir is None else read_templates(look.templates_dir)
+        self._environment = make_environment(own)
+        if own is not None:
+            self._rehearse(own)
+
+    def _rehearse(self, own: OwnTemplates) -> None:
+        shared = self._shared(next(iter(self._catalogs)))
+        rehearsal = Rehearsal(self._environment, own, shared_names=tuple(shared), languages=tuple(self._catalogs))
+        if faults := rehearsal.faults(self._draw):
+            raise SettingsError("\n".join(map(str, faults)))
 
     @property
     def assets(self) -> Mapping[str, Asset]:
         """Return what ``/assets/`` serves, by hashed name."""
-        return {asset.hashed_name: asset for asset in self._assets.values()}
+        return {asset.hashed_name: asset for asset in self._brand.assets.values()}
 
-    def render(self, name: str, *, languages: Sequence[str], context: Mapping[str, object]) -> bytes:
-        """Return the page as UTF-8 HTML.
+    def language(self, languages: Sequence[str]) -> str:
+        """Return the tag of the language in which pages are written for this visitor."""
+        return language_of(self._chosen(languages)).tag
+
+    def speaks(self, tag: str) -> bool:
+        """Say whether there are pages in exactly this language."""
+        return tag in self._catalogs
+
+    def render(
+        self, name: str, *, languages: Sequence[str], context: Mapping[str, object], language_url: str = ""
+    ) -> bytes:
+        """Return the page as UTF-8 HTML; a language tag is appended to ``language_url`` to have it in another one.
 
         Raises:
             jinja2.TemplateNotFound, jinja2.UndefinedError: a mistake of ours; tests hold that there is none.
         """
-        language = chosen_language(languages, tuple(self._catalogs))
-        shared = {
-            "t": self._catalogs[language].text,
-            "language": language,
-            "direction": direction(language),
-            "look": self._look,
-            "asset": self._asset_path,
-            "relative": partial(relative, language=language),
-        }
-        page = self._environment.get_template(f"{name}.html").render(**shared, **context)
+        page = self._draw(name, self._chosen(languages), context, language_url)
         # A lone surrogate (half a character in somebody's name) has no UTF-8.
         return page.encode("utf-8", errors="replace")
 
+    def _draw(self, name: str, chosen: str, context: Mapping[str, object], language_url: str = "/?ui_locales=") -> str:
+        template = self._environment.get_template(f"{name}.html")
+        return template.render(**self._shared(chosen, language_url), **context)
+
+    def _shared(self, chosen: str, language_url: str = "") -> dict[str, object]:
+        """Return what every template may use besides its context; ``docs/templates.md`` tells of each."""
+        language = language_of(chosen)
+        return {
+            "t": self._catalogs[chosen].text,
+            "language": language.tag,
+            "direction": language.direction,
+            "languages": self._languages if language_url and len(self._languages) > 1 else (),
+            "language_url": language_url,
+            "look": self._brand.look,
+            "asset": self._asset_path,
+            "relative": partial(relative, language=chosen),
+            "duration": partial(duration, language=chosen),
+            "any_of": partial(any_of, language=chosen),
+            "context_version": CONTEXT_VERSION,
+        }
+
     def headers(self, name: str) -> Headers:
         """Return Content-Type and the security fields of the page."""
-        fields = security_headers(self._look.form_origins, frame_ancestors=self._framed_by(name))
+        fields = security_headers(
+            self._look.form_origins,
+            frame_ancestors=self._framed_by(name),
+            fonts_from=OURSELVES if self._brand.has_fonts else NOBODY,
+        )
         return ((b"Content-Type", b"text/html; charset=utf-8"), *fields)
+
+    def _chosen(self, languages: Sequence[str]) -> str:
+        return chosen_language(languages, tuple(self._catalogs))
 
     def _framed_by(self, name: str) -> str:
         if name in _FRAMED_BY_PROVIDER:
@@ -111,4 +136,12 @@ class JinjaPages:
         return OURSELVES if name in _FRAMED_BY_SELF else NOBODY
 
     def _asset_path(self, name: str) -> str:
-        return f"{self._look.own_path}/assets/{self._assets[name].hashed_name}"
+        """Return where a browser finds an asset.
+
+        Raises:
+            LookupError: there is none of this name.
+        """
+        asset = self._brand.assets.get(name)
+        if asset is None:
+            raise LookupError(f"there is no asset {name}")
+        return asset_path(self._look.own_path, asset)

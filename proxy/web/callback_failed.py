@@ -26,14 +26,16 @@ def callback_failed(request: web.Request, error: SidegateError, return_to: str |
     if asker_of(request).manner is not Manner.PAGE:
         return error_response(request, error)
     row = row_of(error)
+    login_url = request.app[OPTIONS].path("login", return_to=destination(request, return_to))
     context: ErrorPage = {
         "status": row.status,
-        "title": row.title,
-        "sentence": row.sentence,
+        "title": row.title_id,
+        "sentence": row.sentence_id,
         "request_id": caller_of(request).request_id,
-        "login_url": request.app[OPTIONS].path("login", return_to=destination(request, return_to)),
+        "login_url": login_url,
     }
-    response = page(request, "callback_failed", context, status=row.status)
+    # A code is spent, and a form is not posted twice: there is no coming back to this very page.
+    response = page(request, "callback_failed", context, status=row.status, again=login_url)
     if row.retry_after_s is not None:
         response.headers["Retry-After"] = str(row.retry_after_s)
     return response

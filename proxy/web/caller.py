@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from proxy import keys, ports
 from proxy.errors import RequestRefused
-from proxy.pages.languages import preferred_languages
 from proxy.respond import Asker, Manner
 from proxy.web.forms import JSON, media_type
+from proxy.web.language import here, language_url, languages_of
 from proxy.web.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -27,17 +27,13 @@ def read_caller(request: web.Request) -> ports.Caller:
     if any(len(value) != 1 for value in values):
         raise RequestRefused("a request for an own page did not come through the gate")
     request_id, address, scheme = (value[0] for value in values)
-    return ports.Caller(request_id=request_id, address=address, scheme=scheme)
+    address_of = ports.AddressOf(request.headers.get(ports.OWN_ADDRESS_OF.decode(), ports.AddressOf.CLIENT.value))
+    return ports.Caller(request_id=request_id, address=address, scheme=scheme, address_of=address_of)
 
 
 def caller_of(request: web.Request) -> ports.Caller:
     """Return the caller that the outermost middleware noted."""
     return request[keys.CALLER]
-
-
-def languages_of(request: web.Request) -> tuple[str, ...]:
-    """Return the visitor's languages, best first."""
-    return preferred_languages(request.headers.get("Accept-Language", ""))
 
 
 def user_agent_of(request: web.Request) -> str:
@@ -61,6 +57,8 @@ def asker_of(request: web.Request) -> Asker:
         manner=Manner.PAGE if _is_person(request) else Manner.PROBLEM,
         login_url=request.app[OPTIONS].path("login"),
         languages=languages_of(request),
+        here=here(request),
+        language_url=language_url(here(request)),
     )
 
 

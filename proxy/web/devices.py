@@ -115,7 +115,7 @@ async def _listed(
         "notice": _SENTENCES.get(notice, ()),
         "problem": problem,
     }
-    return page(request, "devices", context)
+    return page(request, "devices", context, again=None if problem is None else options.path("sessions"))
 
 
 async def _refused(request: web.Request, session: Session, cookie_value: Secret) -> web.Response:

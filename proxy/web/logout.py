@@ -50,7 +50,7 @@ async def submit_logout(request: web.Request) -> web.StreamResponse:
     return_to = destination(request, form.text("return_to"))
     visitor = await visitor_of(request)
     if visitor.session is None or visitor.cookie_value is None:
-        return _nothing_to_end(request, see_other(_logged_out_path(request, return_to)))
+        return nothing_to_end(request, return_to)
     if not is_wanted(request, form.text("csrf_token"), visitor.cookie_value):
         return ask_again(request, visitor.session, visitor.cookie_value, return_to)
     return await sign_out(request, visitor.session, return_to)
@@ -74,13 +74,13 @@ async def show_logged_out(request: web.Request) -> web.StreamResponse:
     return page(request, "logged_out", context)
 
 
-def _nothing_to_end(request: web.Request, response: web.Response) -> web.Response:
+def nothing_to_end(request: web.Request, return_to: str) -> web.Response:
     """Say that it is over, and take stale cookies away when a page of ours asked.
 
     No cookie does not mean no session: on a form of another site the browser withholds ours (SameSite), and yet it
     would obey when we clear it, and leave the session alive that nobody can end any more.
     """
-    said = provenance(request)
+    response, said = see_other(_logged_out_path(request, return_to)), provenance(request)
     if said is Provenance.FOREIGN:
         raise errors.ForeignForm("a logout was posted by another site")
     return _gone(request, response) if said is Provenance.SAME_ORIGIN else response
@@ -147,7 +147,7 @@ def _question(
         "stay_url": wanted,
         "problem": problem,
     }
-    return page(request, "logout", context)
+    return page(request, "logout", context, again=options.path("logout", return_to=wanted))
 
 
 def _logged_out_path(request: web.Request, return_to: str) -> str:

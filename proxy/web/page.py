@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy import keys
-from proxy.web.caller import languages_of
+from proxy.web.language import here, language_url, languages_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from proxy.pages.render import PageName
 
 
-def page(request: web.Request, name: PageName, context: Mapping[str, object], *, status: int = 200) -> web.Response:
-    """Render a page of the room ``pages``; :mod:`proxy.pages.contexts` says what it takes."""
-    pages = request.app[keys.PAGES]
-    body = pages.render(name, languages=languages_of(request), context=context)
-    return web.Response(status=status, body=body, headers=fields(pages.headers(name)))
+def page(
+    request: web.Request, name: PageName, context: Mapping[str, object], *, status: int = 200, again: str | None = None
+) -> web.Response:
+    """Render a page of the room ``pages``; :mod:`proxy.pages.contexts` says what it takes.
+
+    Args:
+        again: where a link finds this page, or its like, in another language; None for the address that was asked.
+    """
+    pages, languages = request.app[keys.PAGES], languages_of(request)
+    address = here(request) if again is None else again
+    body = pages.render(name, languages=languages, context=context, language_url=language_url(address))
+    response = web.Response(status=status, body=body, headers=fields(pages.headers(name)))
+    response.headers["Content-Language"] = pages.language(languages)
+    return response
 
 
 def fields(headers: Headers) -> CIMultiDict[str]:

@@ -9,6 +9,7 @@ from proxy.core.cookies import (
     SameSite,
     cookie_values,
     fold_cookie_name,
+    language_cookie_value,
     login_cookie_value,
     session_cookie_value,
 )
@@ -27,17 +28,20 @@ def head(*cookies: str) -> RequestHead:
 @pytest.mark.parametrize(
     ("cookies", "names"),
     [
-        (HTTPS, (b"__Host-sidegate", b"__Host-sidegate-login", b"__Host-sidegate-known")),
-        (HTTP, (b"sidegate", b"sidegate-login", b"sidegate-known")),
+        (HTTPS, (b"__Host-sidegate", b"__Host-sidegate-login", b"__Host-sidegate-known", b"__Host-sidegate-language")),
+        (HTTP, (b"sidegate", b"sidegate-login", b"sidegate-known", b"sidegate-language")),
         (
             OwnCookies(name="s", domain="example.com"),
-            (b"__Secure-s", b"__Host-s-login", b"__Host-s-known"),
+            (b"__Secure-s", b"__Host-s-login", b"__Host-s-known", b"__Host-s-language"),
         ),
-        (OwnCookies(scheme="http", domain="example.com"), (b"sidegate", b"sidegate-login", b"sidegate-known")),
+        (
+            OwnCookies(scheme="http", domain="example.com"),
+            (b"sidegate", b"sidegate-login", b"sidegate-known", b"sidegate-language"),
+        ),
     ],
 )
 def test_names_follow_scheme_and_domain(cookies: OwnCookies, names: tuple[bytes, ...]) -> None:
-    assert (cookies.session, cookies.login, cookies.known) == names
+    assert (cookies.session, cookies.login, cookies.known, cookies.language) == names
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a;b", "a=b", "__Host-x", "__secure-x", "é"])
@@ -165,3 +169,26 @@ def test_every_spelling_of_our_names_is_known() -> None:
 
     assert all(fold_cookie_name(name) in HTTP.every_name for name in spellings)
     assert fold_cookie_name(b"sidegate2") not in HTTP.every_name
+
+
+@pytest.mark.parametrize(
+    ("sent", "language"),
+    [
+        ("", None),
+        ("__Host-sidegate-language=de", "de"),
+        ("a=1; __Host-sidegate-language=pt-BR", "pt-BR"),
+        ("sidegate-language=de", None),
+        ("__Host-sidegate-language=de; __Host-sidegate-language=fr", None),
+        ("__Host-sidegate-language=<b>", None),
+        ("__Host-sidegate-language=", None),
+        ("__Host-sidegate-language=" + "a" * 36, None),
+    ],
+)
+def test_the_language_is_a_tag_or_none(sent: str, language: str | None) -> None:
+    assert language_cookie_value(head(sent), HTTPS) == language
+
+
+def test_the_language_is_kept_for_half_a_year_out_of_reach_of_scripts() -> None:
+    written = HTTPS.language_cookie("de")
+
+    assert written == (b"__Host-sidegate-language=de; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=15552000")

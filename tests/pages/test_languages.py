@@ -1,44 +1,45 @@
-"""Accept-Language, and the choice among what there is."""
+"""What a language is called, which way it is written, and how it lists things."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from babel import UnknownLocaleError
 
-from proxy.pages.languages import MAX_LANGUAGES, chosen_language, direction, preferred_languages
+from proxy.pages.languages import Language, any_of, language_of, locale_of
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"),
+    ("tag", "language"),
     [
-        ("", ()),
-        ("de", ("de",)),
-        ("de-AT, de;q=0.9, en;q=0.5", ("de-at", "de", "en")),
-        ("en;q=0.5, de;q=0.9", ("de", "en")),
-        ("en;q=0, de", ("de",)),
-        ("en;q=x, de;q=2, fr; q=0.3", ("fr",)),
-        ("*, en", ("en",)),
-        ("<script>, en", ("en",)),
-        ("en;level=1", ()),
+        ("en", Language("en", "English", "ltr")),
+        ("de", Language("de", "Deutsch", "ltr")),
+        ("fr", Language("fr", "Français", "ltr")),
+        ("es", Language("es", "Español", "ltr")),
+        ("pt-br", Language("pt-BR", "Português (Brasil)", "ltr")),
+        ("ar", Language("ar", "العربية", "rtl")),
+        ("he", Language("he", "עברית", "rtl")),
     ],
 )
-def test_the_header_is_read_best_first(header: str, expected: tuple[str, ...]) -> None:
-    assert preferred_languages(header) == expected
+def test_a_language_is_named_in_itself_and_has_a_direction(tag: str, language: Language) -> None:
+    assert language_of(tag) == language
 
 
-@given(st.text())
-def test_no_header_is_a_fault(header: str) -> None:
-    assert len(preferred_languages(header)) <= MAX_LANGUAGES
+def test_what_is_no_language_is_an_error() -> None:
+    with pytest.raises(UnknownLocaleError):
+        locale_of("xx")
 
 
 @pytest.mark.parametrize(
-    ("preferred", "expected"),
-    [((), "en"), (("fr",), "en"), (("de",), "de"), (("de-at", "en"), "de"), (("pt-br",), "pt-br"), (("pt",), "en")],
+    ("names", "language", "listed"),
+    [
+        (("a",), "en", "<code>a</code>"),
+        (("a", "b"), "de", "<code>a</code> oder <code>b</code>"),
+        (("a", "b", "c"), "fr", "<code>a</code>, <code>b</code> ou <code>c</code>"),
+        (("<b>", "{0}"), "es", "<code>&lt;b&gt;</code> o <code>{0}</code>"),
+        ((), "en", ""),
+    ],
 )
-def test_the_first_that_is_there_is_taken(preferred: tuple[str, ...], expected: str) -> None:
-    assert chosen_language(preferred, ("en", "de", "pt-br")) == expected
-
-
-def test_some_languages_run_from_right_to_left() -> None:
-    assert (direction("en"), direction("ar"), direction("he-il")) == ("ltr", "rtl", "rtl")
+def test_any_of_several_names_is_listed_as_people_do_and_escaped(
+    names: tuple[str, ...], language: str, listed: str
+) -> None:
+    assert any_of(names, language=language) == listed

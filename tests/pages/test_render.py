@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any, get_args
 
 import pytest
 from jinja2 import UndefinedError
 
-from proxy.pages.render import JinjaPages, Look, PageName
+from proxy.pages.look import Look
+from proxy.pages.render import JinjaPages, PageName
 
 EVIL = "<script>alert(1)</script>\"'&"
 ERROR = {"status": 403, "title": EVIL, "sentence": EVIL, "request_id": EVIL, "login_url": f"/x?{EVIL}"}
@@ -36,7 +38,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "error": ERROR,
     "frame": ERROR,
-    "forbidden": {**ERROR, "username": EVIL, "missing": [EVIL, EVIL]},
+    "forbidden": {**ERROR, "username": EVIL, "missing": [{"kind": "role", "any_of": (EVIL, EVIL), "attribute": ""}]},
     "frontchannel": {},
     "logged_out": {"login_url": EVIL},
     "logged_out_all": {
@@ -59,6 +61,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "problem": "login.problem.invalid_credentials",
         "notice": None,
         "request_id": EVIL,
+        "status_url": EVIL,
     },
     "logout": {
         "action": EVIL,
@@ -71,14 +74,18 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "logout_at_provider": {"action": EVIL, "fields": [(EVIL, EVIL)]},
     "setup_required": {"continue_url": EVIL, "username": EVIL},
+    "unavailable": {**ERROR, "here": f"/x?{EVIL}", "again_in_s": 8},
 }
 NAMES = sorted(get_args(PageName))
 
 
+LOOK = Look(
+    title="Acme", description="Acme", own_path="/_sidegate", home="/", form_origins=("https://sso.example.com",)
+)
+
+
 def pages(title: str = "Acme") -> JinjaPages:
-    return JinjaPages(
-        Look(title=title, description=title, own_path="/_sidegate", home="/", form_origins=("https://sso.example.com",))
-    )
+    return JinjaPages(replace(LOOK, title=title, description=title))
 
 
 def drawn(name: str, title: str = "Acme", **changes: Any) -> str:
@@ -219,10 +226,108 @@ def test_without_a_provider_nobody_frames_it() -> None:
 
 
 def test_a_forbidden_page_names_what_is_missing_who_asks_and_the_way_to_another_account() -> None:
-    text = drawn("forbidden", missing=["admin", "/staff"], username="bob", login_url="/_sidegate/login?return_to=%2Fa")
+    missing = [
+        {"kind": "role", "any_of": ("admin", "editor"), "attribute": ""},
+        {"kind": "group", "any_of": ("/staff",), "attribute": ""},
+        {"kind": "attribute", "any_of": ("6", "7"), "attribute": "level"},
+    ]
+    text = drawn("forbidden", missing=missing, username="bob", login_url="/_sidegate/login?return_to=%2Fa")
 
-    assert ("<code>admin</code>" in text, "<code>/staff</code>" in text, "bob" in text) == (True, True, True)
+    assert "One of the roles <code>admin</code> or <code>editor</code>" in text
+    assert "Membership in the group <code>/staff</code>" in text
+    assert "The attribute level with the value <code>6</code> or <code>7</code>" in text
+    assert "bob" in text
     assert 'href="/_sidegate/logout?return_to=%2Fa"' in text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("de", "Eine der Rollen <code>admin</code> oder <code>editor</code>"),
+        ("fr", "L\N{RIGHT SINGLE QUOTATION MARK}un des rôles <code>admin</code> ou <code>editor</code>"),
+        ("es", "Uno de los roles <code>admin</code> o <code>editor</code>"),
+    ],
+)
+def test_what_is_missing_is_said_in_every_language(language: str, said: str) -> None:
+    missing = [{"kind": "role", "any_of": ("admin", "editor"), "attribute": ""}]
+    context = {**CONTEXTS["forbidden"], "missing": missing}
+
+    assert said in pages().render("forbidden", languages=(language,), context=context).decode()
+
+
+def test_a_page_that_waits_says_when_it_asks_again_and_has_a_button() -> None:
+    text = drawn("unavailable", here="/app?a=1&b=2", again_in_s=8)
+
+    assert "tries again by itself in 8 seconds" in text
+    assert '<a class="button primary" href="/app?a=1&amp;b=2">' in text
+    # Once more as an element, it would be an error to checkers of accessibility, and the field does the same.
+    assert "http-equiv" not in text
+
+
+def test_a_page_offers_itself_in_the_other_languages_each_named_in_itself() -> None:
+    text = pages().render(
+        "logged_out", languages=("de",), context={"login_url": "/x"}, language_url="/p?return_to=%2Fa&ui_locales="
+    )
+
+    outline = Outline(text.decode())
+    links = [link for link in outline.named("a") if "hreflang" in link]
+    assert [(link["lang"], link["hreflang"], link["dir"]) for link in links] == [
+        (t, t, "ltr") for t in ("en", "fr", "es")
+    ]
+    assert links[0]["href"] == "/p?return_to=%2Fa&ui_locales=en"
+    assert [span for span in outline.named("span") if "aria-current" in span] == [
+        {"lang": "de", "dir": "ltr", "aria-current": "true"}
+    ]
+    assert "Français" in text.decode()
+
+
+def test_a_page_that_cannot_be_had_again_and_one_of_a_single_language_offer_nothing() -> None:
+    alone = JinjaPages(replace(LOOK, locales=("de",)))
+
+    assert "hreflang" not in drawn("logged_out")
+    page = alone.render("logged_out", languages=("fr",), context={"login_url": "/x"}, language_url="/p?ui_locales=")
+    assert "hreflang" not in page.decode()
+    assert '<html lang="de"' in page.decode()
+
+
+def test_the_first_locale_is_for_who_reads_none() -> None:
+    some = JinjaPages(replace(LOOK, locales=("fr", "de")))
+
+    assert some.language(("it",)) == "fr"
+    assert some.language(("it", "de-at")) == "de"
+    assert (some.speaks("de"), some.speaks("en"), some.speaks("de-at")) == (True, False, False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_language_that_runs_from_right_to_left_turns_the_page(name: str, arabic: JinjaPages) -> None:
+    page = arabic.render(name, languages=("ar",), context=CONTEXTS[name], language_url="/p?ui_locales=").decode()
+
+    assert '<html lang="ar" dir="rtl">' in page
+    assert Outline(page).named("main")
+
+
+def test_words_of_a_company_are_shown_and_names_keep_their_own_direction(arabic: JinjaPages) -> None:
+    context = {**CONTEXTS["logout"], "username": "alice"}
+
+    page = arabic.render("logout", languages=("ar",), context=context, language_url="/p?ui_locales=").decode()
+
+    assert "تسجيل الخروج" in page
+    assert "<bdi>alice</bdi>" in page
+    assert '<a href="/p?ui_locales=en" lang="en" hreflang="en" dir="ltr"' in page
+
+
+@pytest.fixture(scope="module")
+def arabic(tmp_path_factory: pytest.TempPathFactory) -> JinjaPages:
+    """Pages of a company that brings a few words of a language that we do not have."""
+    folder = tmp_path_factory.mktemp("arabic")
+    file = folder / "locales/ar/messages.po"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+        'msgid "logout.submit"\nmsgstr "تسجيل الخروج"\n',
+        "utf-8",
+    )
+    return JinjaPages(replace(LOOK, locales=("en", "ar"), templates_dir=folder))
 
 
 def test_a_name_that_is_missing_is_a_mistake_not_an_empty_place() -> None:
@@ -235,6 +340,7 @@ def test_half_a_character_does_not_stop_a_page() -> None:
 
 
 def test_assets_are_named_by_their_hash() -> None:
-    named = re.findall(r'"/_sidegate/assets/([^"]+)"', drawn("logout_at_provider"))
+    named = {asset for page in NAMES for asset in re.findall(r'"/_sidegate/assets/([^"]+)"', drawn(page))}
 
-    assert set(named) == pages().assets.keys()
+    for_pages_of_the_app = {name for name, asset in pages().assets.items() if asset.name == "session.js"}
+    assert named == pages().assets.keys() - for_pages_of_the_app

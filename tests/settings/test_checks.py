@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -332,6 +333,45 @@ def test_each_unreadable_file_of_tls_is_said_alone(load_text: LoadText, tmp_path
     ]
 
 
+def test_a_look_that_cannot_be_had_is_told_key_by_key(load_text: LoadText, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<html>")
+    (tmp_path / "icon.jpg").write_bytes(b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x02\x00\x03")
+    files = "logo_file: page.html\nicon_file: icon.jpg\ntemplates_dir: page.html\n"
+
+    assert said(load_text, file_with("login", files + "theme:\n  accent: #fff\n")) == [
+        (
+            "2:3  login.logo_file: names page.html, which is no picture that browsers show (no picture); "
+            "save it as SVG, PNG, JPEG or WEBP"
+        ),
+        "3:3  login.icon_file: names icon.jpg, which is JPEG; save it as SVG, PNG or ICO",
+        (
+            "4:3  login.templates_dir: names page.html, which cannot be read (not a directory); "
+            "name the folder with your templates, or leave the key out"
+        ),
+        '6:5  login.theme.accent: is empty, for an unquoted # begins a comment; write it in quotes: "#2457c5"',
+    ]
+
+
+def test_a_language_without_words_is_told_which_there_are(load_text: LoadText, tmp_path: Path) -> None:
+    own = tmp_path / "own/locales/it/messages.po"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    remedy = "write en, de, fr, es, or put your own into locales/pl/messages.po of templates_dir"
+
+    assert said(load_text, file_with("login", "locales: [de, pl, de-AT]")) == [
+        f"2:17  login.locales[1]: names pl, and there are no words for it; {remedy}"
+    ]
+    assert said(load_text, file_with("login", "locales: [de, it, pl]\ntemplates_dir: own")) == [
+        f"2:21  login.locales[2]: names pl, and there are no words for it; {remedy}"
+    ]
+
+
+def test_a_colour_in_braces_without_quotes_is_a_comment_and_is_told_so(load_text: LoadText) -> None:
+    assert said(load_text, file_with("", "login: {theme: {accent: #0f766e}}\nlog: {level: info}")) == [
+        "2:4  the file is not YAML here: an unquoted # began a comment; put a colour in quotes"
+    ]
+
+
 def test_a_route_that_is_wrong_hides_nothing_of_the_others(load_text: LoadText) -> None:
     text = routes("5", "{path: /a/**}", "{path: /a/b}", "{path: /b, upstream: zzz}", "{path: /**}")
 
@@ -444,6 +484,45 @@ def test_a_redis_that_is_not_used_is_said(load_text: LoadText) -> None:
     assert [line.partition("  ")[2] for line in lines] == [
         "sessions.redis: warning: is not used, for sessions.store is memory; write store: redis, or take it out"
     ]
+
+
+PER_ADDRESS = "login.throttle.per_address: warning: "
+NO_ADDRESS = (
+    PER_ADDRESS + "does not hold, for whoever connects to a unix socket has no address; "
+    "listen on 127.0.0.1 and name that in server.trusted_proxies, or write off"
+)
+UNKNOWN_PROXY = (
+    PER_ADDRESS + "cannot tell people apart behind the proxy that ends TLS, which server.trusted_proxies does not name; "
+    "name it there"
+)
+NO_ROOM = (
+    PER_ADDRESS + "may refuse people who sign in at the same time, for a try counts until it is answered; "
+    "allow more failures than login.max_concurrent (8)"
+)
+
+
+@pytest.mark.parametrize(
+    ("server", "login", "expected"),
+    [
+        ("listen: unix:/run/sidegate.sock\npublic_url: http://a.example", "", [NO_ADDRESS]),
+        ("public_url: https://a.example", "", [UNKNOWN_PROXY]),
+        ("public_url: https://a.example\ntrusted_proxies: [10.0.0.0/8]", "", []),
+        ("public_url: http://a.example", "", []),
+        ("public_url: https://a.example", "throttle: {per_address: off}", []),
+        ("public_url: https://a.example", "mode: redirect", []),
+        ("public_url: http://a.example", "throttle: {per_address: 8/5m}", [NO_ROOM]),
+        ("public_url: http://a.example", "throttle: {per_address: 9/5m, per_user: 1/5m}", []),
+        ("public_url: http://a.example", "throttle: {per_address: 9/5m}\nmax_concurrent: 4", []),
+    ],
+)
+def test_a_limit_per_address_needs_addresses_and_room(
+    server: str, login: str, expected: list[str], load_text: LoadText
+) -> None:
+    text = file_with("server", server) + (f"login:\n{indent(login, '  ')}\n" if login else "")
+
+    found = [sentence.partition("  ")[2] for sentence in said(load_text, text)]
+
+    assert [sentence for sentence in found if "per_address" in sentence] == expected
 
 
 def test_the_management_api_has_a_port_of_its_own(load_text: LoadText) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.pages.catalog import LOCALES
 from proxy.settings import values
 from proxy.settings.problems import ValueRefused
 from proxy.settings.values import PublicUrl, Substituted, TcpAddress, UnixAddress, UpstreamUrl
@@ -40,6 +42,34 @@ def test_a_duration_of_nothing_is_taken_only_where_it_makes_sense() -> None:
 def test_a_size_is_bytes(value: object, size: int) -> None:
     assert values.parse_size(value) == size
     assert values.size_text(size) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [("#0F766E", "#0f766e"), ("#fc0", "#ffcc00"), (" #fc0 ", "#ffcc00"), (Substituted("#000f"), "#000000")],
+)
+def test_an_accent_is_any_hexadecimal_colour_of_css(text: str, colour: str) -> None:
+    assert values.parse_accent(text) == colour
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (None, 'is empty, for an unquoted # begins a comment; write it in quotes: "#2457c5"'),
+        ("0f766e", 'is a colour without its #; write it in quotes: "#0f766e"'),
+        (112233, 'is a colour without its #; write it in quotes: "#112233"'),
+        ("teal", 'is no colour; write it in quotes: "#2457c5", a # and three or six hexadecimal digits'),
+        ("#12345", "is no colour; "),
+        ("#fff;} body{display:none", "is no colour; "),
+        ("rgb(1 2 3)", "is no colour; "),
+        ("", "is no colour; "),
+        (True, "is no colour; "),
+        (["#fff"], "is no colour; "),
+    ],
+)
+def test_an_accent_that_is_none_is_told_how_to_write_one(value: object, sentence: str) -> None:
+    with pytest.raises(ValueRefused, match=f"^{re.escape(sentence)}"):
+        values.parse_accent(value)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +282,23 @@ def test_a_wrong_value_is_refused_with_what_to_write_instead(
 def test_what_the_route_table_could_not_compile_is_no_pattern(pattern: str) -> None:
     with pytest.raises(ValueRefused, match="is no pattern"):
         values.parse_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"), [("en", "en"), ("pt-BR", "pt-br"), ("pt_BR", "pt-br"), ("zh-Hant", "zh-hant")]
+)
+def test_a_language_is_named_by_its_tag(text: str, tag: str) -> None:
+    assert values.parse_locale(text) == tag
+
+
+@pytest.mark.parametrize("text", ["", "xx", "english", "de-", "de/../fr", "d", "de-XX-YY-ZZ-QQ", 7, None, ["de"]])
+def test_what_is_no_language_is_refused(text: object) -> None:
+    with pytest.raises(ValueRefused):
+        values.parse_locale(text)
+
+
+def test_the_languages_of_the_file_are_those_that_there_are_words_for() -> None:
+    assert values.LANGUAGES_OF_OURS == LOCALES
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "hs512", "RS1", "None", "RS256 "])
