@@ -1,7 +1,8 @@
-"""An old web app that knows nothing of login: plain WSGI, three pages, believes the headers that it is given.
+"""An old web app that knows nothing of login: plain WSGI, four pages, believes the headers that it is given.
 
-It is what Sidegate exists for, so it must not know Sidegate: the link to sign out is what somebody would put into its
-template. Nothing of the room is imported; any WSGI server runs it (``gunicorn proxy.demo.legacy_app:application``).
+It is what Sidegate exists for, so it must not know Sidegate: the link to sign out, and the script of one page, are what
+somebody would put into its templates. Nothing of the room is imported; any WSGI server runs it
+(``gunicorn proxy.demo.legacy_app:application``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SIGN_OUT: Final = "/_sidegate/logout"
+SCRIPT: Final = "/_sidegate/assets/session.js"
 #: Notes kept; older ones are forgotten.
 NOTES_LIMIT: Final = 100
 #: Bytes of a posted form.
@@ -103,6 +105,7 @@ class LegacyApp:
             ("GET", "/notes"): self._show_notes,
             ("POST", "/notes"): self._add_note,
             ("GET", "/admin"): self._admin,
+            ("GET", "/session"): self._session,
             ("GET", "/static/style.css"): self._style,
         }
         method = "GET" if request.method == "HEAD" else request.method
@@ -145,6 +148,16 @@ class LegacyApp:
         return Answer("200 OK", _page(request, "Admin", f"<p>Here you may break things. Your roles: {roles}.</p>"))
 
     @staticmethod
+    def _session(request: Request) -> Answer:
+        content = (
+            f'<script src="{SCRIPT}" defer></script>'
+            '<p>Signed in: <strong data-sidegate="user"></strong> <span data-sidegate="logout"></span></p>'
+            "<p>This page includes Sidegate's script: it says when the session is about to end, and notices when you "
+            "sign out in another tab.</p>"
+        )
+        return Answer("200 OK", _page(request, "Session", content))
+
+    @staticmethod
     def _style(_request: Request) -> Answer:
         answer = Answer("200 OK", STYLE, "text/css; charset=utf-8")
         return answer.with_header("Cache-Control", "public, max-age=3600")
@@ -155,6 +168,7 @@ def _page(request: Request, title: str, content: str) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} - Old Faithful</title>'
         '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css"></head>'
         '<body><header><b>Old Faithful</b><a href="/">Who</a><a href="/notes">Notes</a><a href="/admin">Admin</a>'
+        '<a href="/session">Session</a>'
         f'<span class="who">{escape(request.who)}</span><a href="{SIGN_OUT}">Sign out</a></header>'
         f"<main><h1>{escape(title)}</h1>{content}</main></body></html>"
     )

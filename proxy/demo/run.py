@@ -135,6 +135,7 @@ def welcome(url: str, provider: str) -> str:
         f"{url}/": "sign in; the app shows the headers that it is given",
         f"{url}/admin": "alice may, bob may not",
         f"{url}/notes": "a form of the app",
+        f"{url}/session": "a page with Sidegate's script: sign out in another tab, and look",
         f"curl -i {url}/": "what a script is told",
         f"{url}/_sidegate/status": "what a page may ask",
         f"{url}/_sidegate/sessions": "sign in with a second browser, and end it here",

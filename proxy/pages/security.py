@@ -21,16 +21,19 @@ _FRAME_OPTIONS = {NOBODY: b"DENY", OURSELVES: b"SAMEORIGIN"}
 """The same for old browsers (RFC 7034), which know no other origin: they are told nothing then."""
 
 
-def security_headers(form_origins: Sequence[str], *, frame_ancestors: str = NOBODY) -> Headers:
+def security_headers(
+    form_origins: Sequence[str], *, frame_ancestors: str = NOBODY, fonts_from: str = NOBODY
+) -> Headers:
     """Return the security fields of an HTML page.
 
     Args:
         form_origins: origins besides our own to which a form may post.
         frame_ancestors: who may frame it; somebody only where a page is made for frames.
+        fonts_from: where fonts may come from; somewhere only where a company has its own.
     """
     frame_options = _FRAME_OPTIONS.get(frame_ancestors)
     return (
-        (b"Content-Security-Policy", content_security_policy(form_origins, frame_ancestors).encode()),
+        (b"Content-Security-Policy", content_security_policy(form_origins, frame_ancestors, fonts_from).encode()),
         *(() if frame_options is None else ((b"X-Frame-Options", frame_options),)),
         # Not no-referrer: browsers would then send "Origin: null" with our own forms, and the same-origin rule of
         # /logout could not be kept (Fetch, "append a request Origin header").
@@ -38,11 +41,16 @@ def security_headers(form_origins: Sequence[str], *, frame_ancestors: str = NOBO
     )
 
 
-def content_security_policy(form_origins: Sequence[str], frame_ancestors: str) -> str:
-    """Return the policy: nothing but our own style, script and images; forms to us and to ``form_origins``."""
+def content_security_policy(form_origins: Sequence[str], frame_ancestors: str, fonts_from: str = NOBODY) -> str:
+    """Return the policy: nothing but our own style, script and images; forms to us and to ``form_origins``.
+
+    Scripts may ask our own origin: the login form asks whether somebody signed in from another tab.
+    """
     form_action = " ".join(["'self'", *dict.fromkeys(form_origins)])
+    fonts = "" if fonts_from == NOBODY else f"font-src {fonts_from}; "
     return (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        f"connect-src 'self'; {fonts}base-uri 'none'; "
         f"form-action {form_action}; frame-ancestors {frame_ancestors}"
     )
 

@@ -39,7 +39,7 @@ class Arrive(Protocol):
 def house(keycloak: KeycloakServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The house of all journeys in this folder; they make users of their own where they change them."""
     folder = tmp_path_factory.mktemp("browser-house")
-    made = House(keycloak, folder, application="proxy.demo.legacy_app:application", login=LOGIN)
+    made = House(keycloak, folder, application="tests.support.example_pages:application", login=LOGIN)
     try:
         made.wait_until_ready()
         yield made

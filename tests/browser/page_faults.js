@@ -68,6 +68,7 @@
     if (!image.complete || image.naturalWidth === 0) faults.push(`an image that is not there: ${told(image)}`);
   }
   for (const control of document.querySelectorAll("a[href], button, input:not([type=hidden])")) {
+    if (!shown(control)) continue;
     if (control.matches("a, button") && !control.textContent.trim()) faults.push(`no name: ${told(control)}`);
     const box = (control.type === "checkbox" && control.closest("label") || control).getBoundingClientRect();
     const flows = getComputedStyle(control).display === "inline";

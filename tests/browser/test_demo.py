@@ -40,7 +40,7 @@ def addresses(demo: Program) -> list[str]:
 
 
 async def test_alice_follows_what_is_printed(demo: Program, arrive: Arrive) -> None:
-    start, _, admin, notes, _, status, _, provider = addresses(demo)
+    start, _, admin, notes, session, _, status, _, provider = addresses(demo)
     visitor = await arrive(start.rstrip("/"))
 
     await visitor.open("/")
@@ -55,6 +55,8 @@ async def test_alice_follows_what_is_printed(demo: Program, arrive: Arrive) -> N
     await visitor.page.locator("textarea").fill("hello from alice")
     await visitor.page.get_by_role("button", name="Keep").click()
     assert "hello from alice" in await visitor.page.inner_text("main")
+    await visitor.page.goto(session)
+    await visitor.page.locator("main strong", has_text="Alice Liddell").wait_for()
     await visitor.page.goto(status)
     assert '"authenticated"' in await visitor.page.inner_text("body")
 

@@ -93,7 +93,7 @@ async def test_the_keyboard_suffices(visitor: Visitor) -> None:
     await press("Enter")
     await visitor.page.wait_for_url(visitor.url + "/notes")
 
-    assert visited == ["username", "password", "otp", "remember_me", "Forgot password?", "Sign in"]
+    assert visited == ["username", "password", "reveal", "unfold", "remember_me", "Forgot password?", "Sign in"]
 
 
 async def test_two_tabs_with_the_form_both_arrive(visitor: Visitor) -> None:

@@ -72,6 +72,15 @@ def test_the_notes_are_bounded_and_so_is_the_form(app: LegacyApp) -> None:
     assert ask(app, "/notes", "POST", b"x" * (BODY_LIMIT + 1))[0].startswith("413")
 
 
+def test_one_page_has_a_place_for_what_a_script_of_the_gate_shows(app: LegacyApp) -> None:
+    status, _, text = ask(app, "/session")
+
+    assert status == "200 OK"
+    assert '<script src="/_sidegate/assets/session.js" defer></script>' in text
+    assert 'data-sidegate="user"' in text
+    assert 'data-sidegate="logout"' in text
+
+
 @pytest.mark.parametrize(
     ("roles", "status"),
     [("admin", "200 OK"), ("viewer,admin", "200 OK"), ("viewer", "403 Forbidden"), ("administrator", "403 Forbidden")],

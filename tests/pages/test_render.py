@@ -38,8 +38,10 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     },
     "error": ERROR,
     "frame": ERROR,
+    "frame_logout": ERROR,
     "forbidden": {**ERROR, "username": EVIL, "missing": [{"kind": "role", "any_of": (EVIL, EVIL), "attribute": ""}]},
     "frontchannel": {},
+    "kept": {"continue_url": EVIL},
     "logged_out": {"login_url": EVIL},
     "logged_out_all": {
         "sessions_ended": 3,
@@ -62,6 +64,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "notice": None,
         "request_id": EVIL,
         "status_url": EVIL,
+        "retry_after_s": 90,
     },
     "logout": {
         "action": EVIL,
@@ -73,6 +76,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "problem": "logout.problem.csrf_rejected",
     },
     "logout_at_provider": {"action": EVIL, "fields": [(EVIL, EVIL)]},
+    "not_kept": {"why": "too_large", "continue_url": EVIL, "request_id": EVIL},
     "setup_required": {"continue_url": EVIL, "username": EVIL},
     "unavailable": {**ERROR, "here": f"/x?{EVIL}", "again_in_s": 8},
 }
@@ -202,11 +206,13 @@ def test_a_wrong_password_marks_the_fields_and_is_announced() -> None:
 
 
 def test_a_page_for_a_frame_opens_the_whole_window() -> None:
-    links = Outline(drawn("frame")).named("a")
+    framed = {"frame", "frame_logout", "not_kept"}
 
-    assert [link["target"] for link in links] == ["_top"]
-    assert b"frame-ancestors 'self'" in dict(pages().headers("frame"))[b"Content-Security-Policy"]
-    for name in set(NAMES) - {"frame", "frontchannel"}:
+    for name in framed:
+        links = Outline(drawn(name)).named("a")
+        assert [link["target"] for link in links] == ["_top"]
+        assert b"frame-ancestors 'self'" in dict(pages().headers(name))[b"Content-Security-Policy"]
+    for name in set(NAMES) - framed - {"frontchannel"}:
         assert b"frame-ancestors 'none'" in dict(pages().headers(name))[b"Content-Security-Policy"]
 
 

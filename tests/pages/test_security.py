@@ -11,7 +11,7 @@ SSO = "https://sso.example.com"
 
 def test_the_policy_allows_our_own_files_and_forms_to_the_issuer_only() -> None:
     assert content_security_policy([SSO, SSO], "'none'") == (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
         "form-action 'self' https://sso.example.com; frame-ancestors 'none'"
     )
 
