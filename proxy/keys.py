@@ -10,7 +10,18 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from proxy.ports import AuthenticationStore, Caller, Clock, Observer, Pages, Provider, Refresher, SessionStore
+from proxy.ports import (
+    AuthenticationStore,
+    Caller,
+    Clock,
+    KeptRequests,
+    Observer,
+    Pages,
+    Provider,
+    Refresher,
+    SessionStore,
+    Throttle,
+)
 from proxy.tasks import TaskOwner
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -21,11 +32,13 @@ RandomBytes = Callable[[int], bytes]
 
 SESSIONS: web.AppKey[SessionStore] = web.AppKey("sessions", SessionStore)
 AUTHENTICATIONS: web.AppKey[AuthenticationStore] = web.AppKey("authentications", AuthenticationStore)
+KEPT: web.AppKey[KeptRequests] = web.AppKey("kept", KeptRequests)
 PROVIDER: web.AppKey[Provider] = web.AppKey("provider", Provider)
 REFRESHER: web.AppKey[Refresher] = web.AppKey("refresher", Refresher)
 OBSERVER: web.AppKey[Observer] = web.AppKey("observer", Observer)
 PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)
+THROTTLE: web.AppKey[Throttle] = web.AppKey("throttle", Throttle)
 TASKS: web.AppKey[TaskOwner] = web.AppKey("tasks", TaskOwner)
 SLEEP: web.AppKey[Sleep] = web.AppKey("sleep")
 RANDOM_BYTES: web.AppKey[RandomBytes] = web.AppKey("random_bytes")

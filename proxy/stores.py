@@ -5,6 +5,7 @@ A part of the composition root: like ``app.py`` it knows concrete classes, and n
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,21 +17,35 @@ from proxy.sessions.cache import SessionCache
 from proxy.sessions.ledger import Ledger
 from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.sessions.memory_lease import MemoryRefreshLeases
+from proxy.sessions.memory_throttle import MemoryFailures
 from proxy.sessions.recovery import RecoveringStore, Recovery
 from proxy.sessions.redis import RedisSessionStore
 from proxy.sessions.redis_authentication import RedisAuthenticationStore
 from proxy.sessions.redis_connection import RedisConnection
+from proxy.sessions.redis_kept import RedisKeptRequests
 from proxy.sessions.redis_lease import RedisRefreshLeases
+from proxy.sessions.redis_throttle import RedisFailures
 from proxy.sessions.redis_workings import RedisStoreParts
-from proxy.sessions.sealing import Sealer
+from proxy.sessions.sealing import KEY_BYTES, Sealer
+from proxy.sessions.throttle import FailureThrottle
 from proxy.sessions.tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from proxy.certificates import TlsFiles
-    from proxy.ports import AuthenticationStore, Clock, LiveStreams, Observer, RefreshLeases, SessionStore
+    from proxy.ports import (
+        AuthenticationStore,
+        Clock,
+        KeptRequests,
+        LiveStreams,
+        Observer,
+        RefreshLeases,
+        SessionStore,
+        Throttle,
+    )
     from proxy.settings.model import Settings
 
 MAX_CACHED: Final = 50_000
@@ -67,6 +82,14 @@ class Stores(Protocol):
     @property
     def authentications(self) -> AuthenticationStore:
         """Where logins under way live."""
+
+    @property
+    def kept(self) -> KeptRequests:
+        """Where forms wait for a login."""
+
+    @property
+    def throttle(self) -> Throttle:
+        """How many sign-ins failed of late."""
 
     @property
     def leases(self) -> RefreshLeases:
@@ -109,6 +132,13 @@ class MemoryStores:
         limits = slices.memory_limits(settings)
         self.sessions = MemorySessionStore(clock, live=surroundings.live, observer=observer, limits=limits)
         self.authentications = MemoryAuthenticationStore(clock)
+        self.kept = MemoryKeptRequests(clock, random_bytes=secrets.token_bytes)
+        self.throttle = FailureThrottle(
+            MemoryFailures(clock),
+            rules=slices.throttle_rules(settings),
+            digest=Sealer([secrets.token_bytes(KEY_BYTES)]).digest,
+            clock=clock,
+        )
         self.leases = MemoryRefreshLeases()
         kept = slices.audit_memory_limits(settings)
         self.audit = None if kept is None else MemoryAuditTrail(kept, clock=clock)
@@ -160,6 +190,15 @@ class RedisStores:
         self._recovery = Recovery(Ledger(), self._kept, observer=observer, clock=clock)
         self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=surroundings.live)
         self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
+        self.kept = RedisKeptRequests(
+            self.connection, self.sealer, clock=clock, observer=observer, random_bytes=secrets.token_bytes
+        )
+        self.throttle = FailureThrottle(
+            RedisFailures(self.connection, clock),
+            rules=slices.throttle_rules(settings),
+            digest=self.sealer.digest,
+            clock=clock,
+        )
         self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
         self.audit = self._make_audit(settings)
 

@@ -7,7 +7,9 @@ forwarded after a refusal (laws 1, 6, 9).
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -30,7 +32,10 @@ from proxy.core.headers import (
     RenderedIdentity,
     UpstreamHeaders,
 )
-from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, decide, decide_preflight
+from proxy.core.kept import head_of_sent, is_form_post
+from proxy.core.languages import languages_of
+from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, StepUp, decide, decide_preflight
+from proxy.core.referer import page_around, referring_page
 from proxy.core.refresh import access_is_live
 from proxy.core.request_fields import HeadBlock
 from proxy.core.return_to import safe_return_to
@@ -44,6 +49,7 @@ from proxy.core.routing import (
     OnUnauthenticated,
     Preflight,
     Public,
+    Purpose,
     Route,
     RouteTable,
     UnderPrefix,
@@ -53,13 +59,14 @@ from proxy.core.routing import (
 from proxy.core.target import TargetRules, parse_target
 from proxy.errors import ProviderUnavailable, SidegateError, TargetRefused
 from proxy.gate.authenticate import NOT_CACHED
+from proxy.gate.keeping import FormKeeper, KeepingParts, KeepingRules, LostForm
 from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
-from proxy.ports import Admission, Forward, OwnPage, Reply, RequestEvent
+from proxy.ports import Admission, Forward, KeepBody, OwnPage, Reply, RequestEvent
 from proxy.respond import Asker, Manner, Responder, last_resort
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Mapping
 
     from proxy.core.answer import Answer
     from proxy.core.cookies import OwnCookies
@@ -69,12 +76,12 @@ if TYPE_CHECKING:
     from proxy.core.session import Session, SessionKey
     from proxy.gate.accept import Acceptor
     from proxy.gate.authenticate import Authenticator
-    from proxy.ports import Clock, Observer
+    from proxy.ports import Clock, KeptRequests, Observer
 
 MAX_RENDERED_IDENTITIES = 10_000
 """Identity headers kept ready, about 1 KiB each; above, the oldest goes and is rendered again when asked for."""
 
-_REASON_BY_KIND = {Challenge: "challenge", Forbid: "forbid"}
+_REASON_BY_KIND = {Challenge: "challenge", Forbid: "forbid", StepUp: "step_up"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +111,7 @@ class GateParts:
 
     acceptor: Acceptor
     authenticator: Authenticator
+    kept: KeptRequests
     responder: Responder
     observer: Observer
     clock: Clock
@@ -116,6 +124,16 @@ class Gate:
         """Keep both; nothing else changes but the cache of rendered identities."""
         self._rules = rules
         self._parts = parts
+        self._keeper = FormKeeper(
+            KeepingRules(own_prefix=rules.own_prefix, cookies=rules.cookies, allowed_origins=rules.allowed_origins),
+            KeepingParts(
+                kept=parts.kept,
+                authenticator=parts.authenticator,
+                responder=parts.responder,
+                observer=parts.observer,
+                clock=parts.clock,
+            ),
+        )
         self._rendered: dict[SessionKey, tuple[Identity, RenderedIdentity]] = {}
         self._private = AnswerPlan(rules.answers, Sharing.PRIVATE)
         self._as_sent = AnswerPlan(rules.answers, Sharing.AS_SENT)
@@ -161,9 +179,17 @@ class Gate:
             return self._reply(308, self._rules.https_origin + accepted.target.forward, event)
         if (own := self._own_page(accepted, event)) is not None:
             return own
+        if (kept_id := self._keeper.awaited(accepted)) is not None:
+            return self._closed(self._in_place_of_kept(kept_id, accepted, event), head, event)
+        return self._at_route(accepted, event)
+
+    def _at_route(self, accepted: Accepted, event: RequestEvent) -> Admission | Awaitable[Admission]:
+        head = accepted.head
         route = self._match(accepted, event)
         if not isinstance(route, Route):
             return route
+        if route.purpose is Purpose.LOGOUT:
+            return self._app_logout(accepted, event)
         if refused := service_worker_verdict(head, route):
             return self._refuse(refused, head, self._settle(accepted, route, event), event)
         settled = self._settle(accepted, route, event)
@@ -205,30 +231,27 @@ class Gate:
             return self._refuse(settled.refusal, head, settled, event)
         session = self._parts.authenticator.at_once(settled.cookie_value)
         if session is NOT_CACHED:
-            return self._awaited(settled.cookie_value, head, settled, event)
+            return self._closed(self._awaited(settled.cookie_value, head, settled, event), head, event)
         return self._authorized(session, head, settled, event)
 
     async def _awaited(
         self, cookie_value: Secret, head: RequestHead, settled: Settled, event: RequestEvent
     ) -> Admission:
-        try:
-            session = await self._parts.authenticator.eventually(cookie_value)
-            return self._authorized(session, head, settled, event)
-        except SidegateError as error:
-            return self.fault(error, head, event)
-        except Exception as error:  # noqa: BLE001 - the outermost frame: closed, never a pass
-            return self._defect(error, event)
+        session = await self._parts.authenticator.eventually(cookie_value)
+        return await _now(self._authorized(session, head, settled, event))
 
     def _authorized(
         self, session: Session | None, head: RequestHead, settled: Settled, event: RequestEvent
-    ) -> Admission:
+    ) -> Admission | Awaitable[Admission]:
         if session is not None:
             identity = session.identity
             event.subject, event.username = identity.subject, identity.username
         decision = decide(settled.route.access, session, self._parts.clock.now())
         return self._conclude(decision, head, settled, event)
 
-    def _conclude(self, decision: Decision, head: RequestHead, settled: Settled, event: RequestEvent) -> Admission:
+    def _conclude(
+        self, decision: Decision, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Admission | Awaitable[Admission]:
         if isinstance(decision, Allow):
             return self._forward(decision, head, settled, event)
         return self._refuse(decision, head, settled, event)
@@ -322,6 +345,26 @@ class Gate:
         headers = own_headers(accepted, self._rules.cookies)
         return OwnPage(method=accepted.head.method, target=accepted.target.forward, headers=headers, event=event)
 
+    def _app_logout(self, accepted: Accepted, event: RequestEvent) -> Admission:
+        """End the session by the app's own link, of which the app never hears: POST does, GET leads to the question.
+
+        The question does not open in a frame, and neither does what comes after it: a small page leads out of there.
+        """
+        head, rules, responder = accepted.head, self._rules, self._parts.responder
+        event.decision, event.reason = "allow", "logout"
+        if head.method not in {b"GET", b"HEAD", b"POST"}:
+            event.decision, event.reason = "refused", Reason.METHOD_NOT_ALLOWED
+            return self._done(responder.method_not_allowed(("GET", "HEAD", "POST"), self._asker(head, event)), event)
+        if head.method == b"POST" and not is_framed(head):
+            target = rules.own_prefix + b"/logout/app"
+            return OwnPage(method=b"POST", target=target, headers=own_headers(accepted, rules.cookies), event=event)
+        came_from = referring_page(head, own_origin=f"{accepted.scheme}://{accepted.host}", prefix=rules.own_prefix)
+        question = self._url_back_to((came_from or "/").encode(), b"/logout", None)
+        asker = self._asker(head, event)
+        if is_framed(head):
+            return self._done(responder.logout_in_frame(question, asker), event)
+        return self._done(responder.redirect(303, question.encode(), asker), event)
+
     def _refuse_own_prefix(self, stripped: bytes) -> None:
         """Refuse what lies under our prefix once the route's own is taken away: another Sidegate may be next."""
         left = parse_target(stripped, rules=self._rules.target)
@@ -355,17 +398,84 @@ class Gate:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _refuse(self, decision: Challenge | Forbid, head: RequestHead, settled: Settled, event: RequestEvent) -> Reply:
+    def _refuse(
+        self, decision: Challenge | StepUp | Forbid, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Reply | Awaitable[Admission]:
         event.decision, event.reason = _REASON_BY_KIND[type(decision)], decision.reason
         responder, asked = self._parts.responder, settled.target.forward
         if isinstance(decision, Forbid):
             # Whoever comes back as somebody else is to find what was refused; what was posted is not done again.
             target = asked if head.method in {b"GET", b"HEAD"} else b"/"
             return self._done(responder.forbid(decision, self._asker(head, event, target=target)), event)
-        asker = self._asker(head, event, target=asked, manner=_manner_of_stranger(head))
-        if settled.route.on_unauthenticated is OnUnauthenticated.UNAUTHORIZED or not is_navigation(head):
-            return self._done(responder.unauthorized(asker), event)
-        return self._done(responder.challenge(decision, asker), event)
+        is_led_by_route = settled.route.on_unauthenticated is OnUnauthenticated.BY_REQUEST
+        if is_led_by_route and is_form_post(head):
+            return self._keeping(decision, head, settled, event)
+        manner = _manner_of_stranger(head)
+        target = self._page_around(head, settled) if manner is Manner.FRAME else asked
+        asker = self._asker(head, event, target=target, manner=manner)
+        lead = is_led_by_route and is_navigation(head)
+        return self._done(self._challenged(decision, asker) if lead else self._told(decision, asker), event)
+
+    def _challenged(self, decision: Challenge | StepUp, asker: Asker) -> Answer:
+        responder = self._parts.responder
+        if isinstance(decision, StepUp):
+            return responder.step_up(decision, asker)
+        return responder.challenge(decision, asker)
+
+    def _told(self, decision: Challenge | StepUp, asker: Asker) -> Answer:
+        responder = self._parts.responder
+        return responder.unproved(decision, asker) if isinstance(decision, StepUp) else responder.unauthorized(asker)
+
+    def _page_around(self, head: RequestHead, settled: Settled) -> bytes:
+        """Return where somebody who signs in out of a frame finds the whole page again; the start when nobody knows."""
+        own_origin, prefix = f"{settled.scheme}://{settled.host}", self._rules.own_prefix
+        return (page_around(head, own_origin=own_origin, prefix=prefix) or "/").encode()
+
+    # --- forms that wait for a login ----------------------------------------------------------------------------------
+
+    async def _keeping(
+        self, decision: Challenge | StepUp, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Admission:
+        """Have a form kept over the login or the step-up that it needs."""
+        accepted = settled.accepted(head)
+        own_origin, prefix = f"{settled.scheme}://{settled.host}", self._rules.own_prefix
+
+        def asker(kept_id: str | None) -> Asker:
+            filled_in_at = referring_page(head, own_origin=own_origin, prefix=prefix) or "/"
+            target = filled_in_at.encode() if kept_id is None else settled.target.forward
+            manner = Manner.FRAME if is_framed(head) else Manner.PAGE
+            return self._asker(head, event, target=target, manner=manner, kept_id=kept_id)
+
+        form = LostForm(
+            accepted=accepted,
+            cookie_value=settled.cookie_value,
+            event=event,
+            asker=asker,
+            lead=partial(self._challenged, decision),
+        )
+        return await self._closed(self._keeper.admission(form), head, event)
+
+    async def _in_place_of_kept(self, kept_id: str, accepted: Accepted, event: RequestEvent) -> Admission:
+        """Send on the form that was kept, when this is the browser's way back from the login; else go on as ever."""
+        keeper, head = self._keeper, accepted.head
+        kept = await keeper.found(kept_id, accepted)
+        if kept is None:
+            return await _now(self._at_route(accepted, event))
+        admission = await _now(self._judge(head_of_sent(head, kept), event))
+        if isinstance(admission, KeepBody):
+            # It needs yet another login, or more proof: it waits on, as what it is.
+            return admission.lead(kept_id)
+        if not isinstance(admission, Forward):
+            return admission
+        return await keeper.sent(kept_id, kept, admission) or await _now(self._at_route(accepted, event))
+
+    async def _closed(self, asking: Awaitable[Admission], head: RequestHead, event: RequestEvent) -> Admission:
+        try:
+            return await asking
+        except SidegateError as error:
+            return self.fault(error, head, event)
+        except Exception as error:  # noqa: BLE001 - the outermost frame: closed, never a pass
+            return self._defect(error, event)
 
     def _reply(self, status: int, location: bytes, event: RequestEvent) -> Reply:
         event.decision, event.reason = "redirect", "https"
@@ -381,21 +491,44 @@ class Gate:
         return self._done(last_resort(event.request_id), event)
 
     def _asker(
-        self, head: RequestHead | None, event: RequestEvent, *, target: bytes = b"/", manner: Manner | None = None
+        self,
+        head: RequestHead | None,
+        event: RequestEvent,
+        *,
+        target: bytes = b"/",
+        manner: Manner | None = None,
+        kept_id: str | None = None,
     ) -> Asker:
+        here = self._here(head)
         return Asker(
             request_id=event.request_id,
             manner=manner or (Manner.PROBLEM if head is None else _manner(head)),
-            login_url=self._login_url(target),
-            languages=() if head is None else _languages(head),
+            login_url=self._url_back_to(target, b"/login", kept_id),
+            start_url=self._url_back_to(target, b"/start", kept_id),
+            languages=() if head is None else languages_of(head, self._rules.cookies),
             username=event.username or event.subject,
+            here=here,
+            language_url=self._language_url(here),
         )
 
-    def _login_url(self, target: bytes) -> str:
+    def _here(self, head: RequestHead | None) -> str:
+        """Return what was asked as a link can ask it again, empty when none can: it was no GET, or no place of ours."""
+        if head is None or head.method != b"GET":
+            return ""
+        return safe_return_to(head.target.decode("latin-1"), "", prefix=self._rules.own_prefix)
+
+    def _language_url(self, here: str) -> str:
+        if not here:
+            return ""
+        return f"{self._rules.own_prefix.decode()}/language?return_to={quote(here, safe='/')}&ui_locales="
+
+    def _url_back_to(self, target: bytes, page: bytes, kept_id: str | None) -> str:
         prefix = self._rules.own_prefix
         return_to = safe_return_to(target.decode("latin-1"), "/", prefix=prefix)
-        login = prefix.decode() + "/login"
-        return login if return_to == "/" else f"{login}?return_to={quote(return_to, safe='/')}"
+        members = [] if return_to == "/" else [f"return_to={quote(return_to, safe='/')}"]
+        members += [] if kept_id is None else [f"kept={kept_id}"]
+        url = (prefix + page).decode()
+        return f"{url}?{'&'.join(members)}" if members else url
 
     def _event_again(self, head: RequestHead, settled: Settled) -> RequestEvent:
         """Return the event of a head that was settled before, as :meth:`_event` and the steps to the route leave it."""
@@ -433,6 +566,10 @@ class Gate:
         )
 
 
+async def _now(admission: Admission | Awaitable[Admission]) -> Admission:
+    return await admission if isinstance(admission, Awaitable) else admission
+
+
 def _manner(head: RequestHead) -> Manner:
     if not wants_html(head):
         return Manner.PROBLEM
@@ -447,20 +584,3 @@ def _manner_of_stranger(head: RequestHead) -> Manner:
     if not (is_navigation(head) or head.value(b"sec-fetch-mode") == b"navigate") or is_websocket(head):
         return Manner.PROBLEM
     return Manner.FRAME if is_framed(head) else Manner.PAGE
-
-
-def _languages(head: RequestHead) -> tuple[str, ...]:
-    """Return the tags of Accept-Language by their weight (RFC 9110 §12.5.4); at most 10 are looked at."""
-    tags: list[tuple[float, str]] = []
-    for item in b",".join(head.values(b"accept-language")).decode("latin-1").split(",")[:10]:
-        tag, _, parameter = item.strip().partition(";")
-        weight = parameter.strip().removeprefix("q=")
-        tags.append((-_number(weight), tag.strip()))
-    return tuple(tag for _, tag in sorted(tags, key=lambda pair: pair[0]) if tag and tag != "*")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text) if text else 1.0
-    except ValueError:
-        return 0.0

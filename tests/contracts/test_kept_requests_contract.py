@@ -22,7 +22,7 @@ from tests.support.observers import RecordingObserver
 from tests.support.redis_stores import KEY, options_of, options_of_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from proxy.ports import KeptRequests
     from proxy.sessions.redis_options import RedisOptions

@@ -10,7 +10,6 @@ import pytest
 
 from proxy.core.answer import Answer
 from proxy.core.kept import NotKept
-from proxy.core.request import RequestHead
 from proxy.forward.client import DISCARD_LIMIT
 from proxy.forward.keeping import MAX_HELD_BYTES
 from proxy.forward.options import ForwardOptions
@@ -22,6 +21,7 @@ from tests.support.raw_upstream import Close, RawUpstream, Send
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from proxy.core.request import RequestHead
     from tests.forward.dialogue import Path
 
 GET = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"

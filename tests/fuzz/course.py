@@ -17,6 +17,7 @@ from proxy.pages.render import JinjaPages
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
+from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.settings.model import Settings
 from tests.forward.dialogue import NoOwnPages, Streams
 from tests.fuzz.wire import Log, Script, connect, settle
@@ -58,6 +59,7 @@ def make_gate(observer: RecordingObserver) -> Gate:
             authenticator=Authenticator(
                 store, RefresherInHand(), client_id="legacy-app", clock=clock, observer=observer
             ),
+            kept=MemoryKeptRequests(clock, random_bytes=secrets.token_bytes),
             responder=Responder(JinjaPages(slices.look(settings))),
             observer=observer,
             clock=clock,

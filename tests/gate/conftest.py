@@ -21,6 +21,7 @@ from proxy.ports import Admission, Forward, Reply
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
+from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.settings.model import Settings
 from tests.support.clocks import FakeClock
 from tests.support.observers import RecordingObserver
@@ -61,6 +62,7 @@ class GateInHand:
         self.refresher = RefresherInHand()
         limits = MemoryLimits()
         live = LiveStreamRegistry(self.observer)
+        self.kept = MemoryKeptRequests(self.clock, random_bytes=secrets.token_bytes)
         self.store = FailingSessionStore(
             MemorySessionStore(self.clock, live=live, observer=self.observer, limits=limits)
         )
@@ -78,6 +80,7 @@ class GateInHand:
             GateParts(
                 acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
                 authenticator=authenticator,
+                kept=self.kept,
                 responder=Responder(JinjaPages(slices.look(settings))),
                 observer=self.observer,
                 clock=self.clock,

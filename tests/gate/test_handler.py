@@ -193,6 +193,43 @@ async def test_who_signs_in_as_somebody_else_comes_back_to_what_was_refused(gate
     assert b"admin/x" in page.answer.body
 
 
+async def test_a_refusal_is_said_in_the_language_of_the_browser_or_of_the_choice_that_is_kept(gate: GateInHand) -> None:
+    name, value = await gate.signed_in("viewer")
+
+    spanish = await gate.refused(b"/admin/x", (name, value), HTML, (b"Accept-Language", b"it, es;q=0.5"))
+    kept = (name, value + b"; __Host-sidegate-language=fr")
+    french = await gate.refused(b"/admin/x", kept, HTML, (b"Accept-Language", b"es"))
+
+    assert (header(spanish, b"content-language"), header(french, b"content-language")) == (b"es", b"fr")
+    assert "El rol <code>admin</code>" in spanish.answer.body.decode()
+    assert "rôle <code>admin</code>" in french.answer.body.decode()
+
+
+async def test_a_refusal_can_be_had_in_another_language_unless_it_answers_what_was_sent(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+
+    asked = await gate.refused(b"/admin/x?y=1&z=%C3%A4", cookie, HTML)
+    sent = await gate.refused(b"/admin/x?y=1", cookie, HTML, method=b"POST")
+
+    link = b'href="/_sidegate/language?return_to=/admin/x%3Fy%3D1%26z%3D%25C3%25A4&amp;ui_locales=de"'
+    assert link in asked.answer.body
+    assert (sent.answer.status, b"ui_locales" in sent.answer.body) == (403, False)
+
+
+async def test_a_page_whose_store_is_away_comes_back_by_itself_and_a_form_does_not(gate: GateInHand) -> None:
+    cookie = await gate.signed_in("viewer")
+    gate.store.go_away()
+
+    asked = await gate.refused(b"/admin/x?y=1", cookie, HTML)
+    sent = await gate.refused(b"/admin/x", cookie, HTML, method=b"POST")
+    program = await gate.refused(b"/admin/x", cookie)
+
+    assert [reply.answer.status for reply in (asked, sent, program)] == [503, 503, 503]
+    assert header(asked, b"refresh") == header(asked, b"retry-after") is not None
+    assert b'href="/admin/x?y=1"' in asked.answer.body
+    assert (header(sent, b"refresh"), header(program, b"refresh")) == (None, None)
+
+
 async def test_a_path_without_a_route_is_404_and_a_method_without_one_405(gate: GateInHand) -> None:
     cookie = await gate.signed_in()
 
@@ -442,3 +479,95 @@ async def test_an_app_that_is_sent_the_token_is_sent_no_dead_one(make_gate: type
 
     assert (refused.answer.status, refused.event.reason) == (503, "provider_unavailable")
     await gate.forwarded(b"/plain", cookie)
+
+
+# --- the app's own logout link
+
+SIGNOUT = [{"path": "/signout", "logout": True}, {"path": "/**", "access": "authenticated"}]
+NAVIGATES = (HTML, (b"Sec-Fetch-Mode", b"navigate"))
+
+
+async def test_a_post_to_the_app_s_logout_link_goes_to_our_own_page_and_never_to_the_app() -> None:
+    gate = GateInHand(routes=SIGNOUT)
+    cookie = await gate.signed_in()
+
+    admission = await gate.admit(b"/signout?x=1", cookie, *NAVIGATES, method=b"POST")
+
+    assert isinstance(admission, OwnPage)
+    assert (admission.method, admission.target) == (b"POST", b"/_sidegate/logout/app")
+    assert (b"Cookie", cookie[1]) in admission.headers
+    assert (admission.event.route, admission.event.reason) == ("/signout", "logout")
+
+
+@pytest.mark.parametrize(
+    ("referer", "location"),
+    [
+        (None, b"/_sidegate/logout"),
+        (b"https://app.example.com/inbox?page=2", b"/_sidegate/logout?return_to=/inbox%3Fpage%3D2"),
+        (b"https://evil.example/inbox", b"/_sidegate/logout"),
+    ],
+)
+async def test_a_get_of_the_app_s_logout_link_leads_to_the_question(referer: bytes | None, location: bytes) -> None:
+    gate = GateInHand(routes=SIGNOUT)
+    fields = NAVIGATES if referer is None else (*NAVIGATES, (b"Referer", referer))
+
+    for cookie in ((), (await gate.signed_in(),)):
+        reply = await gate.refused(b"/signout", *cookie, *fields)
+        assert reply.answer.status == 303
+        assert header(reply, b"location") == location
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_in_a_frame_the_app_s_logout_link_leads_out_of_it(method: bytes) -> None:
+    gate = GateInHand(routes=SIGNOUT)
+
+    reply = await gate.refused(
+        b"/signout", await gate.signed_in(), *NAVIGATES, (b"Sec-Fetch-Dest", b"frame"), method=method
+    )
+
+    assert reply.answer.status == 200
+    assert b'href="/_sidegate/logout" target="_top"' in reply.answer.body
+    assert b"frame-ancestors 'self'" in (header(reply, b"content-security-policy") or b"")
+
+
+async def test_other_methods_are_no_logout() -> None:
+    gate = GateInHand(routes=SIGNOUT)
+
+    reply = await gate.refused(b"/signout", await gate.signed_in(), method=b"DELETE")
+
+    assert reply.answer.status == 405
+    assert header(reply, b"allow") == b"GET, HEAD, POST"
+
+
+# --- frames
+
+
+@pytest.mark.parametrize(
+    ("fields", "return_to"),
+    [
+        (((b"Sec-Fetch-Dest", b"iframe"), (b"Referer", b"https://app.example.com/whole?a=1")), b"/whole%3Fa%3D1"),
+        (((b"Sec-Fetch-Dest", b"frame"), (b"Referer", b"https://app.example.com/whole")), b"/whole"),
+    ],
+)
+async def test_who_signs_in_out_of_a_frame_comes_back_to_the_whole_page(
+    gate: GateInHand, fields: tuple[tuple[bytes, bytes], ...], return_to: bytes
+) -> None:
+    reply = await gate.refused(b"/app/inner", *NAVIGATES, *fields)
+
+    assert b'href="/_sidegate/login?return_to=' + return_to + b'"' in reply.answer.body
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ((b"Sec-Fetch-Dest", b"iframe"),),
+        ((b"Sec-Fetch-Dest", b"iframe"), (b"Referer", b"https://evil.example/whole")),
+        ((b"Sec-Fetch-Dest", b"frame"), (b"Sec-Fetch-User", b"?1"), (b"Referer", b"https://app.example.com/menu")),
+    ],
+)
+async def test_where_nobody_knows_the_whole_page_it_is_the_start(
+    gate: GateInHand, fields: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    reply = await gate.refused(b"/app/inner", *NAVIGATES, *fields)
+
+    assert b'href="/_sidegate/login" target="_top"' in reply.answer.body

@@ -56,6 +56,10 @@ def test_only_our_cookies_come_along_and_two_of_a_name_stay_two() -> None:
     assert fields[b"Cookie"] == b"__Host-sidegate=a; __Host-sidegate=b; __Host-sidegate-login=c"
 
 
+def test_the_language_that_somebody_chose_comes_along() -> None:
+    assert made((b"Cookie", b"app=1; __Host-sidegate-language=de"))[b"Cookie"] == b"__Host-sidegate-language=de"
+
+
 def test_padding_cannot_hide_the_second_of_two_cookies() -> None:
     padded = b"__Host-sidegate=a; __Host-sidegate-known=" + b"k" * MAX_OWN_FIELD + b"; __Host-sidegate=b"
 

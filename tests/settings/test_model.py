@@ -113,6 +113,7 @@ def test_a_route_alone_is_as_strict_as_can_be() -> None:
         "csrf": "same_origin",
         "cache": "private",
         "service_worker": False,
+        "logout": False,
     }
 
 
@@ -133,7 +134,16 @@ def test_a_route_alone_is_as_strict_as_can_be() -> None:
         {"claims": {"department": []}},
         {"claims": {"department": None}},
         {"any_role": ["admin"], "all_roles": None},
-        {"acr": "gold"},
+        {"acr": None},
+        {"acr": []},
+        {"acr": "two words"},
+        {"acr": 'quo"te'},
+        {"acr": 1},
+        {"acr": ["gold"] * 60},
+        {"max_age": None},
+        {"max_age": "0s"},
+        {"max_age": "9s"},
+        {"max_age": 300},
     ],
 )
 def test_an_access_rule_whose_conditions_are_gone_is_an_error_and_no_open_door(access: object) -> None:

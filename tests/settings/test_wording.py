@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROUTE_KEYS = (
     "path, methods, access, on_unauthenticated, preflight, passive, upstream, strip_prefix, headers, csrf, cache, "
-    "service_worker"
+    "service_worker, logout"
 )
 
 WRONG = [
