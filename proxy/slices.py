@@ -32,6 +32,7 @@ from proxy.core.routing import (
     OnUnauthenticated,
     PathCase,
     Preflight,
+    Purpose,
     Route,
     RouteTable,
     ServiceWorker,
@@ -49,7 +50,7 @@ from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, Clie
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.metadata import Endpoints
 from proxy.oidc.provider import ProviderOptions
-from proxy.pages.render import Look
+from proxy.pages.look import Look
 from proxy.pages.security import origin_of
 from proxy.sessions.memory import MemoryLimits
 from proxy.sessions.redis_options import (
@@ -61,6 +62,7 @@ from proxy.sessions.redis_options import (
     TcpNode,
     Topology,
 )
+from proxy.sessions.throttle import ThrottleRules
 from proxy.settings import values
 from proxy.web.administration import Site
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
@@ -166,11 +168,13 @@ def _route(settings: Settings, index: int, route: RouteSettings) -> Route:
         service_worker=ServiceWorker.ALLOWED
         if route.service_worker or settings.login.mode == "redirect"
         else ServiceWorker.REFUSED,
+        purpose=Purpose.LOGOUT if route.logout else Purpose.APP,
     )
 
 
 def _stated(access: AccessConditions) -> dict[str, object]:
-    return access.model_dump(exclude_unset=True)
+    # Values, not what the file had: a dump would make durations text again.
+    return {name: getattr(access, name) for name in access.model_fields_set}
 
 
 def _header_rules(settings: Settings, cookies: OwnCookies) -> HeaderRules:
@@ -420,6 +424,12 @@ def _redis_password(redis: RedisSettings) -> Callable[[], Secret] | None:
     return None if password is None else lambda: password
 
 
+def throttle_rules(settings: Settings) -> ThrottleRules:
+    """Return how many sign-ins may fail."""
+    throttle = settings.login.throttle
+    return ThrottleRules(issuer=settings.keycloak.issuer, per_user=throttle.per_user, per_address=throttle.per_address)
+
+
 def refresh_policy(settings: Settings) -> RefreshPolicy:
     """Return how early tokens are refreshed, and how long an outage of the provider is bridged."""
     sessions = settings.sessions
@@ -451,7 +461,16 @@ def look(settings: Settings) -> Look:
         own_path=server.own_prefix,
         home=server.public_url.path or "/",
         form_origins=(origin_of(settings.keycloak.issuer),),
+        accent=login.theme.accent,
+        logo_file=_path(login.logo_file),
+        icon_file=_path(login.icon_file),
+        templates_dir=_path(login.templates_dir),
+        locales=login.locales,
     )
+
+
+def _path(file: str | None) -> Path | None:
+    return None if file is None else Path(file)
 
 
 def web_options(settings: Settings) -> WebOptions:
@@ -463,14 +482,21 @@ def web_options(settings: Settings) -> WebOptions:
         client_id=keycloak.client_id,
         cookies=own_cookies(settings),
         server_key=_server_key(settings),
+        older_keys=tuple(source.read_key() for source in sessions.encryption_keys[1:]),
         login=_login_options(settings),
         sessions=SessionOptions(lifetime_s=sessions.lifetime, idle_timeout_s=sessions.idle_timeout),
         prefix=settings.server.prefix,
         scopes=keycloak.asked_scopes,
         auth_params=keycloak.auth_params,
+        acr_values=_acr_values(settings),
         backchannel=_feature(settings.backchannel.enabled),
         strict_transport_security=_feature(bool(everywhere(settings))),
     )
+
+
+def _acr_values(settings: Settings) -> frozenset[str]:
+    rules = (route.access for route in settings.routes if not isinstance(route.access, str))
+    return frozenset(value for rule in rules for value in rule.acr or ())
 
 
 def site(options: WebOptions) -> Site:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from proxy.settings.model import Settings
 
 GOOD = """\
-server: {public_url: https://app.example.com}
+server: {public_url: https://app.example.com, trusted_proxies: [10.0.0.0/8]}
 keycloak:
   issuer: https://sso.example.com/realms/acme
   client_id: legacy-app
@@ -34,7 +34,7 @@ upstreams:
 WARNED = GOOD + "routes: [{path: /a}]\n"
 BAD = WARNED.replace("server: {", "server: {listn: x, ")
 
-COMMANDS = ("run", "demo", "check", "sessions", "audit", "schema", "keygen")
+COMMANDS = ("run", "demo", "check", "sessions", "audit", "schema", "keygen", "health")
 
 
 def sidegate(*arguments: str) -> Result:
@@ -104,11 +104,55 @@ class TestCheck:
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == "empty.yaml: is empty; start from config/sidegate.minimal.yaml\n"
 
+    def test_a_broken_template_of_ones_own_is_told_with_its_own_line_and_exits_with_2(self, here: Path) -> None:
+        (here / "own").mkdir()
+        (here / "own" / "login.html").write_text('{% extends "sidegate/login.html" %}\n{% block leed %}{% endblock %}')
+        (here / "looks.yaml").write_text(f"{GOOD}\nlogin: {{templates_dir: own}}\n")
+
+        result = sidegate("check", "-c", "looks.yaml")
+
+        assert result.exit_code == 2
+        lines = result.stdout.splitlines()
+        assert lines[0] == (
+            "own/login.html:2:1  login.templates_dir: has a block leed, and sidegate/login.html has none; "
+            "did you mean lead?"
+        )
+        assert lines[-1] == "looks.yaml: 1 error"
+
+    def test_a_process_with_a_broken_template_does_not_start(self, here: Path) -> None:
+        (here / "own").mkdir()
+        (here / "own" / "logout.html").write_text("{{ nobody }}")
+        (here / "looks.yaml").write_text(f"{GOOD}\nlogin: {{templates_dir: own}}\n")
+
+        result = sidegate("run", "-c", "looks.yaml")
+
+        assert result.exit_code == 2
+        assert "own/logout.html:1:1  login.templates_dir: uses nobody" in result.stderr
+
     def test_no_file_at_all_names_the_option(self) -> None:
         result = sidegate("check")
 
         assert result.exit_code == 2
         assert "Missing option '-c'" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+class TestHealth:
+    def test_what_the_running_process_says_is_passed_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr("proxy.health_client.ask_health", lambda _address, page: asked.append(page) or "well")
+
+        assert sidegate("health", "-c", "good.yaml").stdout == "well\n"
+        assert sidegate("health", "-c", "good.yaml", "--ready").exit_code == 0
+        assert asked == ["healthz", "readyz"]
+
+    def test_nobody_there_exits_with_1_and_a_sentence(self, here: Path) -> None:
+        (here / "away.yaml").write_text(f"{GOOD}management: {{listen: 'unix:{here}/nobody'}}\n")
+
+        result = sidegate("health", "-c", "away.yaml")
+
+        assert result.exit_code == 1
+        assert result.stderr.startswith("sidegate: nobody answers on management.listen")
 
 
 @pytest.mark.usefixtures("here")

@@ -14,16 +14,18 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from proxy.core.picture import ICON_KINDS, LOGO_KINDS
 from proxy.core.routing import RouteTrouble, normalised_pattern, route_problems
 from proxy.errors import SettingsError
+from proxy.settings.pictures import picture_findings
 from proxy.settings.problems import Finding, KeyPath, Level, key_text
 from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
-from proxy.settings.values import Substituted
+from proxy.settings.values import LANGUAGES_OF_OURS, Substituted, UnixAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from proxy.settings.model import Settings
+    from proxy.settings.model import ServerSettings, Settings
 
 # They are made anew for each login, or bind the answer to it: a fixed one would open what they close (RFC 6749 §4.1,
 # RFC 7636 §4.3, OIDC Core 1.0 §3.1.2.1).
@@ -89,10 +91,15 @@ def _https_redirect(draft: Draft) -> Iterator[Finding]:
         remedy = "write https in public_url, or false here"
         yield Finding(path, "sends browsers to https, and public_url says http", remedy, Level.WARNING,
                       (("server", "public_url"),))  # fmt: skip
-    elif server.tls is None and not server.trusted_proxies:
+    elif _ends_tls_unnamed(server):
         remedy = "name the proxy that ends TLS in trusted_proxies, or set tls"
         yield Finding(path, "sends every request round in a circle, for nobody ends TLS or says so", remedy,
                       Level.WARNING, (("server", "tls"), ("server", "trusted_proxies")))  # fmt: skip
+
+
+def _ends_tls_unnamed(server: ServerSettings) -> bool:
+    """Say whether somebody before Sidegate ends TLS, and the file does not say who."""
+    return server.public_url.scheme == "https" and server.tls is None and not server.trusted_proxies
 
 
 def _trust(draft: Draft) -> Iterator[Finding]:
@@ -214,6 +221,72 @@ def _provider_authorities(draft: Draft) -> Iterator[Finding]:
     ca_file = draft.settings.keycloak.ca_file
     if ca_file is not None:
         yield from _authorities(("keycloak", "ca_file"), ca_file)
+
+
+# --- look ------------------------------------------------------------------------------------------------------------
+
+
+def _pictures(draft: Draft) -> Iterator[Finding]:
+    """Logo and icon are pictures that browsers show."""
+    login = draft.settings.login
+    if login.logo_file is not None:
+        yield from picture_findings(("login", "logo_file"), login.logo_file, LOGO_KINDS)
+    if login.icon_file is not None:
+        yield from picture_findings(("login", "icon_file"), login.icon_file, ICON_KINDS)
+
+
+def _templates_dir(draft: Draft) -> Iterator[Finding]:
+    """The folder is there; what stands in it is tried by whoever can draw pages."""
+    folder = draft.settings.login.templates_dir
+    try:
+        if folder is not None:
+            next(Path(folder).iterdir(), None)
+    except OSError as error:
+        yield Finding(("login", "templates_dir"), f"names {folder}, which cannot be read ({reason_of(error)})",
+                      "name the folder with your templates, or leave the key out")  # fmt: skip
+
+
+def _locales(draft: Draft) -> Iterator[Finding]:
+    """There are words for each language: ours, or a company's own."""
+    login = draft.settings.login
+    own = _languages_in(login.templates_dir)
+    for index, tag in enumerate(login.locales):
+        if tag.partition("-")[0] not in LANGUAGES_OF_OURS and tag not in own:
+            file = f"locales/{tag}/messages.po"
+            remedy = f"write {', '.join(LANGUAGES_OF_OURS)}, or put your own into {file} of templates_dir"
+            yield Finding(("login", "locales", index), f"names {tag}, and there are no words for it", remedy,
+                          depends_on=(("login", "templates_dir"),))  # fmt: skip
+
+
+def _languages_in(folder: str | None) -> frozenset[str]:
+    if folder is None:
+        return frozenset()
+    files = Path(folder).glob("locales/*/messages.po")
+    return frozenset(file.parent.name.lower().replace("_", "-") for file in files)
+
+
+# --- login -----------------------------------------------------------------------------------------------------------
+
+
+def _throttle(draft: Draft) -> Iterator[Finding]:
+    """A limit per address needs addresses, and room for those who sign in at the same time."""
+    server, login, path = draft.settings.server, draft.settings.login, ("login", "throttle", "per_address")
+    rate = login.throttle.per_address
+    if rate is None or login.mode != "form":
+        return
+    depends_on = (path, ("server", "listen"), ("server", "trusted_proxies"))
+    if isinstance(server.listen, UnixAddress):
+        yield Finding(path, "does not hold, for whoever connects to a unix socket has no address",
+                      "listen on 127.0.0.1 and name that in server.trusted_proxies, or write off", Level.WARNING,
+                      depends_on)  # fmt: skip
+    elif _ends_tls_unnamed(server) and not server.https_redirect:  # which is complained about already
+        message = "names nobody, and somebody before Sidegate ends TLS: all people have his address, and none is counted"
+        yield Finding(("server", "trusted_proxies"), message, "name that proxy, for login.throttle.per_address to hold",
+                      Level.WARNING, (*depends_on, ("server", "public_url"), ("server", "tls")))  # fmt: skip
+    if rate.failures <= login.max_concurrent:
+        message = "may refuse people who sign in at the same time, for a try counts until it is answered"
+        yield Finding(path, message, f"allow more failures than login.max_concurrent ({login.max_concurrent})",
+                      Level.WARNING, (path, ("login", "max_concurrent")))  # fmt: skip
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
@@ -361,6 +434,8 @@ def _upstream_names(draft: Draft) -> Iterator[Finding]:
     upstreams = draft.settings.upstreams
     for index, route in enumerate(draft.settings.routes):
         is_written = draft.written(("routes", index)) is not None
+        if route.logout:
+            continue
         if route.upstream is not None:
             yield from _unknown_upstream(("routes", index, "upstream"), route.upstream, upstreams)
         elif len(upstreams) > 1 and is_written:
@@ -382,7 +457,7 @@ def _unknown_upstream(path: KeyPath, name: str, upstreams: Iterable[str]) -> Ite
 def _unused_upstreams(draft: Draft) -> Iterator[Finding]:
     """Each upstream is led to."""
     routes, upstreams = draft.settings.routes, draft.settings.upstreams
-    used = {route.upstream for route in routes}
+    used = {route.upstream for route in routes if not route.logout}
     depends_on = tuple(("routes", index, "upstream") for index in range(len(routes)))
     for name in upstreams:
         if len(upstreams) > 1 and None not in used and name not in used:
@@ -437,6 +512,20 @@ def _literal_stem(pattern: str) -> str:
     return "/".join(takewhile(lambda segment: "*" not in segment, segments)).rstrip("/")
 
 
+def _logout_links(draft: Draft) -> Iterator[Finding]:
+    """What a route for the app's logout link says besides is nothing that could hold."""
+    for index, route in enumerate(draft.settings.routes):
+        written = draft.written(("routes", index))
+        if not route.logout or not isinstance(written, dict):
+            continue
+        for key in sorted(set(written) - {"path", "methods", "logout"}):
+            message = "has no effect beside logout: true, for nothing of this route reaches the app"
+            yield Finding(("routes", index, key), message, "take it out", depends_on=(("routes", index, "logout"),))
+        if route.methods is not None and not {"GET", "POST"} & set(route.methods):
+            message = "names neither GET nor POST, and a logout link is one of them"
+            yield Finding(("routes", index, "methods"), message, "leave it out, or write [GET, POST]")
+
+
 def _strip_prefix(draft: Draft) -> Iterator[Finding]:
     """What is stripped stands at the start of each path of the route; else every such request is 400."""
     for index, route in enumerate(draft.settings.routes):
@@ -445,6 +534,23 @@ def _strip_prefix(draft: Draft) -> Iterator[Finding]:
             yield Finding(("routes", index, "strip_prefix"), f"is not what the paths of {route.path} begin with",
                           f"write {stem or '/'} or less, or let the path begin with it",
                           depends_on=(("routes", index, "path"),))  # fmt: skip
+
+
+def _step_up(draft: Draft) -> Iterator[Finding]:
+    """What a route asks of the proof itself can be had, and is asked where it counts."""
+    lifetime = draft.settings.sessions.lifetime
+    for index, route in enumerate(draft.settings.routes):
+        access, path = route.access, ("routes", index, "access")
+        if isinstance(access, str):
+            continue
+        if access.max_age is not None and access.max_age >= lifetime:
+            yield Finding((*path, "max_age"), "never counts, for every session ends before",
+                          "write less than sessions.lifetime, or take it out", Level.WARNING,
+                          (("sessions", "lifetime"),))  # fmt: skip
+        for claim in {"acr", "auth_time"} & set(access.claims or ()):
+            message = "is the claim of the last refresh, not of the login, and nobody is asked for more proof"
+            remedy = f"write {'acr' if claim == 'acr' else 'max_age'} beside claims instead"
+            yield Finding((*path, "claims", claim), message, remedy, Level.WARNING)
 
 
 CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
@@ -457,6 +563,10 @@ CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
     _scopes,
     _authorization_parameters,
     _provider_authorities,
+    _throttle,
+    _pictures,
+    _templates_dir,
+    _locales,
     _secrets,
     _same_key_twice,
     _session_times,
@@ -467,5 +577,7 @@ CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
     _unused_upstreams,
     _route_order,
     _own_paths,
+    _logout_links,
     _strip_prefix,
+    _step_up,
 )

@@ -9,8 +9,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from proxy.core.throttle import Rate
 from proxy.settings import values
 from proxy.settings.problems import ValueRefused
+from proxy.settings.rates import RATE_PATTERN, parse_rate, rate_text
 from proxy.settings.redis_url import RedisUrl, parse_host_and_port, parse_redis_url
 from proxy.settings.values import Address, IpNetwork, PublicUrl, TcpAddress, UpstreamUrl
 
@@ -30,6 +32,12 @@ Size = Annotated[
     PlainValidator(values.parse_size),
     PlainSerializer(values.size_text),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": values.SIZE_PATTERN}, {"const": 0}]}),
+]
+FailureRate = Annotated[
+    Rate | None,
+    PlainValidator(parse_rate),
+    PlainSerializer(rate_text, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": RATE_PATTERN}, {"enum": ["off", False, 0]}]}),
 ]
 
 ListenAddress = Annotated[Address, PlainValidator(values.parse_address), _AS_TEXT, WithJsonSchema({"type": "string"})]
@@ -55,8 +63,11 @@ Prefix = Annotated[str, BeforeValidator(values.parse_prefix)]
 Pattern = Annotated[str, BeforeValidator(values.parse_pattern)]
 StripPrefix = Annotated[str, BeforeValidator(lambda value: value if value == "" else values.parse_prefix(value))]
 Scope = Annotated[str, BeforeValidator(values.parse_scope)]
+Locale = Annotated[str, BeforeValidator(values.parse_locale)]
 Algorithm = Annotated[str, BeforeValidator(values.parse_algorithm)]
 Role = Annotated[str, BeforeValidator(values.parse_role)]
+
+Accent = Annotated[str | None, BeforeValidator(values.parse_accent)]
 
 Word: Final = BeforeValidator(values.parse_word)
 
@@ -93,3 +104,10 @@ ClaimValues = Annotated[
     PlainValidator(values.parse_claim_values),
     WithJsonSchema({"anyOf": [_CLAIM_VALUE, {"type": "array", "minItems": 1, "items": _CLAIM_VALUE}]}),
 ]
+
+AcrValues = Annotated[
+    tuple[str, ...],
+    PlainValidator(values.parse_acr_values),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}),
+]
+MaxAge = Annotated[float, PlainValidator(values.parse_max_age), _DURATION_TEXT, _DURATION_SCHEMA]

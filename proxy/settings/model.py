@@ -12,8 +12,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from proxy.core.lifetime import OFFLINE_ACCESS, SessionPlan
+from proxy.core.throttle import Rate
 from proxy.settings import values
 from proxy.settings.kinds import (
+    Accent,
+    AcrValues,
     Algorithm,
     AnyCookieName,
     AppUrl,
@@ -26,12 +29,15 @@ from proxy.settings.kinds import (
     Duration,
     DurationOrZero,
     EndpointUrl,
+    FailureRate,
     Given,
     HeaderName,
     Host,
     HostAndPort,
     ListenAddress,
+    Locale,
     LocalPath,
+    MaxAge,
     Method,
     Network,
     Origin,
@@ -283,6 +289,34 @@ class ProviderSettings(Section):
     label: Text = Field(description="What the button says.", examples=["Google"])
 
 
+class ThrottleSettings(Section):
+    """How many sign-ins by the form may fail before further ones are 429."""
+
+    per_user: FailureRate = Field(
+        default=Rate(5, 300),
+        description="Failures of one user name within a time; a browser in which this person has signed in before has "
+        "a count of its own. At most 1000, in 10s to 1d; off switches it off.",
+        examples=["5/5m", "off"],
+    )
+    per_address: FailureRate = Field(
+        default=Rate(30, 300),
+        description="The same for one address, IPv6 by /64. It does not hold for proxies of your own network that "
+        "server.trusted_proxies does not name.",
+        examples=["30/5m", "off"],
+    )
+
+
+class ThemeSettings(Section):
+    """Colours of the pages."""
+
+    accent: Accent = Field(
+        default=None,
+        description="Your colour, as CSS writes it in hexadecimal; quotes are needed. Buttons have it; links and "
+        "borders a shade of it that can be read on light and on dark.",
+        examples=["#0f766e"],
+    )
+
+
 class LoginSettings(Section):
     """How people sign in."""
 
@@ -294,9 +328,34 @@ class LoginSettings(Section):
     otp: Annotated[Literal["hidden", "optional", "required"], Word] = Field(
         default="optional", description="The field for a one-time code on the login page."
     )
-    title: Text | None = Field(default=None, description="Heading of the login page.", examples=["Acme"])
+    title: Text | None = Field(default=None, description="Name of the site, on every page.", examples=["Acme"])
     description: Text | None = Field(
         default=None, description="A sentence below the heading.", examples=["Staff only."]
+    )
+    logo_file: Text | None = Field(
+        default=None,
+        description="Picture above every page instead of mark and title: SVG, PNG, JPEG or WebP, at most 512 KiB. "
+        "It is 56 px high at most. Read at the start.",
+        examples=["/etc/sidegate/logo.svg"],
+    )
+    icon_file: Text | None = Field(
+        default=None,
+        description="Icon in the browser's tab, and the mark beside the title: SVG, PNG or ICO, at most 512 KiB.",
+        examples=["/etc/sidegate/icon.svg"],
+    )
+    theme: ThemeSettings = Field(default=ThemeSettings(), description="Colours of the pages.")
+    templates_dir: Text | None = Field(
+        default=None,
+        description="Folder with templates of your own, which stand for ours or change single blocks of them, and with "
+        "assets/ that they name; docs/templates.md tells how. Read at the start, each page tried; a broken template "
+        "keeps Sidegate from starting.",
+        examples=["/etc/sidegate/templates"],
+    )
+    locales: Annotated[tuple[Locale, ...], AtLeastOne, WithoutDoubles] = Field(
+        default=("en", "de", "fr", "es"),
+        description="Languages of the pages; visitors choose by a switch, else Accept-Language does, and the first is "
+        "for who reads none. Others need words of yours in templates_dir/locales/TAG/messages.po, where single "
+        "sentences of ours can be replaced too.",
     )
     providers: tuple[ProviderSettings, ...] = Field(
         default=(),
@@ -313,6 +372,7 @@ class LoginSettings(Section):
         "without the offer that holds for every sign-in. With it, one at Keycloak's own page, which has no box of "
         "ours, lasts as if ticked.",
     )
+    throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     max_concurrent: PositiveCount = Field(
         default=8,
         description="Password grants at Keycloak at once; "
@@ -518,6 +578,17 @@ class AccessConditions(Section):
         "a list of values means any; * stands for any text.",
         examples=[{"department": ["finance", "it-*"]}],
     )
+    acr: Annotated[AcrValues | None, Given] = Field(
+        default=None,
+        description="How the person proved who they are (step-up): a value of the provider's acr, or a list of which any "
+        "will do. Equal or not; none is taken for stronger than another. Who lacks it is sent to the provider for it.",
+        examples=["gold", ["gold", "platinum"]],
+    )
+    max_age: Annotated[MaxAge | None, Given] = Field(
+        default=None,
+        description="How long ago the person may have proved it, at most; then the provider asks again. At least 10s.",
+        examples=["5m"],
+    )
 
 
 def _is_mapping(value: object) -> str:
@@ -605,6 +676,11 @@ class RouteSettings(Section):
     service_worker: Switch = Field(
         default=False,
         description="true: service workers may be installed below this route although the login form is ours.",
+    )
+    logout: Switch = Field(
+        default=False,
+        description="true: this is the app's own logout link. A POST from a page of the site ends the session, a GET asks; "
+        "neither reaches the app. Beside it stand path and methods alone.",
     )
 
 

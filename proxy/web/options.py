@@ -97,9 +97,11 @@ class WebOptions:
         public_url: what the browser sees, without a final slash; its path precedes ``prefix``.
         issuer: the exact ``iss``.
         auth_params: further parameters of the authorization request; ours win over them.
+        acr_values: every ``acr`` that some route asks for; a link may ask for no other.
         cookies: names and attributes of our own cookies.
         strict_transport_security: whether our answers say so (RFC 6797): on https, unless ``security_headers`` is off.
         server_key: at least 32 secret bytes, equal on every replica; keys of forms are derived from it.
+        older_keys: server keys of before, by which marks that last for months are still known.
     """
 
     public_url: str
@@ -109,9 +111,11 @@ class WebOptions:
     server_key: bytes = field(repr=False)
     login: LoginOptions
     sessions: SessionOptions
+    older_keys: tuple[bytes, ...] = field(default=(), repr=False)
     prefix: str = "/_sidegate"
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     auth_params: Mapping[str, str] = field(default_factory=dict)
+    acr_values: frozenset[str] = frozenset()
     backchannel: Feature = Feature.ON
     strict_transport_security: Feature = Feature.OFF
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECTIONS = {
-    "server": {"public_url": "https://app.example.com"},
+    "server": {"public_url": "https://app.example.com", "trusted_proxies": "[10.0.0.0/8]"},
     "keycloak": {
         "issuer": "https://sso.example.com/realms/acme",
         "client_id": "legacy-app",

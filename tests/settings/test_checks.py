@@ -43,7 +43,7 @@ WRONG = [
     ),
     (
         "server",
-        "https_redirect: true",
+        "https_redirect: true\ntrusted_proxies: []",
         (
             "2:3  server.https_redirect: warning: sends every request round in a circle, for nobody ends TLS "
             "or says so; name the proxy that ends TLS in trusted_proxies, or set tls"
@@ -182,6 +182,7 @@ RIGHT = [
     ("routes", "- {path: /a, methods: [GET]}\n- {path: /a, methods: [POST]}\n- {path: /a}\n- {path: /**}"),
     ("routes", "- {path: /a/*}\n- {path: /a/**}\n- {path: /**}"),
     ("routes", "- {path: /old/**, strip_prefix: /old}\n- {path: /**}"),
+    ("routes", "- {path: /signout, logout: true}\n- {path: /out, methods: [POST], logout: true}\n- {path: /**}"),
 ]
 
 
@@ -238,6 +239,20 @@ ROUTES = [
         ["{path: /**, upstream: zzz}"],
         ["2:15  routes[0].upstream: names zzz, and there is no such upstream; write app"],
     ),
+    (
+        ["{path: /signout, logout: true, access: public, upstream: zzz}", "{path: /**}"],
+        [
+            "2:34  routes[0].access: has no effect beside logout: true, for nothing of this route reaches the app; "
+            "take it out",
+            "2:50  routes[0].upstream: has no effect beside logout: true, for nothing of this route reaches the app; "
+            "take it out",
+        ],
+    ),
+    (
+        ["{path: /signout, logout: true, methods: [DELETE]}", "{path: /**}"],
+        [("2:34  routes[0].methods: names neither GET nor POST, and a logout link is one of them; "
+         "leave it out, or write [GET, POST]")],
+    ),
 ]  # fmt: skip
 
 
@@ -251,7 +266,7 @@ def test_several_upstreams_must_be_named_by_each_route(load_text: LoadText) -> N
     text += "routes:\n- {path: /a, upstream: old}\n- {path: /**}\n"
 
     assert said(load_text, text) == [
-        "13:3  routes[1].upstream: is missing, and there are several upstreams; add upstream: old or new or app"
+        "14:3  routes[1].upstream: is missing, and there are several upstreams; add upstream: old or new or app"
     ]
 
 
@@ -492,8 +507,8 @@ NO_ADDRESS = (
     "listen on 127.0.0.1 and name that in server.trusted_proxies, or write off"
 )
 UNKNOWN_PROXY = (
-    PER_ADDRESS + "cannot tell people apart behind the proxy that ends TLS, which server.trusted_proxies does not name; "
-    "name it there"
+    "server.trusted_proxies: warning: names nobody, and somebody before Sidegate ends TLS: all people have his address, "
+    "and none is counted; name that proxy, for login.throttle.per_address to hold"
 )
 NO_ROOM = (
     PER_ADDRESS + "may refuse people who sign in at the same time, for a try counts until it is answered; "
@@ -518,6 +533,7 @@ NO_ROOM = (
 def test_a_limit_per_address_needs_addresses_and_room(
     server: str, login: str, expected: list[str], load_text: LoadText
 ) -> None:
+    server = server if "trusted_proxies" in server else f"{server}\ntrusted_proxies: []"
     text = file_with("server", server) + (f"login:\n{indent(login, '  ')}\n" if login else "")
 
     found = [sentence.partition("  ")[2] for sentence in said(load_text, text)]

@@ -29,6 +29,7 @@ server:
   prefix: ${NOT_SET}
   prefix: /x
   timeouts: {head: 10, idle: 5s}
+  trusted_proxies: [10.0.0.0/8]
 keycloak:
   issuer: https://sso.example.com/realms/acme
   client_auth: {method: none, secret: {env: CLIENT_SECRET}}
@@ -46,18 +47,18 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(load_text: LoadT
         "s.yaml:4:3  server.prefix: needs the variable NOT_SET, which is not set; set it, or write ${NOT_SET:-default}",
         "s.yaml:5:3  server.prefix: duplicate key, already set on line 4; keep one of the two",
         "s.yaml:6:14  server.timeouts.head: 10 has no unit; write 10s if seconds are meant",
-        "s.yaml:7:1  keycloak.client_id: is missing; add client_id: legacy-app",
+        "s.yaml:8:1  keycloak.client_id: is missing; add client_id: legacy-app",
         (
-            "s.yaml:9:31  keycloak.client_auth.secret: is never used with method none; "
+            "s.yaml:10:31  keycloak.client_auth.secret: is never used with method none; "
             "take it out, or write another method"
         ),
         (
-            "s.yaml:12:1  routes: warning: have no /**, so every other path is 404; "
+            "s.yaml:13:1  routes: warning: have no /**, so every other path is 404; "
             "add {path: /**, access: authenticated} at the end if the app has more"
         ),
-        "s.yaml:13:21  routes[0].upstream: names ap, and there is no such upstream; did you mean app?",
+        "s.yaml:14:21  routes[0].upstream: names ap, and there is no such upstream; did you mean app?",
         (
-            "s.yaml:14:4  routes[1].path: warning: is shadowed and never matches, for routes[0] (/admin/**) "
+            "s.yaml:15:4  routes[1].path: warning: is shadowed and never matches, for routes[0] (/admin/**) "
             "takes every such request; put it before that one, or take it out"
         ),
     ]

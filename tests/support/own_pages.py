@@ -17,10 +17,15 @@ from proxy.core.identity import Identity
 from proxy.core.secret import Secret
 from proxy.core.tokens import Grant, GrantRefusal
 from proxy.errors import SidegateError, TokenRejected
-from proxy.pages.render import JinjaPages, Look
+from proxy.pages.look import Look
+from proxy.pages.render import JinjaPages
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
+from proxy.sessions.memory_kept import MemoryKeptRequests
+from proxy.sessions.memory_throttle import MemoryFailures
+from proxy.sessions.sealing import Sealer
+from proxy.sessions.throttle import FailureThrottle, ThrottleRules
 from proxy.web.application import WebServices, own_application
 from proxy.web.options import LoginOptions, SessionOptions, WebOptions
 from tests.support.clocks import START, FakeClock
@@ -83,6 +88,7 @@ class FakeLoginProvider:
         self.metadata_answer: ports.ProviderMetadata | SidegateError = METADATA
         self.end_session_fault: SidegateError | None = None
         self.passwords: list[tuple[str, str, str | None]] = []
+        self.addresses: list[str | None] = []
         self.exchanges: list[dict[str, str]] = []
         self.ended: list[str] = []
         self.account_answer: ports.AccountAnswer | SidegateError = ports.AccountAnswer.ENDED
@@ -100,7 +106,10 @@ class FakeLoginProvider:
             raise self.metadata_answer
         return self.metadata_answer
 
-    async def password_grant(self, username: str, password: Secret, otp: Secret | None) -> Grant | GrantRefusal:
+    async def password_grant(
+        self, username: str, password: Secret, otp: Secret | None = None, *, address: str | None = None
+    ) -> Grant | GrantRefusal:
+        self.addresses.append(address)
         self.passwords.append((username, password.reveal(), None if otp is None else otp.reveal()))
         is_right = password.reveal() == "secret words"
         return self._answer(self._grant(username) if is_right else GrantRefusal.INVALID_CREDENTIALS)
@@ -265,6 +274,7 @@ class OwnPages:
     authentications: MemoryAuthenticationStore
     slept: list[float]
     refresher: FakeRefresher
+    kept: MemoryKeptRequests
 
     def browser(self, **changes: Any) -> Browser:
         """A fresh browser."""
@@ -318,6 +328,7 @@ def make_options(login: LoginOptions | None = None, **changes: Any) -> WebOption
         "client_id": "legacy-app",
         "cookies": OwnCookies(),
         "server_key": b"k" * 32,
+        "acr_values": frozenset({"gold", "platinum"}),
         "login": login or LoginOptions(),
         "sessions": SessionOptions(lifetime_s=30 * 86400.0, idle_timeout_s=7 * 86400.0),
         **changes,
@@ -332,13 +343,22 @@ def make_pages(options: WebOptions) -> JinjaPages:
     return JinjaPages(look)
 
 
-async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None, **changes: Any) -> OwnPages:
+def make_throttle(clock: FakeClock, rules: ThrottleRules | None = None) -> FailureThrottle:
+    """The throttle of one process; without rules it limits nothing."""
+    rules = rules or ThrottleRules(issuer=ISSUER, per_user=None, per_address=None)
+    return FailureThrottle(MemoryFailures(clock), rules=rules, digest=Sealer([b"k" * 32]).digest, clock=clock)
+
+
+async def open_own_pages(
+    aiohttp_client: Any, login: LoginOptions | None = None, *, throttle: ThrottleRules | None = None, **changes: Any
+) -> OwnPages:
     """Start the application on a free port."""
     clock, observer, slept = FakeClock(), RecordingObserver(), list[float]()
     options = make_options(login, **changes)
     live = LiveStreamRegistry(observer)
     memory = MemorySessionStore(clock, live=live, observer=observer, limits=MemoryLimits())
     sessions, authentications = FailingSessionStore(memory), MemoryAuthenticationStore(clock)
+    kept = MemoryKeptRequests(clock, random_bytes=CountingRandom())
     pages, provider, refresher = make_pages(options), FakeLoginProvider(), FakeRefresher()
 
     async def sleep(seconds: float) -> None:
@@ -349,7 +369,9 @@ async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None,
         options=options,
         sessions=sessions,
         authentications=authentications,
+        kept=kept,
         provider=provider,
+        throttle=make_throttle(clock, throttle),
         refresher=refresher,
         observer=observer,
         pages=pages,
@@ -359,4 +381,4 @@ async def open_own_pages(aiohttp_client: Any, login: LoginOptions | None = None,
         random_bytes=CountingRandom(),
     )
     client = await aiohttp_client(own_application(services), cookie_jar=DummyCookieJar())
-    return OwnPages(client, options, clock, observer, provider, sessions, authentications, slept, refresher)
+    return OwnPages(client, options, clock, observer, provider, sessions, authentications, slept, refresher, kept)
