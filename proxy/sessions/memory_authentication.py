@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.core.authentication import MAX_TABS
+from proxy.core.authentication import MAX_TABS, matches
 from proxy.sessions.expiring import Deadlines
 
 if TYPE_CHECKING:
-    from proxy.core.authentication import Tab
+    from proxy.core.authentication import Tab, TabsFilter
     from proxy.ports import Clock
 
 DEFAULT_MAX_TABS = 20_000
@@ -64,10 +64,22 @@ class MemoryAuthenticationStore:
             self._remove_tab(root_id, state)
         return tab
 
+    async def tabs(self, root_id: str) -> tuple[Tab, ...]:
+        """Return the unexpired tabs of a root, the oldest first."""
+        now = self._clock.now()
+        return tuple(tab for tab in self._roots.get(root_id, {}).values() if now < tab.expires_at)
+
     async def drop_root(self, root_id: str) -> None:
         """Forget a root with all its tabs."""
         if root_id in self._roots:
             self._drop(root_id)
+
+    async def drop_matching(self, which: TabsFilter) -> int:
+        """Forget every tab of a client or an issuer; returns how many."""
+        found = [tab for root in self._roots.values() for tab in root.values() if matches(which, tab)]
+        for tab in found:
+            self._remove_tab(tab.root_id, tab.state)
+        return len(found)
 
     def _make_room(self, root_id: str) -> None:
         """Let the oldest tab of the root go, or else the oldest roots, so that one more tab has its place."""

@@ -15,7 +15,8 @@ from proxy.tasks import TaskOwner
 from proxy.web.admin_actions import keycloak_logout, keycloak_push_not_before, keycloak_test_available
 from proxy.web.anonymous import forget_the_server
 from proxy.web.answers import RESPONDER, answer_everything
-from proxy.web.assets import ASSETS, show_asset
+from proxy.web.app_logout import submit_app_logout
+from proxy.web.assets import ASSETS, SESSION_SCRIPT, show_asset, show_session_script
 from proxy.web.backchannel import backchannel_logout
 from proxy.web.code_flow import callback, start
 from proxy.web.device_list import ID_PATTERN
@@ -25,11 +26,17 @@ from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
 from proxy.web.forms import MAX_BODY_BYTES
 from proxy.web.frontchannel import FRONTCHANNEL_BUDGET, frontchannel_budget, frontchannel_logout
 from proxy.web.grant_slots import GRANT_SLOTS, GrantSlots
+from proxy.web.kept import show_not_sent
+from proxy.web.language_choice import choose_language, keep_language
 from proxy.web.login import show_login, submit_login
+from proxy.web.login_flights import LoginFlights
 from proxy.web.logout import show_logged_out, show_logout, submit_logout
 from proxy.web.logout_all import submit_logout_all
 from proxy.web.options import OPTIONS, Feature, LoginMode
-from proxy.web.status import show_status
+from proxy.web.root_turns import ROOT_TURNS, RootTurns
+from proxy.web.sign_in import LOGIN_FLIGHTS, SignedIn
+from proxy.web.status import count_activity, show_status
+from proxy.web.throttle import PROXY_WARNING, ProxyWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +53,9 @@ class WebServices:
     options: WebOptions
     sessions: ports.SessionStore
     authentications: ports.AuthenticationStore
+    kept: ports.KeptRequests
     provider: ports.Provider
+    throttle: ports.Throttle
     refresher: ports.Refresher
     observer: ports.Observer
     pages: ports.Pages
@@ -62,6 +71,7 @@ def own_application(services: WebServices) -> web.Application:
     _provide(app, services)
     _add_routes(app.router, services.options)
     app.on_response_prepare.append(forget_the_server)
+    app.on_response_prepare.append(keep_language)
     app.on_cleanup.append(_close)
     return app
 
@@ -71,11 +81,13 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[OPTIONS] = services.options
     app[keys.SESSIONS] = services.sessions
     app[keys.AUTHENTICATIONS] = services.authentications
+    app[keys.KEPT] = services.kept
     app[keys.PROVIDER] = services.provider
     app[keys.REFRESHER] = services.refresher
     app[keys.OBSERVER] = services.observer
     app[keys.PAGES] = services.pages
     app[keys.CLOCK] = services.clock
+    app[keys.THROTTLE] = services.throttle
     app[keys.SLEEP] = services.sleep
     app[keys.RANDOM_BYTES] = services.random_bytes
     app[keys.TASKS] = TaskOwner(lambda fault: services.observer.error("work after a logout failed", fault=repr(fault)))
@@ -83,6 +95,11 @@ def _provide(app: web.Application, services: WebServices) -> None:
     app[RESPONDER] = Responder(services.pages)
     app[GRANT_SLOTS] = GrantSlots(login.max_concurrent, max_wait_s=login.max_wait_s)
     app[FLOW_QUOTA] = FlowQuota(services.clock)
+    app[ROOT_TURNS] = RootTurns(max_wait_s=login.max_wait_s)
+    app[LOGIN_FLIGHTS] = LoginFlights(
+        app[keys.TASKS], services.clock, key=secrets.token_bytes(32), stays=lambda done: isinstance(done, SignedIn)
+    )
+    app[PROXY_WARNING] = ProxyWarning()
     app[FIRST_LOGIN] = FirstLogin(services.options.plan, services.observer)
     app[FRONTCHANNEL_BUDGET] = frontchannel_budget(services.clock)
 
@@ -97,11 +114,16 @@ def _add_routes(router: web.UrlDispatcher, options: WebOptions) -> None:
     router.add_get(f"{own}/logout", show_logout)
     router.add_post(f"{own}/logout", submit_logout)
     router.add_post(f"{own}/logout/all", submit_logout_all)
+    router.add_post(f"{own}/logout/app", submit_app_logout)
     router.add_get(f"{own}/logged-out", show_logged_out)
+    router.add_get(f"{own}/not-sent", show_not_sent)
     router.add_get(f"{own}/sessions", show_devices)
     router.add_post(f"{own}/sessions/others/end", end_other_devices)
     router.add_post(f"{own}/sessions/{{id:{ID_PATTERN}}}/end", end_device)
+    router.add_get(f"{own}/language", choose_language, allow_head=False)
     router.add_get(f"{own}/status", show_status)
+    router.add_post(f"{own}/status", count_activity)
+    router.add_get(f"{own}/assets/{SESSION_SCRIPT}", show_session_script)
     router.add_get(f"{own}/assets/{{name}}", show_asset)
     _add_words_of_the_provider(router, options)
 

@@ -1,4 +1,4 @@
-"""What a link to ``/login`` or ``/start`` may say: a closed list of members, each with its own rule. Pure but for reading.
+"""What a link to ``/login`` or ``/start`` may say: a closed list of members, each with its own rule.
 
 Anybody can write a link, so nothing here is believed: a member that breaks its rule is left out, as if nobody had named
 it. What remains are *notes* of the flow. They go with the form (authenticated), with its links into the code flow, and
@@ -62,8 +62,10 @@ def wishes(query: Mapping[str, str], registration: Feature) -> dict[str, str]:
 
 
 def along(notes: Mapping[str, str]) -> dict[str, str]:
-    """Return the notes that go from a form into the code flow: not those that say which way the flow takes there."""
-    return {name: value for name, value in notes.items() if name not in _OF_THE_WAY}
+    """Return the notes that go from one flow into a link to the next: those that a link may have, without those that
+    say which way the flow takes.
+    """
+    return {name: value for name, value in notes.items() if name in _RULES and name not in _OF_THE_WAY}
 
 
 def start_link(request: web.Request, notes: Mapping[str, str], **own: str) -> str:
@@ -72,6 +74,11 @@ def start_link(request: web.Request, notes: Mapping[str, str], **own: str) -> st
     if query.get("prompt") == CREATE:
         query = {"register": "1", **{name: value for name, value in query.items() if name != "prompt"}}
     return request.app[OPTIONS].path("start", **query)
+
+
+def asks_again(notes: Mapping[str, str]) -> bool:
+    """Say whether somebody wants to sign in although they are signed in (``prompt=login``): their session ends soon."""
+    return "login" in notes.get("prompt", "").split(" ")
 
 
 def session_notes(notes: Mapping[str, str]) -> dict[str, str]:

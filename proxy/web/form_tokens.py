@@ -51,6 +51,29 @@ class FormTab:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
+def claimed(token: str) -> tuple[str | None, dict[str, str]]:
+    """Return the way and the notes of a token that nobody vouches for: its root is gone, or it is no token at all.
+
+    Both are worth what a link is worth that anybody can write, and must be judged as such; enough to draw a form again.
+    """
+    try:
+        members = _unpacked(token.partition(".")[0]) if len(token) <= MAX_TOKEN_LENGTH else {}
+        notes = members.get("notes") or {}
+        return str(members["to"]), {str(name): str(value) for name, value in notes.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None, {}
+
+
+def refuse_expired(tab: FormTab, now: float) -> None:
+    """Refuse a form that was open too long; ``now``: Unix seconds.
+
+    Raises:
+        CsrfRejected
+    """
+    if tab.expires_at <= now:
+        raise CsrfRejected("the form was open too long", reason="csrf_expired")
+
+
 class LoginFormTokens:
     """CSRF tokens of the login form, each bound to the browser's root cookie."""
 
@@ -64,11 +87,11 @@ class LoginFormTokens:
         payload = _packed(members)
         return f"{payload}.{_mac(self._key, tab.root_id, payload)}"
 
-    def open(self, token: str, root_id: str | None, now: float) -> FormTab:
-        """Return what the token stands for.
+    def read(self, token: str, root_id: str | None) -> FormTab:
+        """Return what the token stands for; it may have expired.
 
         Raises:
-            CsrfRejected: missing, foreign, altered or expired.
+            CsrfRejected: missing, foreign or altered.
         """
         if root_id is None:
             raise CsrfRejected("the browser sent no cookie of a root", reason="csrf_no_cookie")
@@ -76,10 +99,7 @@ class LoginFormTokens:
         if len(token) > MAX_TOKEN_LENGTH or not _same(mac, _mac(self._key, root_id, payload)):
             raise CsrfRejected("the form's token is missing or was made for another browser")
         members = _unpacked(payload)
-        tab = FormTab(root_id, members["tab"], members["to"], members["exp"], members.get("notes", {}))
-        if tab.expires_at <= now:
-            raise CsrfRejected("the form was open too long", reason="csrf_expired")
-        return tab
+        return FormTab(root_id, members["tab"], members["to"], members["exp"], members.get("notes", {}))
 
 
 class SessionFormTokens:

@@ -1,7 +1,7 @@
 """``/login``: the page, its JSON twin for pages that draw their own form, and what happens when it is posted.
 
-GET stores nothing. POST reads top to bottom in :func:`_attempt`; whatever refuses it is answered on the grid of
-:mod:`proxy.web.pace`, by :mod:`proxy.web.login_answers`.
+GET stores nothing. POST reads top to bottom in :func:`_led` and in :mod:`proxy.web.sign_in`; whatever refuses it is
+answered on the grid of :mod:`proxy.web.pace`, by :mod:`proxy.web.login_answers`.
 """
 
 from __future__ import annotations
@@ -9,27 +9,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy import errors, keys
-from proxy.core.session import EndCause, LoginOrigin, Persistence
-from proxy.core.tokens import Grant, GrantRefusal
+from proxy.core.session import EndCause
 from proxy.web import login_answers
 from proxy.web.caller import wants_json
+from proxy.web.code_flow import begin_flow
 from proxy.web.cookies import root_cookie
-from proxy.web.destination import destination
-from proxy.web.establish import LoginManner, establish
-from proxy.web.flow_notes import session_notes, start_link, wish_of
-from proxy.web.form_tokens import LoginFormTokens
-from proxy.web.grant_slots import GRANT_SLOTS
+from proxy.web.flow_notes import asks_again, start_link, wish_of
+from proxy.web.form_tokens import LoginFormTokens, refuse_expired
+from proxy.web.kept import lead_on, marked, waiting_notice, way_on
 from proxy.web.login_answers import Refusal
-from proxy.web.login_form import NO_FORM, LoginForm, can_be_right, read_login_form
-from proxy.web.options import OPTIONS, Feature, LoginMode, OtpField
+from proxy.web.login_form import read_login_form
+from proxy.web.options import OPTIONS, LoginMode
 from proxy.web.origin import Provenance, provenance
 from proxy.web.pace import wait_for_grid
-from proxy.web.page import found, see_other
+from proxy.web.page import found
+from proxy.web.sign_in import Refused, sign_in_once
+from proxy.web.silent_return import silent_wish
+from proxy.web.submission import Submission
+from proxy.web.throttle import remember_browser
 from proxy.web.visitor import visitor_of
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from proxy.web.flow_notes import Wish
     from proxy.web.form_tokens import FormTab
     from proxy.web.visitor import Visitor
 
@@ -48,18 +51,20 @@ NOTICES = {
 
 
 async def show_login(request: web.Request) -> web.StreamResponse:
-    """Draw the form, or lead on: somebody signed in to where they wanted to go, everybody else to the provider when
-    there is no form.
+    """Draw the form, or lead on: somebody signed in to where they wanted to go, unless they ask to sign in again;
+    everybody else to the provider when there is no form.
     """
     visitor = await visitor_of(request)
     wish = wish_of(request)
-    if visitor.session is not None:
-        return see_other(wish.return_to)
+    if visitor.session is not None and not asks_again(wish.notes):
+        return lead_on(request, await way_on(request, wish.notes, visitor.session, wish.return_to))
     if request.app[OPTIONS].login.mode is LoginMode.REDIRECT:
         return found(start_link(request, wish.notes, return_to=wish.return_to))
     if wants_json(request):
         return login_answers.form_document(request, wish)
-    return login_answers.form_page(request, wish, notice=await _notice(request, visitor))
+    if (silent := await silent_wish(request, visitor, wish)) is not None:
+        return await begin_flow(request, silent)
+    return login_answers.form_page(request, wish, notice=await _notice(request, visitor, wish))
 
 
 async def submit_login(request: web.Request) -> web.StreamResponse:
@@ -74,19 +79,39 @@ async def submit_login(request: web.Request) -> web.StreamResponse:
 
 
 async def _outcome(request: web.Request) -> web.StreamResponse | Refusal:
-    form, notes = NO_FORM, dict[str, str]()
+    sent = Submission()
     try:
-        _refuse_foreign(request)
-        form = await read_login_form(request)
-        tab = _open(request, form)
-        notes.update(tab.notes)
-        return await _attempt(request, form, tab)
+        return await _led(request, sent)
     except (errors.LoginFault, errors.ProviderFault, errors.StoreFault, errors.SessionEnded) as error:
-        return Refusal.of(error, form, notes)
+        return Refusal.of(error, sent)
     except errors.TokenRejected as error:
         # The password was right and the provider's tokens are not: its set-up, or our clock. Nobody can sign in.
         fault = errors.ClientMisconfigured(f"the tokens of a password grant are refused: {error}", reason=error.reason)
-        return Refusal.of(fault, form, notes)
+        return Refusal.of(fault, sent)
+
+
+async def _led(request: web.Request, sent: Submission) -> web.StreamResponse | Refusal:
+    """Sign in by the form; one that is over leads on whoever signed in meanwhile, in another tab or by the first of two
+    clicks.
+    """
+    _refuse_foreign(request)
+    sent.form = await read_login_form(request)
+    try:
+        return await _attempt(request, sent, _open(request, sent))
+    except errors.CsrfRejected:
+        led_on = await _led_on(request, sent)
+        if led_on is None:
+            raise
+        return led_on
+
+
+async def _led_on(request: web.Request, sent: Submission) -> web.StreamResponse | None:
+    session = (await visitor_of(request)).session
+    if session is None or not sent.is_of(session.identity):
+        return None
+    wish = sent.wish(request)
+    way = await way_on(request, wish.notes, session, wish.return_to)
+    return marked(request, login_answers.led_on(request, session, way.location), way)
 
 
 def _refuse_foreign(request: web.Request) -> None:
@@ -95,35 +120,27 @@ def _refuse_foreign(request: web.Request) -> None:
         raise errors.ForeignForm("a login form was posted by another site")
 
 
-def _open(request: web.Request, form: LoginForm) -> FormTab:
-    now = request.app[keys.CLOCK].now()
-    return LoginFormTokens(request.app[OPTIONS].server_key).open(form.csrf_token, root_cookie(request), now)
+def _open(request: web.Request, sent: Submission) -> FormTab:
+    tokens = LoginFormTokens(request.app[OPTIONS].server_key)
+    tab = sent.tab = tokens.read(sent.form.csrf_token, root_cookie(request))
+    refuse_expired(tab, request.app[keys.CLOCK].now())
+    return tab
 
 
-async def _attempt(request: web.Request, form: LoginForm, tab: FormTab) -> web.StreamResponse | Refusal:
-    is_possible = can_be_right(form, request.app[OPTIONS].login)
-    grant = await _grant(request, form) if is_possible else GrantRefusal.INVALID_CREDENTIALS
-    if isinstance(grant, GrantRefusal):
-        return Refusal.by_provider(grant, form, tab.notes)
-    persistence = _persistence(request, form)
-    manner = LoginManner(origin=LoginOrigin.FORM, persistence=persistence, notes=session_notes(tab.notes))
-    established = await establish(request, grant, manner)
-    wanted = tab.return_to if form.return_to is None else form.return_to
-    return login_answers.accepted(request, established, destination(request, wanted))
+async def _attempt(request: web.Request, sent: Submission, tab: FormTab) -> web.StreamResponse | Refusal:
+    answer = await sign_in_once(request, sent.form, tab)
+    if isinstance(answer, Refused):
+        return Refusal.by_provider(answer, sent)
+    session = answer.established.session
+    way = await way_on(request, tab.notes, session, sent.wish(request).return_to)
+    response = marked(request, login_answers.accepted(request, answer, way.location), way)
+    remember_browser(request, response, sent.form.username, session.identity.username)
+    return response
 
 
-async def _grant(request: web.Request, form: LoginForm) -> Grant | GrantRefusal:
-    otp = None if request.app[OPTIONS].login.otp is OtpField.HIDDEN else form.otp
-    async with request.app[GRANT_SLOTS].slot():
-        return await request.app[keys.PROVIDER].password_grant(form.username, form.password, otp)
-
-
-def _persistence(request: web.Request, form: LoginForm) -> Persistence:
-    offered = request.app[OPTIONS].login.remember_me is Feature.ON
-    return form.persistence if offered else Persistence.BROWSER
-
-
-async def _notice(request: web.Request, visitor: Visitor) -> str | None:
+async def _notice(request: web.Request, visitor: Visitor, wish: Wish) -> str | None:
+    if (waits := await waiting_notice(request, wish.notes)) is not None:
+        return waits
     if visitor.cookie_value is None:
         return None
     tombstone = await request.app[keys.SESSIONS].tombstone(visitor.cookie_value)

@@ -5,13 +5,13 @@ Unknown user, wrong password, wrong code, locked and disabled account are one re
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from proxy import errors, keys
+from proxy.core.authentication import TabStatus
 from proxy.core.session import Persistence
 from proxy.core.tokens import GrantRefusal
 from proxy.ports import AuditEvent
@@ -19,26 +19,28 @@ from proxy.respond import CHALLENGE, row_of
 from proxy.web.callback_failed import callback_failed
 from proxy.web.caller import caller_of, user_agent_of, wants_json
 from proxy.web.cookies import root_id_or_new, set_root_cookie, set_session_cookie
-from proxy.web.destination import destination
-from proxy.web.flow_notes import Wish, along, start_link
+from proxy.web.flow_notes import along, asks_again, start_link
 from proxy.web.form_tokens import FormTab, LoginFormTokens
 from proxy.web.login_form import MAX_USERNAME_LENGTH, NO_FORM, LoginForm
 from proxy.web.options import OPTIONS, Feature
 from proxy.web.page import page, see_other
 from proxy.web.person import person
+from proxy.web.tabs import new_tab_id
+from proxy.web.throttle import waiting_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from proxy.core.session import Session
     from proxy.pages.contexts import LoginPage, ProviderLink, SetupRequiredPage
-    from proxy.web.cookies import Established
-
-TAB_BYTES = 12
-"""Random bytes of a tab's id: enough to be unlike the other tabs of one root; the MAC does the rest."""
+    from proxy.web.flow_notes import Wish
+    from proxy.web.sign_in import Refused, SignedIn
+    from proxy.web.submission import Submission
 
 INVALID_CREDENTIALS = "invalid_credentials"
 SETUP_REQUIRED = "account_setup_required"
 """Codes that no error has, because they are expected outcomes."""
+
+THROTTLED = "throttled"
+"""The code of too many failures; the reason says which limit holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +51,20 @@ class Refusal:
         code: of contract §3, for JSON and for the choice of the sentence.
         reason: finer word for the audit trail, never shown.
         detail: a sentence for the operator's log; None when nothing is to be mended.
-        notes: of the flow; they go on in the form that is drawn again.
+        sent: what is known of the form.
+        tab_id: of the tab that goes on in the form that is drawn again; None when a fresh one begins.
     """
 
     status: int
     code: str
     reason: str
-    form: LoginForm
+    sent: Submission
     retry_after_s: int | None = None
     detail: str | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
+    tab_id: str | None = None
 
     @classmethod
-    def of(cls, error: errors.SidegateError, form: LoginForm, notes: Mapping[str, str]) -> Refusal:
+    def of(cls, error: errors.SidegateError, sent: Submission) -> Refusal:
         """Return the refusal that an error is, by the table of ``respond``."""
         row = row_of(error)
         detail = str(error) if isinstance(error, (errors.ProviderFault, errors.StoreFault)) else None
@@ -69,30 +72,36 @@ class Refusal:
             status=row.status,
             code=row.code,
             reason=error.reason,
-            form=form,
-            retry_after_s=row.retry_after_s,
+            sent=sent,
+            retry_after_s=error.retry_after_s if isinstance(error, errors.Throttled) else row.retry_after_s,
             detail=detail,
-            notes=notes,
+            tab_id=None if sent.tab is None or isinstance(error, errors.CsrfRejected) else sent.tab.tab_id,
         )
 
     @classmethod
-    def by_provider(cls, refusal: GrantRefusal, form: LoginForm, notes: Mapping[str, str]) -> Refusal:
+    def by_provider(cls, refused: Refused, sent: Submission) -> Refusal:
         """Return the refusal of a password; only an account that needs setting up is told from the rest."""
-        if refusal is GrantRefusal.ACCOUNT_SETUP_REQUIRED:
-            return cls(status=401, code=SETUP_REQUIRED, reason=refusal.value, form=form, notes=notes)
-        return cls(status=401, code=INVALID_CREDENTIALS, reason=refusal.value, form=form, notes=notes)
+        is_setup = refused.why is GrantRefusal.ACCOUNT_SETUP_REQUIRED
+        is_open = refused.tab.status is TabStatus.OPEN
+        return cls(
+            status=401,
+            code=SETUP_REQUIRED if is_setup else INVALID_CREDENTIALS,
+            reason=refused.why.value,
+            sent=sent,
+            tab_id=sent.tab.tab_id if sent.tab is not None and is_open else None,
+        )
 
 
 def form_page(
     request: web.Request, wish: Wish, *, notice: str | None = None, refusal: Refusal | None = None
 ) -> web.Response:
     """Draw the form, fresh, with the user name of the refused one kept, or else the one that the link hints at."""
-    form = replace(NO_FORM, username=wish.notes.get("login_hint", "")) if refusal is None else refusal.form
+    form = replace(NO_FORM, username=wish.notes.get("login_hint", "")) if refusal is None else refusal.sent.form
     options, login = request.app[OPTIONS], request.app[OPTIONS].login
     root_id = root_id_or_new(request)
     context: LoginPage = {
         "action": options.path("login"),
-        "csrf_token": _form_token(request, root_id, wish),
+        "csrf_token": _form_token(request, root_id, wish, None if refusal is None else refusal.tab_id),
         "return_to": wish.return_to,
         "username": _kept_name(form),
         "otp": login.otp.value,
@@ -102,12 +111,19 @@ def form_page(
         "registration_url": _code_flow_link(request, login.registration, wish, register="1"),
         "forgot_password_url": _code_flow_link(request, login.forgot_password, wish, prompt="login"),
         "problem": None if refusal is None else f"login.problem.{refusal.code}",
+        "retry_after_s": _wait_of(refusal),
         "notice": notice,
         "request_id": caller_of(request).request_id,
+        "status_url": None if asks_again(wish.notes) else options.path("status"),
     }
-    response = page(request, "login", context, status=200 if refusal is None else refusal.status)
+    status = 200 if refusal is None else refusal.status
+    response = page(request, "login", context, status=status, again=_again(request, wish))
     set_root_cookie(request, response, root_id)
     return response
+
+
+def _wait_of(refusal: Refusal | None) -> int | None:
+    return None if refusal is None or refusal.retry_after_s is None else waiting_time(refusal.retry_after_s)
 
 
 def form_document(request: web.Request, wish: Wish) -> web.Response:
@@ -124,14 +140,19 @@ def form_document(request: web.Request, wish: Wish) -> web.Response:
     return response
 
 
-def accepted(request: web.Request, established: Established, wanted: str) -> web.Response:
-    """Set the new cookie and lead on."""
-    response = see_other(wanted)
-    if wants_json(request):
-        user = person(established.session.identity)
-        response = web.json_response({"success": True, "redirect_url": wanted, "user": user})
-    set_session_cookie(request, response, established)
+def accepted(request: web.Request, signed_in: SignedIn, wanted: str) -> web.Response:
+    """Set the new cookies and lead on."""
+    response = led_on(request, signed_in.established.session, wanted)
+    set_session_cookie(request, response, signed_in.established)
+    set_root_cookie(request, response, signed_in.root_id)
     return response
+
+
+def led_on(request: web.Request, session: Session, wanted: str) -> web.Response:
+    """Lead on somebody who is signed in already: there is nothing to set."""
+    if not wants_json(request):
+        return see_other(wanted)
+    return web.json_response({"success": True, "redirect_url": wanted, "user": person(session.identity)})
 
 
 def refused(request: web.Request, refusal: Refusal) -> web.Response:
@@ -149,18 +170,24 @@ def _refused_page(request: web.Request, refusal: Refusal) -> web.Response:
     if _is_foreign(refusal):
         return callback_failed(request, errors.ForeignForm("a login form was posted by another site"), None)
     if refusal.code != SETUP_REQUIRED:
-        return form_page(request, _wish_again(request, refusal), refusal=refusal)
-    username = refusal.form.username
+        return form_page(request, refusal.sent.wish(request), refusal=refusal)
+    username = refusal.sent.form.username
     context: SetupRequiredPage = {"continue_url": _setup_link(request, refusal), "username": username}
-    return page(request, "setup_required", context)
+    return page(request, "setup_required", context, again=_again(request, refusal.sent.wish(request)))
 
 
 def _refused_document(request: web.Request, refusal: Refusal) -> web.Response:
-    document = {"success": False, "code": refusal.code, "request_id": caller_of(request).request_id}
+    document: dict[str, object] = {
+        "success": False,
+        "code": refusal.code,
+        "request_id": caller_of(request).request_id,
+    }
+    if refusal.code == THROTTLED:
+        document["retry_after"] = refusal.retry_after_s
     if _is_foreign(refusal):
         return web.json_response(document, status=refusal.status)
     root_id = root_id_or_new(request)
-    document["csrf_token"] = _form_token(request, root_id, _wish_again(request, refusal))
+    document["csrf_token"] = _form_token(request, root_id, refusal.sent.wish(request), refusal.tab_id)
     if refusal.code == SETUP_REQUIRED:
         document["redirect_url"] = _setup_link(request, refusal)
     response = web.json_response(document, status=refusal.status)
@@ -177,16 +204,16 @@ def _is_foreign(refusal: Refusal) -> bool:
     return refusal.reason == errors.ForeignForm.reason
 
 
-def _wish_again(request: web.Request, refusal: Refusal) -> Wish:
-    """Return what the refused form wanted."""
-    return Wish(destination(request, refusal.form.return_to), refusal.notes)
+def _again(request: web.Request, wish: Wish) -> str:
+    """Return the address of a form for the same wish; no name goes into it that somebody typed."""
+    return request.app[OPTIONS].path("login", return_to=wish.return_to, **wish.notes)
 
 
-def _form_token(request: web.Request, root_id: str, wish: Wish) -> str:
+def _form_token(request: web.Request, root_id: str, wish: Wish, tab_id: str | None = None) -> str:
+    """Return the token of a form that is drawn now; ``tab_id``: of the tab that goes on, None for a fresh one."""
     options = request.app[OPTIONS]
-    tab_id = urlsafe_b64encode(request.app[keys.RANDOM_BYTES](TAB_BYTES)).decode()
     expires_at = request.app[keys.CLOCK].now() + options.login.csrf_lifetime_s
-    tab = FormTab(root_id, tab_id, wish.return_to, expires_at, wish.notes)
+    tab = FormTab(root_id, tab_id or new_tab_id(request), wish.return_to, expires_at, wish.notes)
     return LoginFormTokens(options.server_key).issue(tab)
 
 
@@ -208,8 +235,8 @@ def _code_flow_link(request: web.Request, feature: Feature, wish: Wish, **own: s
 
 
 def _setup_link(request: web.Request, refusal: Refusal) -> str:
-    wish = _wish_again(request, refusal)
-    return start_link(request, along(wish.notes), login_hint=refusal.form.username, return_to=wish.return_to)
+    wish = refusal.sent.wish(request)
+    return start_link(request, along(wish.notes), login_hint=refusal.sent.form.username, return_to=wish.return_to)
 
 
 def _kept_name(form: LoginForm) -> str:
@@ -222,13 +249,15 @@ def _tell(request: web.Request, refusal: Refusal) -> None:
     observer.login("form", refusal.code)
     observer.audit(
         AuditEvent(
-            event="login.failed",
+            event="login.throttled" if refusal.code == THROTTLED else "login.failed",
             request_id=caller.request_id,
-            username=_kept_name(refusal.form) or None,
+            username=_kept_name(refusal.sent.form) or None,
             address=caller.address,
             user_agent=user_agent_of(request),
             reason=refusal.reason,
         )
     )
+    if refusal.code == THROTTLED:
+        observer.throttled(refusal.reason.removeprefix(f"{THROTTLED}_"))
     if refusal.detail is not None:
         observer.warning(refusal.detail, reason=refusal.reason, request_id=caller.request_id)

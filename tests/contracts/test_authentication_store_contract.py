@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.clock import SystemClock
-from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S
+from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S, OfClient, OfRealm
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.redis_authentication import RedisAuthenticationStore
 from proxy.sessions.redis_connection import RedisConnection
@@ -17,7 +17,7 @@ from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START, FakeClock
 from tests.support.observers import RecordingObserver
 from tests.support.redis_stores import KEY, options_of, options_of_cluster
-from tests.support.sessions import make_tab
+from tests.support.sessions import ISSUER, make_tab
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -139,6 +139,47 @@ async def test_a_dropped_root_has_no_tab(store: AuthenticationStore) -> None:
 
     assert await store.peek("r1", "s1") is None
     assert await store.peek("r2", "s1") is not None
+
+
+async def test_the_tabs_of_a_root_are_told_in_the_order_of_their_making(
+    store: AuthenticationStore, clock: FakeClock
+) -> None:
+    for n in range(11):
+        await store.put(make_tab("r1", f"s{n}"))
+    await store.put(make_tab("r2", "other"))
+    await store.put(make_tab("r1", "s3", attempts=1))
+    await store.put(replace(make_tab("r1", "short"), expires_at=START + 10))
+    await store.take("r1", "s5")
+    clock.advance(10)
+
+    told = await store.tabs("r1")
+
+    assert [tab.state for tab in told] == [f"s{n}" for n in range(11) if n != 5]
+    assert told[3] == make_tab("r1", "s3", attempts=1)
+    assert await store.tabs("never there") == ()
+
+
+async def test_the_tabs_of_a_client_that_is_gone_go_and_no_others(store: AuthenticationStore) -> None:
+    for root in ("r1", "r2"):
+        await store.put(make_tab(root, "gone", client_id="old-app"))
+        await store.put(make_tab(root, "stays"))
+    await store.put(make_tab("r3", "gone", client_id="old-app"))
+    await store.put(make_tab("r3", "elsewhere", client_id="old-app", issuer="https://other.example"))
+
+    assert await store.drop_matching(OfClient(ISSUER, "old-app")) == 3
+    assert await store.drop_matching(OfClient(ISSUER, "old-app")) == 0
+
+    left = {tab.state for root in ("r1", "r2", "r3") for tab in await store.tabs(root)}
+    assert left == {"stays", "elsewhere"}
+
+
+async def test_the_tabs_of_a_realm_that_is_gone_go_with_all_its_clients(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "one", client_id="a"))
+    await store.put(make_tab("r1", "two", client_id="b"))
+    await store.put(make_tab("r1", "elsewhere", issuer="https://other.example"))
+
+    assert await store.drop_matching(OfRealm(ISSUER)) == 2
+    assert [tab.state for tab in await store.tabs("r1")] == ["elsewhere"]
 
 
 async def test_above_the_cap_of_a_root_its_oldest_tab_goes(store: AuthenticationStore) -> None:

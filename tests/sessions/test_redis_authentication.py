@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.clock import SystemClock
-from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S, ExecutionStatus, Tab
+from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S, ExecutionStatus, OfClient, Tab, TabStatus
 from proxy.core.secret import Secret
+from proxy.core.session import LoginOrigin
 from proxy.sessions.redis_authentication import RedisAuthenticationStore, _tab, _to_bytes
 from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import FakeClock
 from tests.support.observers import RecordingObserver
 from tests.support.redis_stores import KEY, options_of
-from tests.support.sessions import make_tab
+from tests.support.sessions import ISSUER, make_tab
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ texts = st.text(st.characters(), max_size=20)
 instants = st.floats(min_value=0, max_value=1e11)
 TAB_FIELDS = {
     "root_id": texts,
+    "issuer": texts,
     "client_id": texts,
     "tab_id": texts,
     "state": texts,
@@ -38,6 +40,8 @@ TAB_FIELDS = {
     "return_to": texts,
     "created_at": instants,
     "expires_at": instants,
+    "origin": st.sampled_from(LoginOrigin),
+    "status": st.sampled_from(TabStatus),
     "restarts": st.integers(0, 9),
     "attempts": st.integers(0, 9),
     "executions": st.dictionaries(texts, st.sampled_from(ExecutionStatus), max_size=3),
@@ -68,12 +72,12 @@ def store(connection: RedisConnection, observer: RecordingObserver) -> RedisAuth
 @given(tab=st.builds(Tab, **TAB_FIELDS))
 def test_every_tab_comes_back_as_it_was(tab: Tab) -> None:
     assert {*TAB_FIELDS} == {field.name for field in dataclasses.fields(Tab)}, "a field is not tried"
-    assert _tab(tab.root_id, tab.state, _to_bytes(tab)) == tab
+    assert _tab(tab.root_id, _to_bytes(tab)) == tab
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"code_verifier":"x","executions":[],"required_actions":[]}'])
 def test_what_is_no_tab_of_ours_is_none(text: bytes) -> None:
-    assert _tab("root", "state", text) is None
+    assert _tab("root", text) is None
 
 
 async def test_a_tab_opens_with_the_cookie_of_its_root_only(
@@ -120,3 +124,33 @@ async def test_a_step_keeps_the_place_of_its_tab(store: RedisAuthenticationStore
 
     assert await store.peek("r1", "s0") is None, "it is still the oldest"
     assert await store.peek("r1", "s1") is not None
+
+
+async def test_a_client_that_is_gone_is_found_under_an_older_key_too(
+    store: RedisAuthenticationStore, connection: RedisConnection, observer: RecordingObserver
+) -> None:
+    await store.put(make_tab("r1", "s1"))
+    rotated = RedisAuthenticationStore(connection, Sealer([b"x" * 32, KEY]), clock=FakeClock(), observer=observer)
+    stranger = RedisAuthenticationStore(connection, Sealer([b"y" * 32]), clock=FakeClock(), observer=observer)
+
+    assert await stranger.drop_matching(OfClient(ISSUER, "legacy-app")) == 0
+    assert await rotated.drop_matching(OfClient(ISSUER, "legacy-app")) == 1
+    assert await store.peek("r1", "s1") is None
+
+
+async def test_the_last_tab_that_is_dropped_takes_its_root_along(
+    store: RedisAuthenticationStore, empty_redis: RedisServer
+) -> None:
+    await store.put(make_tab("r1", "s1"))
+    await store.drop_matching(OfClient(ISSUER, "legacy-app"))
+
+    assert empty_redis.call("KEYS", "sidegate:a:*") == []
+
+
+async def test_other_keys_are_not_looked_at(store: RedisAuthenticationStore, empty_redis: RedisServer) -> None:
+    for n in range(1500):
+        empty_redis.call("SET", f"sidegate:b:{n}", "x")
+    await store.put(make_tab("r1", "s1"))
+
+    assert await store.drop_matching(OfClient(ISSUER, "legacy-app")) == 1
+    assert empty_redis.call("DBSIZE") == 1500

@@ -64,6 +64,7 @@ def make_tab(root_id: str, state: str, **changes: Any) -> Tab:
     """A tab made at START."""
     tab = Tab(
         root_id=root_id,
+        issuer=ISSUER,
         client_id="legacy-app",
         tab_id=f"tab-{state}",
         state=state,

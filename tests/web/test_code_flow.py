@@ -212,12 +212,19 @@ class TestCallback:
 
         assert (page.status, page.location) == (302, "/")
 
-    async def test_a_tab_that_is_too_old_is_unknown(self, own: OwnPages) -> None:
+    async def test_an_answer_that_comes_too_late_begins_again_once_and_signs_nobody_in(self, own: OwnPages) -> None:
         browser = own.browser()
         started = await browser.get(START)
         own.clock.advance(1800)
 
-        assert (await browser.get(f"{CALLBACK}?{callback_query(started)}")).status == 400
+        again = await browser.get(f"{CALLBACK}?{callback_query(started)}")
+        assert again.location.startswith(f"{AUTHORIZATION}?")
+        own.clock.advance(1800)
+        page = await browser.get(f"{CALLBACK}?{callback_query(again)}")
+
+        assert page.status == 400
+        assert f'href="{OWN}/login' in page.text
+        assert own.provider.exchanges == []
 
 
 class TestRefusedAnswers:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.core.secret import Secret
 from proxy.errors import CsrfRejected
-from proxy.web.form_tokens import FormTab, LoginFormTokens, LogoutStates, SessionFormTokens, derived_key
+from proxy.web.form_tokens import (
+    FormTab,
+    LoginFormTokens,
+    LogoutStates,
+    SessionFormTokens,
+    claimed,
+    derived_key,
+    refuse_expired,
+)
 
 KEY = b"k" * 32
 TAB = FormTab("root", "tab", "/app?x=1", 2000.0, {"kept": "k"})
@@ -16,14 +26,15 @@ TAB = FormTab("root", "tab", "/app?x=1", 2000.0, {"kept": "k"})
 
 def refused(token: str, root_id: str | None = "root", now: float = 1000.0, key: bytes = KEY) -> str:
     with pytest.raises(CsrfRejected) as caught:
-        LoginFormTokens(key).open(token, root_id, now)
+        refuse_expired(LoginFormTokens(key).read(token, root_id), now)
     return caught.value.reason
 
 
 def test_a_token_opens_to_what_it_stands_for() -> None:
     tokens = LoginFormTokens(KEY)
 
-    assert tokens.open(tokens.issue(TAB), "root", 1999.9) == TAB
+    assert tokens.read(tokens.issue(TAB), "root") == TAB
+    refuse_expired(TAB, 1999.9)
 
 
 def test_another_root_another_key_and_no_root_are_refused() -> None:
@@ -57,14 +68,29 @@ def test_any_way_survives(return_to: str, tab_id: str, notes: dict[str, str]) ->
     tokens = LoginFormTokens(KEY)
     tab = FormTab("root", tab_id, return_to[:500], 2000.0, notes)
 
-    assert tokens.open(tokens.issue(tab), "root", 0.0) == tab
+    assert tokens.read(tokens.issue(tab), "root") == tab
 
 
 def test_the_longest_wishes_have_room() -> None:
     notes = {"login_hint": "\U0001f511" * 255, "acr_values": "x" * 255, "ui_locales": "x" * 255, "kept": "k" * 22}
     tab = FormTab("root", "t" * 16, "/" * 2048, 2000.0, notes)
 
-    assert LoginFormTokens(KEY).open(LoginFormTokens(KEY).issue(tab), "root", 0.0) == tab
+    assert LoginFormTokens(KEY).read(LoginFormTokens(KEY).issue(tab), "root") == tab
+
+
+def test_what_nobody_vouches_for_is_told_as_it_stands() -> None:
+    token = LoginFormTokens(b"another key" * 3).issue(TAB)
+
+    assert claimed(token) == ("/app?x=1", {"kept": "k"})
+
+
+@given(st.text(max_size=100) | st.binary(max_size=80).map(lambda raw: urlsafe_b64encode(raw).decode()))
+@example(urlsafe_b64encode(b"[]").decode())
+@example(urlsafe_b64encode(b'{"to":"/","notes":[1]}').decode())
+@example(urlsafe_b64encode(b"[" * 6000).decode())
+@example("é")
+def test_no_token_is_too_broken_to_be_asked(token: str) -> None:
+    assert claimed(token) == (None, {})
 
 
 def test_a_token_of_one_kind_is_none_of_another() -> None:

@@ -19,6 +19,7 @@ from tests.support.sessions import ISSUER
 
 LOGIN = f"{OWN}/login"
 AS_JSON = {"Accept": "application/json"}
+NOTICE = 'class="message note"'
 
 HOSTILE_PATHS = [
     "https://evil.example",
@@ -238,9 +239,9 @@ class TestRefusals:
         begun = own.clock.monotonic()
         usual = own.provider.password_grant
 
-        async def slow(*args: Any) -> Any:
+        async def slow(*args: Any, **more: Any) -> Any:
             own.clock.advance(took_s)
-            return await usual(*args)
+            return await usual(*args, **more)
 
         own.provider.password_grant = slow  # type: ignore[method-assign]
 
@@ -329,10 +330,10 @@ class TestRefusals:
         own = await open_own_pages(aiohttp_client, LoginOptions(max_concurrent=1, max_wait_s=0.05))
         entered, held, usual = asyncio.Event(), asyncio.Event(), own.provider.password_grant
 
-        async def slow(*args: Any) -> Any:
+        async def slow(*args: Any, **more: Any) -> Any:
             entered.set()
             await held.wait()
-            return await usual(*args)
+            return await usual(*args, **more)
 
         own.provider.password_grant = slow  # type: ignore[method-assign]
         first = asyncio.get_running_loop().create_task(submit_login(own.browser()))
@@ -645,14 +646,14 @@ class TestEndedElsewhere:
         browser = await own.signed_in()
         await own.sessions.delete(session_key(Secret(browser.cookies["__Host-sidegate"])), EndCause.DEVICE)
 
-        assert 'role="status"' in (await browser.get(LOGIN)).text
-        assert 'role="status"' not in (await own.browser().get(LOGIN)).text
+        assert NOTICE in (await browser.get(LOGIN)).text
+        assert NOTICE not in (await own.browser().get(LOGIN)).text
 
     async def test_after_ones_own_logout_it_says_nothing(self, own: OwnPages) -> None:
         browser = await own.signed_in()
         await own.sessions.delete(session_key(Secret(browser.cookies["__Host-sidegate"])), EndCause.LOGOUT)
 
-        assert 'role="status"' not in (await browser.get(LOGIN)).text
+        assert NOTICE not in (await browser.get(LOGIN)).text
 
     async def test_a_store_that_is_away_is_not_taken_for_nobody(self, own: OwnPages) -> None:
         browser = await own.signed_in()

@@ -10,9 +10,11 @@ from proxy import errors
 from proxy.core.tokens import GrantRefusal
 from proxy.pages.catalog import load_catalogs
 from proxy.web.login_answers import Refusal
-from proxy.web.login_form import NO_FORM
 from proxy.web.options import Feature, LoginOptions, ProviderButton
+from proxy.web.sign_in import Refused
+from proxy.web.submission import Submission
 from tests.support.own_pages import OWN, open_own_pages
+from tests.support.sessions import make_tab
 
 
 def subclasses(kind: type[errors.SidegateError]) -> set[type[errors.SidegateError]]:
@@ -32,7 +34,7 @@ AT_THE_FORM = (
 
 @pytest.mark.parametrize("kind", sorted(AT_THE_FORM, key=lambda kind: kind.__name__))
 def test_every_error_of_a_login_has_its_sentence(kind: type[errors.SidegateError]) -> None:
-    refusal = Refusal.of(kind("for the log"), NO_FORM, {})
+    refusal = Refusal.of(kind("for the log"), Submission())
 
     assert f"login.problem.{refusal.code}" in load_catalogs()["en"]
     assert refusal.status >= 400
@@ -40,7 +42,7 @@ def test_every_error_of_a_login_has_its_sentence(kind: type[errors.SidegateError
 
 @pytest.mark.parametrize("refusal", list(GrantRefusal))
 def test_only_setting_up_is_told_from_a_wrong_password(refusal: GrantRefusal) -> None:
-    told = Refusal.by_provider(refusal, NO_FORM, {})
+    told = Refusal.by_provider(Refused(refusal, make_tab("root", "state")), Submission())
 
     is_setup = refusal is GrantRefusal.ACCOUNT_SETUP_REQUIRED
     assert told.code == ("account_setup_required" if is_setup else "invalid_credentials")
