@@ -7,7 +7,9 @@ command runs, so that ``check`` and ``--help`` answer at once. No traceback reac
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Never
@@ -102,6 +104,9 @@ def run(path: Path) -> None:
 
     SIGTERM lets running requests end and exits with 0. Keycloak or the app may be away at the start.
     """
+    if os.getpid() == 1:
+        # Process 1 of a container hears no signal for which it has no handler, and what follows takes a moment.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     loaded = _load(path)
     if loaded.settings is None:
         _to_stderr(loaded.errors)
@@ -133,12 +138,14 @@ def check(path: Path) -> None:
     if any(problem.line == 0 for problem in loaded.problems):
         _to_stderr(loaded.problems)
         sys.exit(EXIT_WRONG_INPUT)
-    for problem in loaded.problems:
+    template_faults = () if loaded.settings is None else _template_faults(loaded.settings)
+    for problem in (*loaded.problems, *template_faults):
         click.echo(problem)
     if loaded.settings is not None:
         click.echo(f"{path}: {_lifetime_of(loaded.settings)}")
-    click.echo(f"{path}: {_summary(len(loaded.errors), len(loaded.warnings))}")
-    sys.exit(EXIT_WRONG_INPUT if loaded.errors else 0)
+    errors = len(loaded.errors) + len(template_faults)
+    click.echo(f"{path}: {_summary(errors, len(loaded.warnings))}")
+    sys.exit(EXIT_WRONG_INPUT if errors else 0)
 
 
 @main.command(epilog=_SCHEMA)
@@ -155,6 +162,24 @@ def keygen() -> None:
     from proxy.settings.secret_source import make_key  # noqa: PLC0415 - pydantic is slow to import
 
     click.echo(make_key(secrets.token_bytes))
+
+
+@main.command(epilog="sidegate health -c sidegate.yaml --ready")
+@_FILE
+@click.option("--ready", is_flag=True, help="Ask /readyz: whether it serves, not only whether it lives.")
+def health(path: Path, *, ready: bool) -> None:
+    """Ask the running process whether it is well; for the health check of a container.
+
+    Exits with 0 when it is, else with 1.
+    """
+    settings = _usable(path)
+    from proxy.health_client import ask_health  # noqa: PLC0415 - only here
+
+    def ask() -> int:
+        click.echo(ask_health(settings.management.listen, "readyz" if ready else "healthz"))
+        return 0
+
+    sys.exit(_outcome(ask))
 
 
 @main.group(cls=_Group, epilog=_SESSIONS)
@@ -219,6 +244,20 @@ def audit(path: Path, user: str | None, since: str | None, limit: int, **how: bo
     show = operations.follow_audit if how["follows"] else operations.read_audit
     since_at = 0.0 if span_s is None else operations.ago(span_s)
     sys.exit(_outcome(lambda: show(settings, form, user=user, since=since_at, limit=limit)))
+
+
+def _template_faults(settings: Settings) -> tuple[str, ...]:
+    """Return what is wrong with the company's own templates, a line each; every page is drawn to find out."""
+    if settings.login.templates_dir is None:
+        return ()
+    from proxy.pages.render import JinjaPages  # noqa: PLC0415 - the whole house is slow to import
+    from proxy.slices import look  # noqa: PLC0415
+
+    try:
+        JinjaPages(look(settings))
+    except SettingsError as error:
+        return tuple(str(error).splitlines())
+    return ()
 
 
 def _usable(path: Path) -> Settings:

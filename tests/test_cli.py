@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from base64 import urlsafe_b64decode
@@ -164,6 +165,18 @@ class TestRun:
 
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == "bad.yaml:1:10  server.listn: unknown key; did you mean server.listen?\n"
+
+    def test_process_1_hears_sigterm_while_it_starts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        heard: dict[int, Callable[..., object]] = {}
+        monkeypatch.setattr("os.getpid", lambda: 1)
+        monkeypatch.setattr("signal.signal", heard.__setitem__)
+        monkeypatch.setattr("proxy.app.serve_forever", lambda _path: 0)
+
+        sidegate("run", "-c", "good.yaml")
+
+        with pytest.raises(SystemExit) as left:
+            heard[signal.SIGTERM]()
+        assert left.value.code == 0
 
     def test_a_good_file_is_served_and_the_exit_code_is_passed_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         served: list[Path] = []

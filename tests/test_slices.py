@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -262,6 +263,25 @@ def test_the_own_pages_get_every_key() -> None:
     assert (options.sessions.lifetime_s, options.sessions.idle_timeout_s) == (864_000.0, 86_400.0)
     assert options.backchannel is Feature.OFF
     assert len(options.server_key) == 32
+
+
+def test_the_pages_get_every_key_of_the_look() -> None:
+    given = settings(
+        login={
+            "title": "Acme",
+            "description": "Staff only.",
+            "logo_file": "logo.svg",
+            "icon_file": "icon.ico",
+            "theme": {"accent": "#0F766E"},
+            "templates_dir": "templates",
+        }
+    )
+
+    look = slices.look(given)
+    assert (look.title, look.description, look.accent) == ("Acme", "Staff only.", "#0f766e")
+    assert (look.logo_file, look.icon_file) == (Path("logo.svg"), Path("icon.ico"))
+    assert look.templates_dir == Path("templates")
+    assert slices.look(settings()).accent is None
 
 
 def test_identity_headers_and_cookies() -> None:

@@ -280,7 +280,7 @@ def _throttle(draft: Draft) -> Iterator[Finding]:
                       "listen on 127.0.0.1 and name that in server.trusted_proxies, or write off", Level.WARNING,
                       depends_on)  # fmt: skip
     elif _ends_tls_unnamed(server) and not server.https_redirect:  # which is complained about already
-        message = "names nobody, and somebody before Sidegate ends TLS: all people have his address, and none is counted"
+        message = "names nobody, and somebody before Sidegate ends TLS: all have his address, and none is counted"
         yield Finding(("server", "trusted_proxies"), message, "name that proxy, for login.throttle.per_address to hold",
                       Level.WARNING, (*depends_on, ("server", "public_url"), ("server", "tls")))  # fmt: skip
     if rate.failures <= login.max_concurrent:

@@ -12,9 +12,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from proxy.core.colour import parse_colour
 from proxy.core.headers import checked_field_name
 from proxy.core.return_to import safe_return_to
-from proxy.core.routing import normalised_pattern
+from proxy.core.routing import ACR_VALUE, MAX_ACR_VALUES_LENGTH, MIN_MAX_AGE_S, normalised_pattern
 from proxy.settings.problems import ValueRefused
 
 HttpScheme = Literal["http", "https"]
@@ -34,6 +35,11 @@ _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?"
 )
 _PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+LANGUAGES_OF_OURS: Final = ("en", "de", "fr", "es")
+"""Languages that there are words for; ``proxy.pages.catalog`` has them."""
+
+_TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")  # RFC 5646 §2.1, what Babel may know of it
 
 ASYMMETRIC_ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
@@ -218,6 +224,24 @@ def size_text(size: int) -> str | int:
         return 0
     unit = next(unit for unit, bytes_ in BYTES_PER_UNIT.items() if size % bytes_ == 0)
     return f"{size // BYTES_PER_UNIT[unit]}{unit}"
+
+
+def parse_accent(value: object) -> str:
+    """Return a colour as ``#rrggbb``, from any hexadecimal colour of CSS.
+
+    YAML takes an unquoted ``#`` for a comment and digits alone for a number, so both are met here.
+    """
+    remedy = 'write it in quotes: "#2457c5"'
+    if value is None:
+        raise ValueRefused("is empty, for an unquoted # begins a comment", remedy)
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    try:
+        return str(parse_colour(text))
+    except ValueError:
+        pass
+    if re.fullmatch(r"(?:[0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})", text):
+        raise ValueRefused("is a colour without its #", f'write it in quotes: "#{text}"')
+    raise ValueRefused("is no colour", f"{remedy}, a # and three or six hexadecimal digits")
 
 
 # --- where things are ------------------------------------------------------------------------------------------------
@@ -455,6 +479,25 @@ def parse_scope(value: object) -> str:
     return text
 
 
+def parse_locale(value: object) -> str:
+    """Return a language tag in small letters with hyphens, one of a language whose dates and lists are known."""
+    text = parse_text(value)
+    tag = text.lower().replace("_", "-")
+    if not _TAG.fullmatch(text) or not (tag in LANGUAGES_OF_OURS or _is_known_language(tag)):
+        raise ValueRefused(f"{text} is no language that is known here", "write a tag such as de or pt-BR")
+    return tag
+
+
+def _is_known_language(tag: str) -> bool:
+    from babel import Locale, UnknownLocaleError  # noqa: PLC0415 - for languages that do not come with us
+
+    try:
+        Locale.parse(tag, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return False
+    return True
+
+
 def parse_algorithm(value: object) -> str:
     """Return a signature algorithm that needs no shared secret (RFC 8725 §3.1, §3.2)."""
     text = parse_text(value)
@@ -484,3 +527,26 @@ def parse_claim_values(value: object) -> tuple[str | float | bool, ...]:
     if not items:
         raise ValueRefused("is an empty list", "name at least one, or leave the key out")
     return tuple(item if isinstance(item, bool | int | float) else parse_text(item) for item in items)
+
+
+def parse_acr_values(value: object) -> tuple[str, ...]:
+    """Return authentication context class references, any of which will do; a single value is a list of one."""
+    items = [parse_text(item) for item in (value if isinstance(value, list | tuple) else [value])]
+    if not items:
+        raise ValueRefused("is an empty list", "name at least one, or leave the key out")
+    for item in items:
+        if not ACR_VALUE.fullmatch(item):
+            remedy = "write a value of the realm's ACR to LoA mapping: letters, digits and . _ : / # ~ + -"
+            raise ValueRefused(f"{item!r} is no value of acr", remedy)
+    if len(" ".join(items)) > MAX_ACR_VALUES_LENGTH:
+        raise ValueRefused(f"has more than {MAX_ACR_VALUES_LENGTH} characters", "name fewer values")
+    return tuple(items)
+
+
+def parse_max_age(value: object) -> float:
+    """Return seconds since the person was asked for proof, at most."""
+    seconds = parse_duration_or_zero(value)
+    if seconds < MIN_MAX_AGE_S:
+        shortest = duration_text(MIN_MAX_AGE_S)
+        raise ValueRefused(f"is shorter than {shortest}: people would be asked again on their way back", "write 5m or so")
+    return seconds

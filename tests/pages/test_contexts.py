@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import re
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
-from jinja2 import meta
+from jinja2 import meta, nodes
 
-from proxy.pages.contexts import CONTEXT_OF
+from proxy.pages.contexts import CONTEXT_OF, CONTEXT_VERSION
 from proxy.pages.render import PageName
 from tests.support.own_pages import make_options, make_pages
 
-SHARED = {"t", "language", "direction", "look", "asset", "relative", "context_version"}
+PAGES = make_pages(make_options())
+SHARED = PAGES._shared("en").keys()
 
 
 def test_every_page_has_its_context() -> None:
@@ -20,10 +23,32 @@ def test_every_page_has_its_context() -> None:
 
 @pytest.mark.parametrize("name", sorted(CONTEXT_OF))
 def test_a_template_uses_nothing_that_its_context_does_not_list(name: str) -> None:
-    environment = make_pages(make_options())._environment
+    environment = PAGES._environment
     used: set[str] = set()
     for template in (f"{name}.html", "base.html", "error.html" if name == "callback_failed" else "base.html"):
         source, _, _ = environment.loader.get_source(environment, template)  # type: ignore[union-attr]
-        used |= meta.find_undeclared_variables(environment.parse(source))
+        tree = environment.parse(source)
+        used |= meta.find_undeclared_variables(tree)
+        used -= {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
 
     assert used - SHARED <= CONTEXT_OF[name].__required_keys__
+
+
+def test_the_documentation_names_every_page_every_value_and_the_version() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "templates.md").read_text("utf-8")
+    rows = {row[1]: row[0] for row in re.findall(r"^(\| `(\w+)` \|.*)$", text, re.MULTILINE)}
+
+    for page, context in CONTEXT_OF.items():
+        missing = {name for name in get_type_hints(context) if f"`{name}`" not in rows[page]}
+        assert missing == set(), page
+    for name in SHARED:
+        assert re.search(rf"`{name}[`.(]", text), name
+    assert f"`context_version` | {CONTEXT_VERSION} |" in text
+
+
+def test_the_documentation_names_every_block() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "templates.md").read_text("utf-8")
+
+    for page in ("base", *CONTEXT_OF):
+        for block in PAGES._environment.get_template(f"{page}.html").blocks:
+            assert f"`{block}`" in text, (page, block)

@@ -507,7 +507,7 @@ NO_ADDRESS = (
     "listen on 127.0.0.1 and name that in server.trusted_proxies, or write off"
 )
 UNKNOWN_PROXY = (
-    "server.trusted_proxies: warning: names nobody, and somebody before Sidegate ends TLS: all people have his address, "
+    "server.trusted_proxies: warning: names nobody, and somebody before Sidegate ends TLS: all have his address, "
     "and none is counted; name that proxy, for login.throttle.per_address to hold"
 )
 NO_ROOM = (

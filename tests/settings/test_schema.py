@@ -109,7 +109,10 @@ def test_a_key_has_an_example_on_one_line_of_yaml(path: KeyPath, example: str | 
 def test_keys_are_known_at_every_depth() -> None:
     assert schema.keys_at(("log",)) == ("level", "format")
     assert schema.keys_at(("routes", 7, "headers")) == ("set", "remove")
-    assert schema.keys_at(("routes", 7, "access")) == ("any_role", "all_roles", "any_group", "claims")
+    assert schema.keys_at(("routes", 7, "access")) == (
+        *("any_role", "all_roles", "any_group", "claims"),
+        *("acr", "max_age"),
+    )
     assert schema.keys_at(("server", "listen")) == ()
     assert schema.parents_of("client_id") == ("keycloak",)
 
@@ -147,6 +150,9 @@ def test_the_example_with_each_key_lacks_only_the_files_of_the_reader(tmp_path: 
         "server.tls.client_ca_file",
         "management.admin_token.file",
         "keycloak.ca_file",
+        "login.logo_file",
+        "login.icon_file",
+        "login.templates_dir",
         "sessions.redis.password.file",
         "sessions.encryption_keys[0].file",
         "upstreams.app.tls.ca_file",
