@@ -14,6 +14,8 @@ PURE := $(wildcard tests/core)
 LEAN := --noconftest -p tests.support.hypothesis_profile -W ignore::pytest.PytestConfigWarning
 LEAN += -o addopts="--strict-markers --import-mode=importlib"
 FURTHER_PYTHONS := 3.12 3.13
+# Processes that share the tests: most of them wait for other processes most of the time, so more than two cores have.
+SIDE_BY_SIDE ?= 4
 # Tests that measure time, or leave none for others.
 ALONE := tests/benchmarks tests/faults tests/streams
 
@@ -56,7 +58,7 @@ test: install system-packages ## the whole suite, or a part: make test ARGS="tes
 	# be tried again: a run that broke off (2 and above) has said nothing of the tests that it did not reach.
 	failed=0
 	part() { code=0; $(BIN)/pytest "$$@" || code=$$?; [ $$code -le 1 ] || exit $$code; }
-	part -q -n 2 --dist loadgroup $(ALONE:%=--ignore=%); failed=$$code
+	part -q -n $(SIDE_BY_SIDE) --dist loadgroup $(ALONE:%=--ignore=%); failed=$$code
 	part -q $(ALONE); [ $$code -eq 0 ] || failed=1
 	for try in $$(seq 2 $(TRIES)); do
 	  [ $$failed -ne 0 ] || break

@@ -1,6 +1,6 @@
 """What every test may ask for, the rule that in CI nothing real is skipped, and who may run beside whom.
 
-``make test`` runs two processes side by side (``support/side_by_side.py`` says which test goes where) and then, by
+``make test`` runs four processes side by side (``support/side_by_side.py`` says which test goes where) and then, by
 themselves, the tests that measure time or fill the machine (``ALONE`` in the Makefile). Each test is independent of the
 others and of their order.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.side_by_side import KEYCLOAK, SideBySide, group_of
+from tests.support.side_by_side import KEYCLOAKS, SideBySide, group_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -66,9 +66,9 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str) -> 
 
 
 def _must_share_keycloak(item: pytest.Item) -> None:
-    """Raise pytest.UsageError where a second Keycloak would be started beside the first."""
+    """Raise pytest.UsageError where one more Keycloak would be started than there are groups for."""
     asks = item.get_closest_marker("keycloak") is not None and not item.nodeid.startswith(STARTS_ITS_OWN_KEYCLOAK)
-    if asks and group_of(item.nodeid) != KEYCLOAK:
+    if asks and group_of(item.nodeid) not in KEYCLOAKS:
         msg = f"{item.nodeid} needs Keycloak: name its place in AT_KEYCLOAK of tests/support/side_by_side.py"
         raise pytest.UsageError(msg)
 
