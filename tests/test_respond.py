@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from proxy import errors
 from proxy.core.policy import Challenge, Forbid, Lack, LackKind, Reason
+from proxy.pages.catalog import load_catalogs
 from proxy.pages.look import Look
 from proxy.pages.render import JinjaPages
-from proxy.respond import ROWS, Asker, Manner, Responder, last_resort, row_of
+from proxy.respond import ROWS, Again, Asker, Manner, Responder, last_resort, row_of
 
 LOOK = Look(title="Acme", description="", own_path="/_sidegate", home="/", form_origins=("https://sso.example.com",))
 
 
+@pytest.fixture(scope="module")
+def pages() -> JinjaPages:
+    return JinjaPages(LOOK)
+
+
 @pytest.fixture
-def responder() -> Responder:
-    return Responder(JinjaPages(LOOK))
+def responder(pages: JinjaPages) -> Responder:
+    return Responder(pages)
 
 
 def asker(manner: Manner) -> Asker:
@@ -108,3 +116,76 @@ def test_the_last_resort_needs_no_template_and_shows_no_markup() -> None:
 
     assert answer.status == 500
     assert b"<script>" not in answer.body
+
+
+# --- words and waiting ------------------------------------------------------------------------------------------------
+
+
+def person(**changes: Any) -> Asker:
+    """Somebody who navigates to a page by GET."""
+    return replace(
+        asker(Manner.PAGE), here="/a?b=1", language_url="/_sidegate/language?return_to=/a&ui_locales=", **changes
+    )
+
+
+@pytest.mark.parametrize("tag", ["en", "de", "fr", "es"])
+@pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.__name__)
+def test_a_person_reads_every_refusal_in_their_language(
+    responder: Responder, kind: type[errors.SidegateError], tag: str
+) -> None:
+    words = load_catalogs()[tag]
+    row = row_of(kind("x"))
+
+    answer = responder.error(kind("x"), person(languages=(tag,)))
+
+    page = answer.body.decode()
+    assert (dict(answer.headers)[b"Content-Language"], f'<html lang="{tag}"' in page) == (tag.encode(), True)
+    assert words.text(row.title_id) in page
+    assert words.text(row.sentence_id) in page
+    assert (row.title_id in words, row.sentence_id in words) == (True, True)
+
+
+def test_programs_get_english_whatever_they_read(responder: Responder) -> None:
+    answer = responder.error(errors.UpstreamTimeout("x"), replace(asker(Manner.PROBLEM), languages=("de",)))
+
+    assert json.loads(answer.body)["title"] == "The application takes too long"
+
+
+PASSING = [kind for kind, row in ROWS.items() if row.again is Again.BY_ITSELF]
+
+
+def test_what_passes_is_told_from_what_somebody_must_mend() -> None:
+    assert errors.ProviderUnavailable in PASSING
+    assert errors.StoreUnavailable in PASSING
+    assert not {errors.ClientMisconfigured, errors.StoreFull, errors.TooManyLogins, errors.UpstreamTimeout} & {*PASSING}
+
+
+@pytest.mark.parametrize("kind", PASSING, ids=lambda kind: kind.__name__)
+def test_a_page_that_waits_asks_again_by_itself(responder: Responder, kind: type[errors.SidegateError]) -> None:
+    fields = dict(responder.error(kind("x"), person()).headers)
+
+    assert fields[b"Refresh"] == fields[b"Retry-After"]
+    assert 4 <= int(fields[b"Refresh"]) <= 6
+
+
+def test_what_was_sent_is_never_sent_again_by_itself(responder: Responder) -> None:
+    answer = responder.error(errors.ProviderUnavailable("x"), replace(person(), here="", language_url=""))
+
+    assert b"Refresh" not in dict(answer.headers)
+    assert dict(answer.headers)[b"Retry-After"] == b"5"
+    assert b"by itself" not in answer.body
+
+
+def test_many_who_wait_come_back_one_after_the_other_and_later_the_longer_it_lasts() -> None:
+    now = 1000.0
+    responder = Responder(JinjaPages(LOOK), monotonic=lambda: now, chance=lambda: 0.0)
+
+    def wait_s() -> int:
+        return int(dict(responder.error(errors.ProviderUnavailable("x"), person()).headers)[b"Refresh"])
+
+    crowd = [wait_s() for _ in range(200)]
+    now += 200
+    later = wait_s()
+
+    assert (crowd[0], crowd[-1]) == (4, 14)
+    assert later == 50

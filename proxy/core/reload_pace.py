@@ -3,8 +3,8 @@
 Pure: the clock and chance are arguments. What is remembered is three numbers, however many wait.
 
 Two rules, and the longer wait holds. A wait grows with the outage: a quarter of what it has lasted, so that nobody
-waits much longer than it lasts, and a tab that is forgotten overnight asks every few minutes. And those who wait are given
-places in a queue: no more than so many a second come back, whoever is there first.
+waits much longer than it lasts, and a tab that is forgotten overnight asks every few minutes. And those who wait are
+given places in a queue: no more than so many a second come back, whoever is there first.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ class KeycloakSettings(Section):
         description="true: ask for offline_access at login, so that sessions outlive Keycloak's SSO session.",
     )
     auth_params: dict[Text, Text] = Field(
-        default={}, description="Further parameters of the authorization request.", examples=[{"ui_locales": "de"}]
+        default={}, description="Further parameters of the authorization request.", examples=[{"display": "page"}]
     )
     claims_from: Annotated[
         tuple[Annotated[Literal["id_token", "access_token", "userinfo"], Word], ...], AtLeastOne, WithoutDoubles

@@ -27,7 +27,7 @@ MAX_ASKED: Final = 8
 
 def asked_languages(request: web.Request) -> tuple[str, ...]:
     """Return what the address itself asks for, in small letters, best first."""
-    asked = (only(request, LANGUAGE) or "").lower().split()[:MAX_ASKED]
+    asked = (only(request, LANGUAGE) or "").lower().split(" ")[:MAX_ASKED]
     return tuple(tag for tag in asked if is_tag(tag))
 
 
@@ -49,11 +49,9 @@ def locales_note(request: web.Request) -> dict[str, str]:
 
 def here(request: web.Request) -> str:
     """Return the address of this page, path and query, as a link can ask for it again; empty when none can."""
-    path = request.rel_url.raw_path
-    if request.method != "GET" or not path.startswith(request.app[OPTIONS].own_path + "/"):
-        return ""
-    query = request.rel_url.raw_query_string
-    return f"{path}?{query}" if query else path
+    target = request.raw_path
+    is_ours = request.method == "GET" and target.startswith(request.app[OPTIONS].own_path + "/")
+    return target if is_ours else ""
 
 
 def language_url(address: str) -> str:

@@ -195,6 +195,7 @@ class TestCookies:
             ("a=1; sidegate=x", "a=1"),
             ("a=1;  b = 2 ;c", "a=1;  b = 2 ;c"),
             ("__Secure-sidegate-login=1; sidegate-known=2; __HOST_SIDEGATE=3; a=sidegate=1", "a=sidegate=1"),
+            ("__Host-sidegate-language=de; sidegate_language=fr; language=es", "language=es"),
             ("tracker=1; a=1", "a=1"),
             ("sidegate2=1; xsidegate=2", "sidegate2=1; xsidegate=2"),
         ],

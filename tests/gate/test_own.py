@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxy.core.cookies import OwnCookies
-from proxy.core.request import Accepted, Headers, RequestHead
+from proxy.core.request import Accepted, Headers, PeerTrust, RequestHead
 from proxy.core.target import TargetRules, parse_target
 from proxy.errors import MethodRefused, RequestRefused, TargetTooLong
 from proxy.gate.own import MAX_OWN_FIELD, MAX_OWN_TARGET, own_headers
 
 
 def made(
-    *headers: tuple[bytes, bytes], method: bytes = b"GET", target: bytes = b"/_sidegate/login"
+    *headers: tuple[bytes, bytes], method: bytes = b"GET", target: bytes = b"/_sidegate/login", **outside: Any
 ) -> dict[bytes, bytes]:
     fields: Headers = ((b"Host", b"forged.example"), *headers)
     head = RequestHead(method=method, target=target, headers=fields, peer="203.0.113.7", scheme="https")
-    accepted = Accepted(
-        head=head,
-        target=parse_target(target, rules=TargetRules()),
-        request_id="r1",
-        traceparent="",
-        client_address="203.0.113.7",
-        scheme="https",
-        host="app.example.com",
-        forwarded_for=(),
-    )
-    result = own_headers(accepted, OwnCookies())
+    members: dict[str, Any] = {
+        "head": head,
+        "target": parse_target(target, rules=TargetRules()),
+        "request_id": "r1",
+        "traceparent": "",
+        "client_address": "203.0.113.7",
+        "scheme": "https",
+        "host": "app.example.com",
+        "forwarded_for": (),
+    }
+    result = own_headers(Accepted(**{**members, **outside}), OwnCookies())
     assert len({name.lower() for name, _ in result}) == len(result)
     return dict(result)
 
@@ -91,3 +93,50 @@ def test_a_field_of_one_value_that_is_there_twice_is_refused(name: bytes) -> Non
 def test_a_method_that_no_page_knows_does_not_reach_them(method: bytes) -> None:
     with pytest.raises(MethodRefused):
         made(method=method)
+
+
+FORWARDED = (b"X-Forwarded-For", b"198.51.100.1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "outside"),
+    [
+        ([FORWARDED], {"client_address": "10.0.0.1"}),
+        ([FORWARDED], {"client_address": "127.0.0.1"}),
+        ([FORWARDED], {"client_address": "fd00::1"}),
+        ([(b"Forwarded", b"for=198.51.100.1")], {"client_address": "10.0.0.1"}),
+        ([(b"X-Real-IP", b"198.51.100.1")], {"client_address": "10.0.0.1"}),
+        ([], {"client_address": ""}),
+        (
+            [(b"X-Forwarded-For", b"198.51.100.1, 10.0.0.1")],
+            {"client_address": "10.0.0.1", "forwarded_for": ("10.0.0.1",), "peer_trust": PeerTrust.TRUSTED},
+        ),
+    ],
+)
+def test_a_proxy_of_ones_own_that_nobody_named_is_told_from_a_client(
+    headers: list[tuple[bytes, bytes]], outside: dict[str, Any]
+) -> None:
+    assert made(*headers, **outside)[b"sidegate-address-of"] == b"proxy"
+
+
+@pytest.mark.parametrize(
+    ("headers", "outside"),
+    [
+        # From the Internet nobody switches off that they are counted, whatever they send.
+        ([FORWARDED], {}),
+        ([(b"Forwarded", b"for=10.0.0.1"), (b"X-Real-IP", b"10.0.0.1")], {}),
+        ([FORWARDED], {"client_address": "2001:db8::1"}),
+        ([(b"sidegate-address-of", b"proxy")], {}),
+        ([], {"client_address": "10.0.0.1"}),
+        (
+            [(b"X-Forwarded-For", b"10.0.0.1")],
+            {"client_address": "10.0.0.1", "forwarded_for": ("10.0.0.1",), "peer_trust": PeerTrust.TRUSTED},
+        ),
+        (
+            [(b"X-Forwarded-For", b"9.9.9.9, 198.51.100.1")],
+            {"client_address": "198.51.100.1", "forwarded_for": ("198.51.100.1",), "peer_trust": PeerTrust.TRUSTED},
+        ),
+    ],
+)
+def test_everybody_else_is_taken_for_the_client(headers: list[tuple[bytes, bytes]], outside: dict[str, Any]) -> None:
+    assert b"sidegate-address-of" not in made(*headers, **outside)

@@ -23,7 +23,6 @@ TEMPLATES = "\n".join(file.read_text("utf-8") for file in (PROXY / "pages/templa
 HANDLERS = "\n".join(
     file.read_text("utf-8") for room in ("web", "gate") for file in sorted((PROXY / room).glob("*.py"))
 )
-CHOSEN_HERE = r'"(log(?:in|out)\.(?:notice|problem)\.[a-z_]+)"'
 
 THIN, NO_BREAK = "\u202f", "\u00a0"
 
@@ -36,15 +35,15 @@ def rows() -> list[respond.Row]:
 
 def used_ids() -> set[str]:
     """Ids that templates look up, those that handlers choose among, and those made of codes and kinds."""
-    looked_up = re.findall(
-        rf'"((?:{"|".join(sorted({name.partition(".")[0] for name in ENGLISH}))})\.[a-z_.]*[a-z_])"', TEMPLATES
-    )
+    families = sorted({name.partition(".")[0] for name in ENGLISH})
+    looked_up = re.findall(rf'"((?:{"|".join(families)})\.[a-z_.]*[a-z_])"', TEMPLATES)
     # Words that begin like "login.failed" are events of the audit trail too.
-    prefixes = sorted({name.partition(".")[0] for name in ENGLISH} - {"login", "logout"})
-    chosen = re.findall(rf'"((?:{"|".join(prefixes)})\.[a-z_.]*[a-z_])"|{CHOSEN_HERE}', HANDLERS)
+    single = "|".join(family for family in families if family not in {"login", "logout"})
+    chosen = re.findall(rf'"((?:{single})\.[a-z_.]*[a-z_]|log(?:in|out)\.(?:notice|problem)\.[a-z_]+)"', HANDLERS)
     refusals = [name for row in rows() for name in (row.title_id, row.sentence_id)]
     made = [*(f"forbidden.missing.{kind}" for kind in LackKind), *(f"not_kept.{why}" for why in NotKept)]
-    return {*looked_up, *(one or other for one, other in chosen), *refusals, *made}
+    files = {"error.html"}
+    return {*looked_up, *chosen, *refusals, *made} - files
 
 
 def sentences(tag: str) -> dict[str, tuple[str, ...]]:
