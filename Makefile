@@ -97,10 +97,11 @@ $(VENV)/.runtime: requirements.lock
 demo: $(VENV)/.runtime ## run the demo; ARGS="--port 9000"
 	@exec $(BIN)/python -m proxy demo $(ARGS)
 
-lock: install ## write both lock files anew from pyproject.toml
+lock: install ## write the lock files anew from pyproject.toml
 	@export UV_CUSTOM_COMPILE_COMMAND="make lock"
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes"
 	compile="$$compile --no-emit-index-url --no-emit-find-links"
 	$$compile --output-file requirements.lock pyproject.toml
 	$$compile --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	printf 'setuptools>=77\n' | $$compile --constraints requirements-dev.lock --output-file requirements-build.lock -
 	printf 'hypothesis\npytest\n' | $$compile --constraints requirements-dev.lock --output-file requirements-pure.lock -

@@ -174,9 +174,13 @@ def health(path: Path, *, ready: bool) -> None:
     """
     settings = _usable(path)
     from proxy.health_client import ask_health  # noqa: PLC0415 - only here
+    from proxy.settings.values import UnixAddress  # noqa: PLC0415 - pydantic is slow to import
+
+    listen = settings.management.listen
+    address = listen.path if isinstance(listen, UnixAddress) else (listen.host, listen.port)
 
     def ask() -> int:
-        click.echo(ask_health(settings.management.listen, "readyz" if ready else "healthz"))
+        click.echo(ask_health(address, "readyz" if ready else "healthz"))
         return 0
 
     sys.exit(_outcome(ask))
