@@ -28,6 +28,7 @@ from proxy.core.id_token import AskedProof, require_proof
 from proxy.web.cookies import Established
 from proxy.web.establish import new_cookie_value, session_of, tell_login
 from proxy.web.logout_at_provider import end_at_provider
+from proxy.web.options import OPTIONS
 from proxy.web.visitor import visitor_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from proxy.core.tokens import Grant
     from proxy.ports import ProviderMetadata
     from proxy.web.establish import LoginManner
+    from proxy.web.flow_notes import Wish
 
 TOO_OLD = "authentication_too_old"
 """The reason of a refusal that asking once more may mend."""
@@ -48,6 +50,18 @@ def asked_proof(notes: Mapping[str, str]) -> AskedProof:
     """Return what these notes of a flow ask of the authentication; the rules of the notes were kept before."""
     max_age = notes.get("max_age")
     return AskedProof(tuple(notes.get("acr_values", "").split()), None if max_age is None else float(max_age))
+
+
+def asked_by_routes(request: web.Request, wish: Wish) -> Wish:
+    """Return the wish without an ``acr`` that no route asks for.
+
+    A link can be anybody's, and not every value is harmless at the provider: ``acr_values=0`` lowers the browser's
+    session at Keycloak, which then gives no other value for as long as it lives.
+    """
+    asked = set(wish.notes.get("acr_values", "").split())
+    if asked <= request.app[OPTIONS].acr_values:
+        return wish
+    return replace(wish, notes={name: value for name, value in wish.notes.items() if name != "acr_values"})
 
 
 def proof_parameters(notes: Mapping[str, str], metadata: ProviderMetadata) -> dict[str, str]:
