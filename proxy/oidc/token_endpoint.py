@@ -78,7 +78,7 @@ class TokenEndpoint:
         self._scope = " ".join(scopes)
 
     async def password(
-        self, url: str, *, username: str, password: Secret, otp: Secret | None, address: str | None
+        self, url: str, *, username: str, password: Secret, otp: Secret | None, address: str | None = None
     ) -> TokenAnswer | GrantRefusal:
         """RFC 6749 §4.3.2; ``otp`` is Keycloak's parameter.
 

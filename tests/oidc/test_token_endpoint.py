@@ -87,6 +87,18 @@ async def test_a_password_grant_asks_for_our_scopes(bench: Bench) -> None:
     }
 
 
+async def test_the_address_of_the_browser_goes_along_in_one_field_with_one_value(bench: Bench) -> None:
+    bench.answers(TOKENS)
+
+    await bench.endpoint.password(bench.url, username="alice", password=Secret("pw"), otp=None, address="203.0.113.7")
+    await bench.password()
+
+    told, untold = ({name.lower(): value for name, value in asked.headers.items()} for asked in bench.server.asked)
+    assert told["x-forwarded-for"] == "203.0.113.7"
+    assert [name for name in told if "forwarded" in name or name in {"origin", "referer"}] == ["x-forwarded-for"]
+    assert not [name for name in untold if "forwarded" in name]
+
+
 async def test_without_an_otp_none_is_sent(bench: Bench) -> None:
     bench.answers(TOKENS)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import RequestRefused
+from proxy.ports import AddressOf
 from proxy.respond import Manner
 from proxy.web.caller import asker_of, languages_of, read_caller, user_agent_of, wants_json
 
@@ -20,6 +21,11 @@ def test_the_gate_says_who_calls(make_request: MakeRequest) -> None:
     caller = read_caller(make_request("/", *GATE))
 
     assert (caller.request_id, caller.address, caller.scheme) == ("r", "::1", "http")
+
+
+def test_the_gate_says_when_the_address_is_a_proxys(make_request: MakeRequest) -> None:
+    assert read_caller(make_request("/", *GATE)).address_of is AddressOf.CLIENT
+    assert read_caller(make_request("/", *GATE, ("sidegate-address-of", "proxy"))).address_of is AddressOf.PROXY
 
 
 @pytest.mark.parametrize("headers", [(), GATE[:2], (*GATE, GATE[0])])
