@@ -40,8 +40,8 @@ async def test_a_page_that_is_not_for_bob_names_what_is_missing(visitor: Visitor
 
     assert answer.status == 403
     text = await visitor.page.inner_text("main")
-    assert "editor" in text
-    assert "bob" in text
+    assert "The role editor" in text
+    assert "You are signed in as bob" in text
     await look_at(visitor.page, "forbidden")
     await visitor.page.get_by_role("link", name="To the start page").click()
     assert visitor.path() == "/"
@@ -51,7 +51,7 @@ async def test_somebody_else_can_sign_in_where_bob_may_not_go(visitor: Visitor) 
     await visitor.sign_in("bob")
     await visitor.open("/admin")
 
-    await visitor.page.get_by_role("link", name="Use another account").click()
+    await visitor.page.get_by_role("link", name="Sign in as somebody else").click()
     await visitor.page.get_by_role("button", name="Sign out", exact=True).click()
     await visitor.page.get_by_role("link", name="Sign in again").click()
     await visitor.fill_form("alice", "alice-pw")
@@ -64,7 +64,7 @@ async def test_the_way_to_another_account_leads_back_to_the_refused_page(visitor
     await visitor.sign_in("bob")
     await visitor.open("/admin")
 
-    link = await visitor.page.get_by_role("link", name="Use another account").get_attribute("href")
+    link = await visitor.page.get_by_role("link", name="Sign in as somebody else").get_attribute("href")
 
     assert link == "/_sidegate/logout?return_to=/admin"
 
@@ -168,3 +168,10 @@ async def test_a_house_without_provider_and_app_says_so(sidegate_process: StartS
     assert "does not answer right now" in await alert.inner_text()
     assert await visitor.page.get_by_label("User name").input_value() == "alice"
     await look_at(visitor.page, "login-provider-away")
+
+    # What leads straight to the provider waits for it, keeps its address, and asks again without script.
+    assert (await visitor.open("/_sidegate/start?return_to=/notes")).status == 503
+    await look_at(visitor.page, "unavailable")
+    async with visitor.page.expect_response(visitor.url + "/_sidegate/start?return_to=/notes") as again:
+        pass
+    assert (await again.value).status == 503
