@@ -13,6 +13,7 @@ from proxy.core.headers import AccessTokenField, HostField, Preset
 from proxy.core.routing import Activity, Cache, Conditions, Csrf, OnUnauthenticated, PathCase, Preflight, ServiceWorker
 from proxy.core.secret import Secret
 from proxy.core.target import Extensions
+from proxy.core.throttle import Rate
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import TcpAddress, UnixAddress
 from proxy.management_client import ApiAddress
@@ -357,6 +358,25 @@ def test_as_whom_redis_is_spoken_to() -> None:
         "apart",
     )
     assert _redis({}).credentials() == ()
+
+
+def test_how_many_sign_ins_may_fail() -> None:
+    issuer = settings().keycloak.issuer
+    usual = slices.throttle_rules(settings())
+    off = slices.throttle_rules(settings(login={"throttle": {"per_user": "off", "per_address": 0}}))
+    own = slices.throttle_rules(settings(login={"throttle": {"per_user": "3/1h"}}))
+
+    assert (usual.issuer, usual.per_user, usual.per_address) == (issuer, Rate(5, 300), Rate(30, 300))
+    assert (off.per_user, off.per_address) == (None, None)
+    assert (own.per_user, own.per_address) == (Rate(3, 3600), Rate(30, 300))
+
+
+def test_browsers_stay_known_under_every_key() -> None:
+    keys = [{"value": letter * 43} for letter in "ABC"]
+
+    options = slices.web_options(settings(sessions={"encryption_keys": keys}))
+
+    assert (len(options.older_keys), options.server_key in options.older_keys) == (2, False)
 
 
 def test_the_first_session_key_seals_and_all_are_known() -> None:

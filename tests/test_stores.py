@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from proxy.clock import SystemClock
 from proxy.core.secret import Secret
-from proxy.errors import SettingsError, StoreUnavailable
-from proxy.ports import NotCached
+from proxy.errors import SettingsError, StoreUnavailable, Throttled
+from proxy.ports import Attempt, NotCached
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.settings.model import Settings
 from proxy.stores import MemoryStores, RedisStores, Surroundings, make_stores
@@ -83,6 +84,24 @@ async def test_redis_holds_it_for_every_replica_under_its_prefix(empty_redis: Re
     for stores in (one, other):
         await stores.close()
     assert [name for name in empty_redis.call("KEYS", "*") if not name.startswith(b"acme:")] == []
+
+
+async def test_failures_are_counted_over_replicas_or_in_one_process(empty_redis: RedisServer) -> None:
+    alice = Attempt(username="alice", address=None)
+    for sessions, is_shared in ((_on(empty_redis.port), True), ({}, False)):
+        one, other = _stores(sessions)[0], _stores(sessions)[0]
+        await one.start()
+        await other.start()
+        for _ in range(5):
+            await one.throttle.reserve(alice)
+
+        with pytest.raises(Throttled):
+            await one.throttle.check(alice)
+        refused = pytest.raises(Throttled) if is_shared else nullcontext()
+        with refused:
+            await other.throttle.check(alice)
+        await one.close()
+        await other.close()
 
 
 async def test_a_redis_that_is_away_keeps_nobody_from_starting_and_is_found_when_it_comes(
