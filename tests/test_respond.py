@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy import errors
-from proxy.core.policy import Challenge, Forbid, Lack, LackKind, Reason
+from proxy.core.policy import Challenge, Forbid, Lack, LackKind, Reason, StepUp
 from proxy.pages.catalog import load_catalogs
 from proxy.pages.look import Look
 from proxy.pages.render import JinjaPages
@@ -81,6 +81,45 @@ def test_who_must_sign_in_is_redirected_or_told(responder: Responder) -> None:
     assert (page.status, dict(page.headers)[b"Location"]) == (302, b"/_sidegate/login?return_to=/a")
     assert program.status == 401
     assert b"WWW-Authenticate" in dict(program.headers)
+
+
+@pytest.mark.parametrize(
+    ("decision", "query", "challenge"),
+    [
+        (
+            StepUp(Reason.ACR_INSUFFICIENT, ("gold", "urn:x:y")),
+            "acr_values=gold+urn%3Ax%3Ay",
+            'acr_values="gold urn:x:y"',
+        ),
+        (StepUp(Reason.AUTHENTICATION_TOO_OLD, (), 90.9), "max_age=90", 'max_age="90"'),
+        (
+            StepUp(Reason.ACR_INSUFFICIENT, ("gold",), 300.0),
+            "acr_values=gold&max_age=300",
+            'acr_values="gold", max_age="300"',
+        ),
+    ],
+)
+def test_who_must_prove_more_is_led_to_the_provider_or_told_as_in_rfc_9470(
+    responder: Responder, decision: StepUp, query: str, challenge: str
+) -> None:
+    led = responder.step_up(decision, replace(asker(Manner.PAGE), start_url="/_sidegate/start?return_to=/a"))
+    told = responder.step_up(decision, replace(asker(Manner.PROBLEM), start_url="/_sidegate/start"))
+
+    assert (led.status, dict(led.headers)[b"Location"].decode()) == (302, f"/_sidegate/start?return_to=/a&{query}")
+    document = json.loads(told.body)
+    assert (told.status, document["code"]) == (401, "insufficient_user_authentication")
+    assert document["login_url"] == f"/_sidegate/start?{query}"
+    said = dict(told.headers)[b"WWW-Authenticate"].decode()
+    assert said == f'Bearer realm="sidegate", error="insufficient_user_authentication", {challenge}'
+
+
+def test_a_frame_whose_person_must_prove_more_leads_out_of_it(responder: Responder) -> None:
+    framed = replace(asker(Manner.FRAME), start_url="/_sidegate/start?return_to=/a")
+
+    answer = responder.step_up(StepUp(Reason.ACR_INSUFFICIENT, ("gold",)), framed)
+
+    assert answer.status == 401
+    assert b'href="/_sidegate/start?return_to=/a&amp;acr_values=gold"' in answer.body
 
 
 def test_names_of_people_are_shown_as_text(responder: Responder) -> None:
