@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from proxy.core.tokens import GrantRefusal
 from proxy.errors import StoreUnavailable
 from proxy.web.flow_quota import FLOW_QUOTA, FLOWS_PER_ADDRESS
 from proxy.web.flow_states import FlowStates
+from proxy.web.form_tokens import claimed
 from proxy.web.login_flights import SHARED_FOR_S
 from tests.support.own_pages import (
     AUTHORIZATION,
@@ -27,6 +28,9 @@ from tests.support.own_pages import (
     submit_login,
 )
 from tests.support.sessions import ISSUER
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 LOGIN, START, CALLBACK = f"{OWN}/login", f"{OWN}/start", f"{OWN}/callback"
 ROOT, SESSION = "__Host-sidegate-login", "__Host-sidegate"
@@ -49,16 +53,24 @@ def with_cookies_of(browser: Browser) -> dict[str, str]:
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
 
 
-async def slowly(own: OwnPages) -> asyncio.Event:
-    """Let password grants wait until the event is set."""
-    go, usual = asyncio.Event(), own.provider.password_grant
+async def together(own: OwnPages, *sent: Coroutine[Any, Any, Page], asked: int = 1) -> list[Page]:
+    """Send all of it while the provider thinks about the first; it answers none before it was asked ``asked`` times."""
+    waiting, go, usual = asyncio.Semaphore(0), asyncio.Event(), own.provider.password_grant
 
     async def slow(*args: Any, **more: Any) -> Any:
+        waiting.release()
         await go.wait()
         return await usual(*args, **more)
 
+    async def think() -> None:
+        async with asyncio.timeout(10):
+            for _ in range(asked):
+                await waiting.acquire()
+        go.set()
+
     own.provider.password_grant = slow  # type: ignore[method-assign]
-    return go
+    *pages, _ = await asyncio.gather(*sent, think())
+    return pages
 
 
 async def open_at_provider(browser: Browser, *ways: str) -> list[Page]:
@@ -67,14 +79,11 @@ async def open_at_provider(browser: Browser, *ways: str) -> list[Page]:
 
 class TestTheSameFormTwice:
     async def test_a_double_click_is_one_login_and_both_answers_name_it(self, own: OwnPages) -> None:
-        browser, go = own.browser(), await slowly(own)
+        browser = own.browser()
         shown = await browser.get(f"{LOGIN}?return_to=/app")
         sent = with_cookies_of(browser)
-        clicks = [asyncio.ensure_future(browser.post(LOGIN, filled(shown, otp="123456"), **sent)) for _ in range(2)]
-        await asyncio.sleep(0.05)
-        go.set()
 
-        pages = await asyncio.gather(*clicks)
+        pages = await together(own, *(browser.post(LOGIN, filled(shown, otp="123456"), **sent) for _ in range(2)))
 
         assert [(page.status, page.location) for page in pages] == [(303, "/app")] * 2
         assert len(own.provider.passwords) == 1, "a one-time code would be refused the second time"
@@ -109,37 +118,33 @@ class TestTheSameFormTwice:
 
     @pytest.mark.parametrize("changes", [{"password": "wrong"}, {"username": "bob"}, {"otp": "1"}])
     async def test_what_differs_shares_nothing(self, own: OwnPages, changes: dict[str, str]) -> None:
-        browser, go = own.browser(), await slowly(own)
+        browser = own.browser()
         shown = await browser.get(LOGIN)
         sent = with_cookies_of(browser)
-        first = asyncio.ensure_future(browser.post(LOGIN, filled(shown), **sent))
-        second = asyncio.ensure_future(own.browser().post(LOGIN, filled(shown, **changes), **sent))
-        await asyncio.sleep(0.05)
-        go.set()
 
-        pages = await asyncio.gather(first, second)
+        pages = await together(
+            own,
+            browser.post(LOGIN, filled(shown), **sent),
+            own.browser().post(LOGIN, filled(shown, **changes), **sent),
+            asked=2,
+        )
 
         assert len(own.provider.passwords) == 2
         assert pages[0].set_cookies[SESSION].value not in str(pages[1].set_cookies)
 
     async def test_the_same_words_from_another_browser_share_nothing(self, own: OwnPages) -> None:
-        browsers, go = [own.browser(), own.browser()], await slowly(own)
-        logins = [asyncio.ensure_future(submit_login(browser)) for browser in browsers]
-        await asyncio.sleep(0.05)
-        go.set()
-        await asyncio.gather(*logins)
+        browsers = [own.browser(), own.browser()]
+
+        await together(own, *(submit_login(browser) for browser in browsers), asked=2)
 
         assert browsers[0].cookies[SESSION] != browsers[1].cookies[SESSION]
 
     async def test_all_tabs_of_a_restored_window_that_post_at_once_are_one_login(self, own: OwnPages) -> None:
-        browser, go = own.browser(), await slowly(own)
+        browser = own.browser()
         shown = [await browser.get(f"{LOGIN}?return_to=/page/{n}") for n in range(30)]
         sent = with_cookies_of(browser)
-        posts = [asyncio.ensure_future(browser.post(LOGIN, filled(page), **sent)) for page in shown]
-        await asyncio.sleep(0.2)
-        go.set()
 
-        pages = await asyncio.gather(*posts)
+        pages = await together(own, *(browser.post(LOGIN, filled(page), **sent) for page in shown))
 
         assert [page.location for page in pages] == [f"/page/{n}" for n in range(30)]
         assert (await own.sessions.count(), len(own.provider.passwords)) == (1, 1)
@@ -275,11 +280,9 @@ class TestAFormThatIsOver:
 
         page = await browser.post(LOGIN, filled(shown))
         form = filled(page)
-        root = (await browser.post(LOGIN, {**form, "password": "wrong"})).field("csrf_token")
+        token = (await browser.post(LOGIN, {**form, "password": "wrong"})).field("csrf_token")
 
-        from proxy.web.form_tokens import claimed
-
-        assert claimed(root) == ("/app", {"ui_locales": "de"})
+        assert claimed(token) == ("/app", {"ui_locales": "de"})
 
     async def test_when_somebody_signed_in_meanwhile_it_leads_on(self, own: OwnPages) -> None:
         browser = own.browser()
