@@ -113,17 +113,9 @@ async def test_a_code_is_asked_for_when_it_is_wanted(house: House, visitor: Visi
     assert await visitor.is_signed_in()
 
 
-async def test_without_script_the_field_for_a_code_is_simply_there(house: House, arrive: Arrive) -> None:
-    visitor = await arrive(house.url, java_script_enabled=False)
-
-    await visitor.open("/notes")
-
-    assert await visitor.page.get_by_label("One-time code").is_visible()
-    for name in ("Show password", "I have a one-time code"):
-        assert not await visitor.page.get_by_role("button", name=name).is_visible()
-
-
-async def test_a_form_is_sent_once_and_again_when_nobody_answers(visitor: Visitor) -> None:
+async def test_a_form_is_sent_once_again_when_nobody_answers_and_the_back_button_finds_no_password(
+    visitor: Visitor,
+) -> None:
     sent: list[Request] = []
 
     async def hold(route: Route) -> None:
@@ -155,22 +147,10 @@ async def test_a_form_is_sent_once_and_again_when_nobody_answers(visitor: Visito
     assert "try again" in await page.get_by_role("status").filter(has_text="longer").inner_text()
     await button.click()
     await eventually(lambda: asyncio.sleep(0, len(sent)), expected=2)
-    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    for event in ("pagehide", "pageshow"):
+        await page.evaluate("(name) => dispatchEvent(new PageTransitionEvent(name, { persisted: true }))", event)
     assert await button.inner_text() == "Sign in"
-
-
-async def test_the_back_button_finds_no_password(visitor: Visitor) -> None:
-    await visitor.open("/notes")
-    await visitor.page.locator("#password").fill("typed")
-    await visitor.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-    assert await visitor.page.locator("#password").input_value() == ""
-    await visitor.fill_form("alice", "alice-pw")
-    await visitor.page.wait_for_url(visitor.url + "/notes")
-
-    await visitor.page.go_back()
-
-    await visitor.page.wait_for_load_state()
-    assert visitor.path() == "/notes"
+    assert await page.locator("#password").input_value() == ""
 
 
 async def test_a_login_in_one_tab_sends_the_others_on(visitor: Visitor) -> None:
@@ -203,12 +183,17 @@ async def test_whoever_wants_to_sign_in_again_is_asked_although_signed_in(visito
 
 
 @pytest.mark.parametrize("script", ["runs", "is off"])
-async def test_any_password_can_be_typed(house: House, arrive: Arrive, newcomer: str, script: str) -> None:
+async def test_any_password_can_be_typed_and_without_script_every_field_is_there(
+    house: House, arrive: Arrive, newcomer: str, script: str
+) -> None:
     visitor = await arrive(house.url, java_script_enabled=script == "runs")
     admin, password = house.keycloak.admin, " mit Leerzeichen  \u05e9\u05dc\u05d5\u05dd\u200f\u202e pässwörd 🔑&+% "
     await admin.reset_password(await admin.user_id(newcomer), password)
 
     await visitor.open("/notes")
+    assert await visitor.page.get_by_label("One-time code").is_visible() is (script == "is off")
+    for name in ("Show password", "I have a one-time code"):
+        assert await visitor.page.get_by_role("button", name=name).is_visible() is (script == "runs")
     await visitor.fill_form(newcomer, password)
     await visitor.page.wait_for_url(visitor.url + "/notes")
 
