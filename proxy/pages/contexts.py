@@ -27,8 +27,8 @@ class ProviderLink(TypedDict):
 class LoginPage(TypedDict):
     """Page ``login``.
 
-    ``otp`` is ``hidden``, ``optional`` or ``required``; ``problem`` and ``notice`` are ids of the catalog. ``status_url``
-    is where the script asks whether somebody signed in from another tab; None when that is no reason to lead on.
+    ``otp`` is ``hidden``, ``optional`` or ``required``; ``problem`` and ``notice`` are ids of the catalog.
+    ``status_url`` is where the script asks whether somebody signed in from another tab; None when that leads nowhere.
     ``retry_after_s`` is how long a problem lasts, in seconds, where that is known: the place ``wait`` of its sentence.
     """
 
@@ -166,7 +166,7 @@ class ForbiddenPage(ErrorPage):
 
 
 class KeptPage(TypedDict):
-    """Page ``kept``: a form that waited is being sent on; the browser goes to ``continue_url`` by itself (``Refresh``)."""
+    """Page ``kept``: a form that waited is sent on; the browser goes to ``continue_url`` by itself (``Refresh``)."""
 
     continue_url: str
 

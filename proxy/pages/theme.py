@@ -24,6 +24,12 @@ from proxy.core.colour import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+GREY_SPREAD: Final = 24
+"""A colour whose parts differ by less is taken for a grey."""
+
+LIGHT_GREY_FILL: Final = 12.0
+"""Contrast to a dark card of a button whose colour is as dark."""
+
 DEFAULT_ACCENT: Final = parse_colour("#2457c5")
 
 
@@ -64,7 +70,7 @@ def palette(accent: Colour, scheme: Scheme) -> Mapping[str, Colour]:
     Text (``on-accent`` on both fills, ``link`` and ``link-strong`` on page, card and tint) has a contrast of at least
     4.5, ``accent-edge`` has 3 (WCAG 2.2, 1.4.3 and 1.4.11).
     """
-    fill = readable(accent, [scheme.card], scheme.least_fill)
+    fill = readable(accent, [scheme.card], _least_fill(accent, scheme))
     on_fill = next(ink for ink in (WHITE, fill.mixed(BLACK, 0.8), BLACK) if contrast(ink, fill) >= TEXT_CONTRAST)
     tint = scheme.card.mixed(fill, scheme.tint_share)
     grounds = [scheme.ground, scheme.card, tint]
@@ -79,6 +85,17 @@ def palette(accent: Colour, scheme: Scheme) -> Mapping[str, Colour]:
         "link-strong": link.mixed(scheme.text, 0.35),
         "tint": tint,
     }
+
+
+def _least_fill(accent: Colour, scheme: Scheme) -> float:
+    parts = (accent.red, accent.green, accent.blue)
+    is_grey = max(parts) - min(parts) < GREY_SPREAD
+    # Black would become a middle grey on a dark card; its counterpart there is nearly white.
+    return (
+        LIGHT_GREY_FILL
+        if is_grey and scheme is DARK and contrast(accent, scheme.card) < scheme.least_fill
+        else scheme.least_fill
+    )
 
 
 def theme_css(accent: Colour) -> bytes:

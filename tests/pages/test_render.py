@@ -12,6 +12,7 @@ from jinja2 import UndefinedError
 
 from proxy.pages.look import Look
 from proxy.pages.render import JinjaPages, PageName
+from proxy.pages.specimens import specimens
 
 EVIL = "<script>alert(1)</script>\"'&"
 ERROR = {"status": 403, "title": EVIL, "sentence": EVIL, "request_id": EVIL, "login_url": f"/x?{EVIL}"}
@@ -123,6 +124,22 @@ def test_no_text_becomes_markup(name: str) -> None:
     assert [(tag, list(attributes)) for tag, attributes in hostile.elements] == [
         (tag, list(attributes)) for tag, attributes in harmless.elements
     ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_any_name_in_a_context_becomes_markup(name: str) -> None:
+    harmless, hostile = (
+        [
+            Outline(pages(text).render(name, languages=("en",), context=one).decode())
+            for one in specimens(name, text=text)
+        ]
+        for text in ("text", EVIL)
+    )
+
+    for one, other in zip(harmless, hostile, strict=True):
+        assert [(tag, list(attributes)) for tag, attributes in one.elements] == [
+            (tag, list(attributes)) for tag, attributes in other.elements
+        ]
 
 
 def _with_text(value: Any, text: str) -> Any:

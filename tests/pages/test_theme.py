@@ -47,6 +47,11 @@ def test_a_dark_card_shows_every_button(accent: Colour) -> None:
     assert contrast(palette(accent, DARK)["accent"], DARK.card) >= EDGE_CONTRAST
 
 
+def test_a_black_button_is_a_light_one_by_night_not_one_that_looks_switched_off() -> None:
+    assert contrast(palette(parse_colour("#111"), DARK)["accent"], DARK.card) >= 12
+    assert palette(parse_colour("#001f5b"), DARK)["on-accent"] == parse_colour("#fff")
+
+
 @given(accent=ACCENTS)
 def test_by_day_the_button_is_the_very_colour(accent: Colour) -> None:
     assert palette(accent, LIGHT)["accent"] == accent
