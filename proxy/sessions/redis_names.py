@@ -16,6 +16,7 @@ After the prefix:
 ``w:<HMAC>``          hash of two instants           the same of a whole client: its watermark
 ``j:<SHA-256>``       string                         a spent token id, until when
 ``a:<SHA-256>``       hash of sealed tabs            the root of an authentication session
+``f:<limit>/<place>`` list of instants               sign-ins that failed of late (``redis_throttle``)
 ``k:<SHA-256>``       hash of two sealed parts       a form that waits for a login
 ``k:all``             sorted set                     how much all of them take, and when each is forgotten
 ====================  =============================  ==================================================================

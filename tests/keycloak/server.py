@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tests.keycloak.distribution import Seeded
 
 
+BEHIND_A_PROXY = ("--proxy-headers=xforwarded", "--proxy-trusted-addresses=127.0.0.0/8")
+"""As the README recommends: what we say of a person's address is believed."""
+
+
 class KeycloakServer:
     """A server of the realms ``acme``, ``rotating`` and ``guarded``; administrator ``admin``/``admin``."""
 
@@ -46,7 +50,9 @@ class KeycloakServer:
         if self._program is not None:
             raise ProgramError("this Keycloak runs already")
         options = {"JAVA_OPTS_APPEND": f"-XX:SharedArchiveFile={self._seeded.archive}"}
-        self._program = launch(self._seeded.home, self._folder, ports=self._ports, arguments=arguments, env=options)
+        self._program = launch(
+            self._seeded.home, self._folder, ports=self._ports, arguments=(*BEHIND_A_PROXY, *arguments), env=options
+        )
         wait_until_ready(self._program, self._ports)
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from proxy.observe.audit_redis import AuditRedisLimits, RedisAuditTrail
 from proxy.ports import AuditEvent
 from proxy.sessions.redis_authentication import RedisAuthenticationStore
 from proxy.sessions.redis_lease import RedisRefreshLeases
+from proxy.sessions.redis_throttle import RedisFailures
 from proxy.sessions.sealing import Sealer
 from tests.sessions.redis_parts import until
 from tests.support.redis_stores import KEY, Replica, options_of, options_of_cluster
@@ -47,6 +48,10 @@ def _known(replica: Replica) -> Replica:
 
 async def _do_everything(replica: Replica) -> None:
     clock, store, connection, sealer = SystemClock(), replica.store, replica.connection, Sealer([KEY])
+    failures = RedisFailures(connection, clock)
+    assert await failures.acquire_entry("key", 5, 60)
+    assert (await failures.get_moving_window("key", 5, 60))[1] == 1
+    await failures.release_entry("key")
     for cookie in (A, B):
         now = clock.now()
         session = make_session(cookie, issued_at=now, created_at=now, expires_at=now + 3600)
