@@ -48,6 +48,9 @@ class BodyKept:
         if self._asked.frame.expects_continue and not pieces and not is_complete:
             self._client.write(CONTINUE)
         self.upload(pieces, is_complete=is_complete)
+        if not self._is_over:
+            # Much may have come while the gate asked; then the connection has stopped reading.
+            self._client.release_upload()
 
     def upload(self, pieces: Sequence[bytes], *, is_complete: bool) -> None:
         """Hold more of the body."""

@@ -208,6 +208,21 @@ async def test_all_that_is_held_at_once_is_bounded(path: Path, keeper: Keeper) -
     assert around.held_bytes == MAX_HELD_BYTES - 10
 
 
+async def test_much_that_came_while_the_gate_asked_is_kept_too(path: Path, keeper: Keeper) -> None:
+    gate = asyncio.Event()
+    path.gate.wait = gate.wait
+    client = await path.client()
+    await client.send(KEEP + SIZE_S % LIMIT)
+    await until(lambda: path.gate.heads)
+    client.writer.write(b"x" * LIMIT)
+    (connection,) = path.data_path._around.connections
+    await until(lambda: connection._is_held)  # type: ignore[attr-defined]
+    gate.set()
+
+    assert (await client.answer()).body == b"kept"
+    assert keeper.kept == [b"x" * LIMIT]
+
+
 # --- bodies that break
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROUTES = [
     {"path": "/static/**", "access": "public"},
+    {"path": "/signout", "logout": True},
     {"path": "/admin/**", "access": {"any_role": ["editor"]}},
     {"path": "/group/**", "access": {"any_group": ["/staff"]}},
     {"path": "/**", "access": "authenticated"},

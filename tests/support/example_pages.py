@@ -1,4 +1,6 @@
-"""The legacy app with the examples of docs/ among its public pages, as a company would put them there."""
+"""The legacy app with the examples of docs/ among its public pages, as a company would put them there, and with forms
+in which there is something to lose (``form_pages``).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxy.demo.legacy_app import LegacyApp
+from tests.support import form_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +24,8 @@ def application(
     environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]
 ) -> Iterable[bytes]:
     path: str = environ.get("PATH_INFO") or "/"
+    if path.startswith(form_pages.PLACE):
+        return form_pages.form_pages(environ, start_response)
     example = next((one for one in EXAMPLES.iterdir() if path == PLACE + one.name), None)
     if example is None:
         return _legacy_app(environ, start_response)
