@@ -61,12 +61,13 @@ async def partner_realm(house: House) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def realm_that_allows(house: House, *names: str) -> AsyncIterator[None]:
-    switches: dict[str, Any] = dict.fromkeys(names, True)
-    await house.keycloak.admin.update_realm(**switches)
+    on: dict[str, Any] = dict.fromkeys(names, True)
+    off: dict[str, Any] = dict.fromkeys(names, False)
+    await house.keycloak.admin.update_realm(**on)
     try:
         yield
     finally:
-        await house.keycloak.admin.update_realm(**dict[str, Any].fromkeys(names, False))
+        await house.keycloak.admin.update_realm(**off)
 
 
 async def test_a_button_leads_to_the_partners_own_page_and_back_without_script(house: House, arrive: Arrive) -> None:
