@@ -59,10 +59,6 @@ class ClaimCondition:
     name: str
     any_of: tuple[ClaimPattern, ...]
 
-    def __str__(self) -> str:
-        """Say it for the person who lacks it."""
-        return f"{self.name}: {' or '.join(map(str, self.any_of))}"
-
 
 @dataclass(frozen=True, slots=True)
 class Conditions:

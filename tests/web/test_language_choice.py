@@ -184,6 +184,16 @@ class TestSomethingIsAway:
         assert "does not answer right now" in page.text
         assert 'value="alice"' in page.text
 
+    async def test_what_was_posted_is_neither_asked_for_again_nor_offered_in_another_language(
+        self, own: OwnPages
+    ) -> None:
+        browser = await own.signed_in()
+        own.sessions.go_away()
+
+        page = await browser.post(f"{OWN}/logout", {"csrf_token": "x"})
+
+        assert (page.status, "Refresh" in page.headers, switch(page)) == (503, False, {})
+
     async def test_a_program_gets_no_page(self, own: OwnPages) -> None:
         own.provider.metadata_answer = errors.ProviderUnavailable("away")
 
