@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.support.browser_fixtures import screenshot
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PAGE_FAULTS = Path(__file__).with_name("page_faults.js").read_text("utf-8")
 WIDTHS_PX = (320, 1280)
 """The narrowest that WCAG 2.2 (1.4.10) knows, and a desk."""
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 
 
 async def page_faults(page: Page) -> list[str]:

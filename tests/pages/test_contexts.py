@@ -31,7 +31,7 @@ def test_a_template_uses_nothing_that_its_context_does_not_list(name: str) -> No
         used |= meta.find_undeclared_variables(tree)
         used -= {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
 
-    assert used - SHARED <= CONTEXT_OF[name].__required_keys__
+    assert used - SHARED <= get_type_hints(CONTEXT_OF[name]).keys()
 
 
 def test_the_documentation_names_every_page_every_value_and_the_version() -> None:

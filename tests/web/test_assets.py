@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
+from proxy.pages.look import Look
+from proxy.pages.render import JinjaPages
+from proxy.web.assets import ASSETS, IMMUTABLE, show_asset
 from tests.support.own_pages import OWN, OwnPages
+from tests.support.pictures import LOGO_SVG
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCRIPT = f"{OWN}/assets/session.js"
 
@@ -22,6 +31,22 @@ async def test_everything_that_a_page_names_is_there_for_ever(own: OwnPages) -> 
         assert page.status == 200
         assert page.headers.getall("Cache-Control") == ["public, max-age=31536000, immutable"]
         assert page.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_logo_is_served_as_what_it_is_and_its_script_never_runs(aiohttp_client: Any, tmp_path: Path) -> None:
+    (tmp_path / "logo.png").write_bytes(LOGO_SVG)
+    look = Look(title="", description="", own_path="", home="/", form_origins=(), logo_file=tmp_path / "logo.png")
+    app = web.Application()
+    app[ASSETS] = JinjaPages(look).assets
+    app.router.add_get("/assets/{name}", show_asset)
+    client = await aiohttp_client(app)
+
+    async with client.get(next(f"/assets/{name}" for name in app[ASSETS] if name.startswith("logo."))) as answer:
+        assert (answer.status, await answer.read()) == (200, LOGO_SVG)
+        assert answer.headers["Content-Type"] == "image/svg+xml"
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == IMMUTABLE
 
 
 @pytest.mark.parametrize("name", ["sidegate.css", "sidegate.000000000000.css", "..%2frender.py", "%2e%2e", "x%00"])
