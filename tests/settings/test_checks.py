@@ -182,6 +182,7 @@ RIGHT = [
     ("routes", "- {path: /a, methods: [GET]}\n- {path: /a, methods: [POST]}\n- {path: /a}\n- {path: /**}"),
     ("routes", "- {path: /a/*}\n- {path: /a/**}\n- {path: /**}"),
     ("routes", "- {path: /old/**, strip_prefix: /old}\n- {path: /**}"),
+    ("routes", "- {path: /gold, access: {acr: [gold, platinum], max_age: 5m}}\n- {path: /**}"),
     ("routes", "- {path: /signout, logout: true}\n- {path: /out, methods: [POST], logout: true}\n- {path: /**}"),
 ]
 
@@ -226,6 +227,16 @@ ROUTES = [
         ["{path: /new/**, strip_prefix: /old}", "{path: /**}"],
         [("2:19  routes[0].strip_prefix: is not what the paths of /new/** begin with; "
          "write /new or less, or let the path begin with it")],
+    ),
+    (
+        ["{path: /**, access: {claims: {acr: gold}}}"],
+        [("2:33  routes[0].access.claims.acr: warning: is the claim of the last refresh, not of the login, and nobody "
+          "is asked for more proof; write acr beside claims instead")],
+    ),
+    (
+        ["{path: /**, access: {max_age: 40d}}"],
+        [("2:24  routes[0].access.max_age: warning: never counts, for every session ends before; "
+          "write less than sessions.lifetime, or take it out")],
     ),
     (
         ["{path: /**, headers: {set: {X-A: a, X_A: b}}}"],
