@@ -1,6 +1,6 @@
 """What strangers can cause at will must not push what people did out of the trail. Pure but for its state.
 
-A failed login or a refused logout costs a stranger one request, and a trail is bounded: without a rule some minutes of
+A failed or throttled login or a refused logout costs a stranger one request, and a trail is bounded: without a rule some minutes of
 either would leave nothing else in it. So of each such name only so many are kept; the log has them all.
 
 ===========  ==========  =======================================
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 ORDINARY_BYTES: Final = 400
 """Bytes of an event as people cause it; one with a long name counts for several."""
 
-BURST: Final = 4000
-"""Ordinary events of one name in a row: a fifth of the trail of one process."""
+BURST: Final = 3000
+"""Ordinary events of one name in a row: about a seventh of the trail of one process."""
 
-REFILL_S: Final = 120.0
-"""Seconds for one more: 5040 in a week, which is how long a trail is kept unless somebody says otherwise."""
+REFILL_S: Final = 180.0
+"""Seconds for one more: 3360 in a week, which is how long a trail is kept unless somebody says otherwise."""
 
-BY_STRANGERS: Final = (AuditName.LOGIN_FAILED, AuditName.LOGOUT_REJECTED)
+BY_STRANGERS: Final = (AuditName.LOGIN_FAILED, AuditName.LOGIN_THROTTLED, AuditName.LOGOUT_REJECTED)
 """Names of events that need no account."""
 
 
