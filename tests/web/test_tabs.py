@@ -235,6 +235,13 @@ class TestAnotherTabSignedIn:
         assert len(own.provider.exchanges) == 1
 
     async def test_all_that_come_back_at_once_are_one_login(self, own: OwnPages) -> None:
+        usual = own.provider.exchange_code
+
+        async def slow(*args: Any, **more: Any) -> Any:
+            await asyncio.sleep(0.05)
+            return await usual(*args, **more)
+
+        own.provider.exchange_code = slow  # type: ignore[method-assign]
         browser = own.browser()
         flows = await open_at_provider(browser, *(f"/page/{n}" for n in range(5)))
         sent = with_cookies_of(browser)
