@@ -23,8 +23,13 @@ NUDGE_EVERY_S = 8.0
 first, and then wait twice their time-out.
 """
 POLL_S = 0.02
-_PERIODS = ("info-period", "500", "ask-period", "100", "publish-period", "300")
-"""Of SENTINEL DEBUG (Redis 7.0), in milliseconds: the ordinary ones are 10, 1 and 2 s, of which a test would wait many.
+_PERIODS = ("info-period", "500", "ask-period", "100", "publish-period", "300", "tilt-period", "1000")
+"""Of SENTINEL DEBUG (Redis 7.0), in milliseconds: the ordinary ones are 10, 1, 2 and 30 s, of which a test would wait
+many.
+
+TILT is what a sentinel does after it stood still for two seconds, by a test or on a busy machine: it watches, and finds
+nobody down. A primary that is killed then is found down late, and forever no replica is good enough: each has been
+without its primary for more than ten times DOWN_AFTER_MS longer than that is known.
 
 The ping period stays: five of it is how old the word of a replica may be that is to become the primary.
 """
@@ -57,9 +62,9 @@ class Sentinel(RedisServer):
         return int(port)
 
     def is_calm(self) -> bool:
-        """Say whether it sees a primary that is up, and no failover goes on."""
+        """Say whether it sees a primary that is up, no failover goes on, and it would begin one."""
         flags: bytes = self._state()[b"flags"]
-        return flags == b"master"
+        return flags == b"master" and b"sentinel_tilt:0" in self._info().split()
 
     def knows(self) -> tuple[int, int]:
         """Return how many replicas and how many other sentinels it has found."""
@@ -69,6 +74,10 @@ class Sentinel(RedisServer):
     def _state(self) -> dict[bytes, bytes]:
         state: dict[bytes, bytes] = self.call("SENTINEL", "MASTER", MASTER)
         return state
+
+    def _info(self) -> bytes:
+        told: bytes = self.call("INFO", "sentinel")
+        return told
 
     def _command(self) -> list[str]:
         return ["redis-server", str(self._file), "--sentinel"]
@@ -154,7 +163,7 @@ class SentinelHouse:
     def reset(self) -> None:
         """Heal, and empty it."""
         self.heal()
-        self.primary.call("FLUSHALL")
+        _insist(self.primary, "FLUSHALL")
 
     def _wait_for_another(self, old: RedisServer) -> RedisServer:
         def is_done() -> bool:
@@ -191,7 +200,17 @@ class SentinelHouse:
 
 
 def _follow(replica: RedisServer, primary: RedisServer) -> None:
-    replica.call("REPLICAOF", HOST, str(primary.port))
+    _insist(replica, "REPLICAOF", HOST, str(primary.port))
+
+
+def _insist(server: RedisServer, *words: str) -> None:
+    """Say it again while the connection ends: a sentinel that reconfigures a server cuts off all its clients."""
+
+    def is_told() -> bool:
+        server.call(*words)
+        return True
+
+    _wait(f"{server.address} did {words[0]}", is_told)
 
 
 def _follows(replica: RedisServer, primary: RedisServer) -> bool:

@@ -91,6 +91,21 @@ def test_sentinels_name_another_primary_when_it_is_killed(empty_redis_sentinel: 
         sentinel.close()
 
 
+def test_sentinels_that_stood_still_name_another_primary_soon(empty_redis_sentinel: SentinelHouse) -> None:
+    house = empty_redis_sentinel
+    for sentinel in house.sentinels:
+        sentinel.pause()
+    time.sleep(2.2)  # beyond two seconds they do not trust what they see, and say so for a while
+    for sentinel in house.sentinels:
+        sentinel.resume()
+    _ = [sentinel.knows() for sentinel in house.sentinels]
+    began = time.monotonic()
+
+    house.fail_over()
+
+    assert time.monotonic() - began < 20
+
+
 def test_a_paused_primary_is_replaced_and_follows_when_it_wakes(empty_redis_sentinel: SentinelHouse) -> None:
     old, new = empty_redis_sentinel.fail_over_from_a_paused_primary()
 
