@@ -15,6 +15,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 # A page that is a refusal (401, 403, 502) is one on purpose; the browser tells of it like of a missing picture.
 REFUSED_DOCUMENT = "Failed to load resource"
+ABORTED = "net::ERR_ABORTED"
 
 
 class Visitor:
@@ -91,7 +92,8 @@ class Visitor:
             self.complaints.append(f"{answer.status} for {answer.url}")
 
     def _see_failure(self, request: Request) -> None:
-        if self._is_part(request):
+        # What the window left behind when it went on is no fault of the page: pages that lead on by themselves do so.
+        if self._is_part(request) and request.failure != ABORTED:
             self.complaints.append(f"{request.failure} for {request.url}")
 
     def _is_part(self, request: Request) -> bool:
