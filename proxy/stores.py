@@ -137,7 +137,6 @@ class MemoryStores:
             MemoryFailures(clock),
             rules=slices.throttle_rules(settings),
             digest=Sealer([secrets.token_bytes(KEY_BYTES)]).digest,
-            clock=clock,
         )
         self.leases = MemoryRefreshLeases()
         kept = slices.audit_memory_limits(settings)
@@ -197,7 +196,6 @@ class RedisStores:
             RedisFailures(self.connection, clock),
             rules=slices.throttle_rules(settings),
             digest=self.sealer.digest,
-            clock=clock,
         )
         self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
         self.audit = self._make_audit(settings)

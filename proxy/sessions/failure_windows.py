@@ -21,6 +21,10 @@ class FailureWindows(Storage, MovingWindowSupport):
         return ()
 
     @abstractmethod
+    def now(self) -> float:
+        """Return the instant, in seconds, by the clock that entries are written with."""
+
+    @abstractmethod
     async def release_entry(self, key: str) -> None:
         """Take the newest entry of ``key`` away, if there is one.
 

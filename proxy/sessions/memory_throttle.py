@@ -26,7 +26,11 @@ class MemoryFailures(FailureWindows):
         self._clock = clock
         self._windows: dict[str, array[float]] = {}
         self._lasts_s: dict[str, int] = {}
-        self._sweep_at = clock.now()
+        self._sweep_at = clock.monotonic()
+
+    def now(self) -> float:
+        """Return monotonic seconds: whoever sets the wall clock forgives nobody, and locks nobody out."""
+        return self._clock.monotonic()
 
     def __len__(self) -> int:
         """Return how many keys are held, those included that ran out and were not swept yet."""
@@ -39,7 +43,7 @@ class MemoryFailures(FailureWindows):
 
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count ``amount`` more now, or none when that would be more than ``limit`` within ``expiry`` seconds."""
-        now = self._clock.now()
+        now = self.now()
         self._sweep(now, expiry)
         entries = self._live(key, now - expiry)
         if len(entries) + amount > limit:
@@ -50,7 +54,7 @@ class MemoryFailures(FailureWindows):
 
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002 - theirs
         """Return the instant of the oldest entry that counts (now, when none does), and how many do."""
-        now = self._clock.now()
+        now = self.now()
         entries = self._live(key, now - expiry)
         return (entries[0] if entries else now), len(entries)
 

@@ -39,13 +39,17 @@ class RedisFailures(FailureWindows):
         self._commands = RedisCommands(connection)
         self._clock = clock
 
+    def now(self) -> float:
+        """Return Unix seconds, which replicas share."""
+        return self._clock.now()
+
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count ``amount`` more now, or none when that would be more than ``limit`` within ``expiry`` seconds.
 
         Raises:
             StoreUnavailable
         """
-        command = ("EVAL", ACQUIRE, 1, self._name(key), repr(self._clock.now()), expiry, limit, amount)
+        command = ("EVAL", ACQUIRE, 1, self._name(key), repr(self.now()), expiry, limit, amount)
         (taken,) = await self._commands.together("throttle_reserve", [command])
         return bool(taken)
 
@@ -55,7 +59,7 @@ class RedisFailures(FailureWindows):
         Raises:
             StoreUnavailable
         """
-        now = self._clock.now()
+        now = self.now()
         (entries,) = await self._commands.together("throttle_check", [("LRANGE", self._name(key), 0, limit - 1)])
         live = [instant for entry in entries if (instant := float(entry)) > now - expiry]
         return min(live, default=now), len(live)

@@ -25,7 +25,7 @@ from proxy.errors import StoreUnavailable, Throttled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from proxy.ports import Attempt, Clock
+    from proxy.ports import Attempt
     from proxy.sessions.failure_windows import FailureWindows
 
 MAX_PLACES: Final = 1 << 16
@@ -68,9 +68,7 @@ class _Limit:
 class FailureThrottle:
     """``ports.Throttle``."""
 
-    def __init__(
-        self, windows: FailureWindows, *, rules: ThrottleRules, digest: Callable[[str], str], clock: Clock
-    ) -> None:
+    def __init__(self, windows: FailureWindows, *, rules: ThrottleRules, digest: Callable[[str], str]) -> None:
         """Keep what each try needs.
 
         Args:
@@ -80,7 +78,6 @@ class FailureThrottle:
         self._limiter = MovingWindowRateLimiter(windows)
         self._rules = rules
         self._digest = digest
-        self._clock = clock
 
     async def check(self, attempt: Attempt) -> None:
         """Return when a try may go on.
@@ -117,7 +114,8 @@ class FailureThrottle:
 
     async def _throttled(self, limit: _Limit) -> Throttled:
         reset_at, _ = await self._limiter.get_window_stats(limit.item, limit.place)
-        wait_s = max(1, ceil(reset_at - self._clock.now()))
+        # Never beyond the window, though another replica's clock be ahead: the key itself lasts no longer.
+        wait_s = min(max(1, ceil(reset_at - self._windows.now())), limit.item.get_expiry())
         return Throttled(
             f"too many sign-ins failed: the limit per {limit.name} holds", limit=limit.name, retry_after_s=wait_s
         )

@@ -78,7 +78,7 @@ def throttle(windows: FailureWindows, clock: FakeClock) -> FailureThrottle:
 
 def make(windows: FailureWindows, clock: FakeClock, **rules: Any) -> FailureThrottle:
     members = {"issuer": ISSUER, "per_user": PER_USER, "per_address": PER_ADDRESS, **rules}
-    return FailureThrottle(windows, rules=ThrottleRules(**members), digest=Sealer([KEY]).digest, clock=clock)
+    return FailureThrottle(windows, rules=ThrottleRules(**members), digest=Sealer([KEY]).digest)
 
 
 def attempt(username: str = "alice", address: str | None = "203.0.113.7", known: str | None = None) -> Attempt:
@@ -140,6 +140,15 @@ async def test_less_than_a_second_is_said_as_one(throttle: FailureThrottle, cloc
     clock.advance(59.75)
 
     assert await refusal(throttle) == ("user", 1)
+
+
+async def test_nobody_waits_longer_than_the_window_though_a_clock_was_ahead(
+    throttle: FailureThrottle, clock: FakeClock
+) -> None:
+    await fail(throttle, 3)
+    clock.set_wall_clock(clock.now() - 3600)
+
+    assert await refusal(throttle) == ("user", 60)
 
 
 async def test_what_was_no_failure_is_given_back(throttle: FailureThrottle) -> None:

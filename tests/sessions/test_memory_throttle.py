@@ -47,14 +47,14 @@ async def test_a_sweep_leaves_what_still_counts(clock: FakeClock) -> None:
 
     await windows.acquire_entry("short", 5, 60)
 
-    assert await windows.get_moving_window("long", 5, 86400) == (clock.now() - 3600, 1)
+    assert await windows.get_moving_window("long", 5, 86400) == (clock.monotonic() - 3600, 1)
 
 
 async def test_to_look_keeps_nothing(clock: FakeClock) -> None:
     windows = MemoryFailures(clock)
 
     for number in range(1000):
-        assert await windows.get_moving_window(f"key-{number}", 5, 60) == (clock.now(), 0)
+        assert await windows.get_moving_window(f"key-{number}", 5, 60) == (clock.monotonic(), 0)
 
     assert len(windows) == 0
 
@@ -65,3 +65,14 @@ async def test_nothing_is_taken_back_where_nothing_is(clock: FakeClock) -> None:
     await windows.release_entry("key")
 
     assert (len(windows), windows.failures) == (0, 0)
+
+
+async def test_whoever_sets_the_wall_clock_forgives_nobody_and_locks_nobody_out(clock: FakeClock) -> None:
+    windows = MemoryFailures(clock)
+    await windows.acquire_entry("key", 1, 60)
+
+    clock.set_wall_clock(clock.now() + 3600)
+    assert not await windows.acquire_entry("key", 1, 60)
+    clock.set_wall_clock(clock.now() - 7200)
+    clock.advance(60)
+    assert await windows.acquire_entry("key", 1, 60)

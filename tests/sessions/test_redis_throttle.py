@@ -40,8 +40,7 @@ async def connections(empty_redis: RedisServer) -> AsyncIterator[list[RedisConne
 
 
 def throttle_on(connection: RedisConnection) -> FailureThrottle:
-    clock = FakeClock()
-    return FailureThrottle(RedisFailures(connection, clock), rules=RULES, digest=Sealer([KEY]).digest, clock=clock)
+    return FailureThrottle(RedisFailures(connection, FakeClock()), rules=RULES, digest=Sealer([KEY]).digest)
 
 
 async def test_replicas_count_together(connections: list[RedisConnection]) -> None:

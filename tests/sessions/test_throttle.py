@@ -26,7 +26,7 @@ def digest(text: str) -> str:
 
 def make(windows: FailureWindows, per_user: Rate | None = None, per_address: Rate | None = None) -> FailureThrottle:
     rules = ThrottleRules(issuer=ISSUER, per_user=per_user, per_address=per_address)
-    return FailureThrottle(windows, rules=rules, digest=digest, clock=FakeClock())
+    return FailureThrottle(windows, rules=rules, digest=digest)
 
 
 def of(username: str, address: str | None = None) -> Attempt:

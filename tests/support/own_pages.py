@@ -346,7 +346,7 @@ def make_pages(options: WebOptions) -> JinjaPages:
 def make_throttle(clock: FakeClock, rules: ThrottleRules | None = None) -> FailureThrottle:
     """The throttle of one process; without rules it limits nothing."""
     rules = rules or ThrottleRules(issuer=ISSUER, per_user=None, per_address=None)
-    return FailureThrottle(MemoryFailures(clock), rules=rules, digest=Sealer([b"k" * 32]).digest, clock=clock)
+    return FailureThrottle(MemoryFailures(clock), rules=rules, digest=Sealer([b"k" * 32]).digest)
 
 
 async def open_own_pages(
