@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxy import errors
+from proxy.core.kept import NotKept
 from proxy.core.policy import Challenge, Forbid, Lack, LackKind, Reason, StepUp
 from proxy.pages.catalog import load_catalogs
 from proxy.pages.look import Look
@@ -228,3 +229,23 @@ def test_many_who_wait_come_back_one_after_the_other_and_later_the_longer_it_las
 
     assert (crowd[0], crowd[-1]) == (4, 14)
     assert later == 50
+
+
+@pytest.mark.parametrize("why", NotKept)
+def test_who_loses_a_form_is_told_why_and_how_to_go_on(responder: Responder, why: NotKept) -> None:
+    answer = responder.not_kept(why, person())
+
+    fields = dict(answer.headers)
+    assert answer.status == 401
+    assert fields[b"WWW-Authenticate"]
+    assert fields[b"Cache-Control"] == b"no-store"
+    assert b"frame-ancestors 'self'" in fields[b"Content-Security-Policy"]
+    assert f"not_kept.{why}".encode() not in answer.body
+    assert b'target="_top"' in answer.body
+
+
+def test_a_logout_in_a_frame_leads_out_of_it(responder: Responder) -> None:
+    answer = responder.logout_in_frame("/_sidegate/logout?return_to=/a", person())
+
+    assert answer.status == 200
+    assert b'href="/_sidegate/logout?return_to=/a" target="_top"' in answer.body

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.core.answer_headers import AnswerPlan, AnswerRules, SecurityHeaders, Sharing
+from proxy.core.answer_headers import AnswerPlan, AnswerRules, AnswerToKept, SecurityHeaders, Sharing
 from proxy.core.cookies import OwnCookies
 
 if TYPE_CHECKING:
@@ -142,3 +142,25 @@ class TestAnswer:
         plan = AnswerPlan(AnswerRules(cookies=self.COOKIES), Sharing.PRIVATE)
 
         assert plan.apply(103, ((b"Link", b"</a.css>"),)) == ((b"Link", b"</a.css>"),)
+
+
+class TestTheAnswerToWhatWasKept:
+    def test_no_cache_keeps_it_as_the_answer_to_the_get_that_it_seems_to_be(self) -> None:
+        plan = AnswerToKept(AnswerRules(cookies=OwnCookies()), Sharing.AS_SENT)
+
+        result = plan.apply(
+            200,
+            (
+                (b"Cache-Control", b"public, max-age=600"),
+                (b"ETag", b'"1"'),
+                (b"Expires", b"Fri, 15 Jan 2027 08:00:00 GMT"),
+                (b"Last-Modified", b"Fri, 15 Jan 2027 08:00:00 GMT"),
+                (b"Set-Cookie", b"a=b"),
+                (b"Set-Cookie", b"__Host-sidegate=x"),
+            ),
+        )
+
+        assert [value for name, value in result if name == b"Cache-Control"] == [b"no-store"]
+        assert not {b"ETag", b"Expires", b"Last-Modified"} & {name for name, _ in result}
+        assert [value for name, value in result if name == b"Set-Cookie"] == [b"a=b"]
+        assert (b"X-Content-Type-Options", b"nosniff") in result

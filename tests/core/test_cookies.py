@@ -9,6 +9,7 @@ from proxy.core.cookies import (
     SameSite,
     cookie_values,
     fold_cookie_name,
+    kept_cookie_value,
     language_cookie_value,
     login_cookie_value,
     session_cookie_value,
@@ -192,3 +193,23 @@ def test_the_language_is_kept_for_half_a_year_out_of_reach_of_scripts() -> None:
     written = HTTPS.language_cookie("de")
 
     assert written == (b"__Host-sidegate-language=de; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=15552000")
+
+
+@pytest.mark.parametrize(
+    ("sent", "mark"),
+    [
+        ("__Host-sidegate-kept=a.b", b"a.b"),
+        ("sidegate-kept=a.b", None),
+        ("__Host-sidegate-kept=a; __Host-sidegate-kept=b", None),
+        ("x=1", None),
+    ],
+)
+def test_what_names_a_kept_form_is_there_once_or_not_at_all(sent: str, mark: bytes | None) -> None:
+    assert kept_cookie_value(head(sent), HTTPS) == mark
+
+
+def test_what_names_a_kept_form_lasts_two_minutes_and_never_reaches_the_app() -> None:
+    written = HTTPS.kept_cookie("a.b")
+
+    assert written == b"__Host-sidegate-kept=a.b; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=120"
+    assert {b"sidegate-kept", b"--host-sidegate-kept"} <= HTTPS.every_name

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from proxy.core.secret import Secret
+from proxy.core.session import EndCause, session_key, subject_hash
 from proxy.errors import StoreUnavailable
 from proxy.gate.authenticate import NOT_CACHED, Authenticator
 from tests.gate.conftest import GateInHand
+from tests.support.sessions import ISSUER
 
 if TYPE_CHECKING:
     from proxy.core.session import Session
@@ -24,8 +26,8 @@ def authenticator(gate: GateInHand, *, client_id: str = "legacy-app") -> Authent
     return Authenticator(gate.store, gate.refresher, client_id=client_id, clock=gate.clock, observer=gate.observer)
 
 
-async def cookie_value(gate: GateInHand) -> Secret:
-    _, field = await gate.signed_in()
+async def cookie_value(gate: GateInHand, **changes: Any) -> Secret:
+    _, field = await gate.signed_in(**changes)
     return Secret(field.partition(b"=")[2].decode())
 
 
@@ -76,3 +78,19 @@ async def test_a_store_that_is_away_is_an_error_never_nobody(gate: GateInHand) -
     assert authenticator(gate).at_once(value) is NOT_CACHED
     with pytest.raises(StoreUnavailable):
         await authenticator(gate).eventually(value)
+
+
+async def test_the_owner_of_a_cookie_is_known_while_its_session_lives_and_after(gate: GateInHand) -> None:
+    value = await cookie_value(gate)
+    alice = subject_hash(ISSUER, "alice-id")
+
+    assert await authenticator(gate).owner(value) == alice
+    await gate.store.delete(session_key(value), EndCause.ADMIN)
+    assert await authenticator(gate).owner(value) == alice
+    assert await authenticator(gate).owner(Secret("x" * 43)) is None
+
+
+async def test_a_session_of_another_client_is_no_owner(gate: GateInHand) -> None:
+    value = await cookie_value(gate, client_id="another")
+
+    assert await authenticator(gate).owner(value) is None

@@ -73,6 +73,14 @@ BREAKS = (
         ("tests/forward", "-k", "ntlm or negotiate or pin"),
     ),
     Break(
+        "4 a kept form is sent on for the person who sent it alone",
+        "proxy/gate/keeping.py",
+        "        if session is None or subject_hash(session.identity.issuer, session.identity.subject) "
+        "!= kept.subject_hash:\n",
+        "        if session is None:\n",
+        ("tests/gate/test_keeping.py", "-k", "another_person"),
+    ),
+    Break(
         "5 replace never creates",
         "proxy/sessions/memory.py",
         "        record = self._live_record(_checked_key(cookie_value, session))\n        if record is None or",
@@ -124,6 +132,20 @@ BREAKS = (
         ("tests/forward/test_framing.py",),
     ),
     Break(
+        "9 a form of another site is not kept",
+        "proxy/gate/keeping.py",
+        "        if obstacle is not None:\n            return self._refused(form, obstacle)\n",
+        "",
+        ("tests/gate/test_keeping.py", "-k", "same_origin"),
+    ),
+    Break(
+        "9 a form of nobody is not kept",
+        "proxy/gate/keeping.py",
+        "        if owner is None:\n            return self._refused(form, NotKept.NOBODY)\n",
+        '        owner = owner or ""\n',
+        ("tests/gate/test_keeping.py", "-k", "nobody_is_not_read"),
+    ),
+    Break(
         "10 a way back is a path of our own origin",
         "proxy/core/return_to.py",
         '    if any(reading.path[:2] in {b"//", b"/\\\\"} for reading in parsed.readings):\n        return False\n',
@@ -143,6 +165,13 @@ BREAKS = (
         "if known is None and self._spent_until.is_full(now):",
         "if False:",
         ("tests/sessions/test_memory.py",),
+    ),
+    Break(
+        "12 memory is bounded: bodies that are read to be kept",
+        "proxy/forward/keeping.py",
+        "elif self._around.held_bytes + size > MAX_HELD_BYTES:",
+        "elif False:",
+        ("tests/forward/test_keeping.py", "-k", "held_at_once"),
     ),
     Break(
         "13 verification has no off switch",

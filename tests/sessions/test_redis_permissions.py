@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +17,12 @@ from proxy.core.session import BySid, BySubject, EndCause, EndedMark, EverySessi
 from proxy.observe.audit_redis import AuditRedisLimits, RedisAuditTrail
 from proxy.ports import AuditEvent
 from proxy.sessions.redis_authentication import RedisAuthenticationStore
+from proxy.sessions.redis_kept import RedisKeptRequests
 from proxy.sessions.redis_lease import RedisRefreshLeases
 from proxy.sessions.redis_throttle import RedisFailures
 from proxy.sessions.sealing import Sealer
 from tests.sessions.redis_parts import until
+from tests.support.kept import make_kept
 from tests.support.redis_stores import KEY, Replica, options_of, options_of_cluster
 from tests.support.sessions import ISSUER, make_session, make_tab
 
@@ -74,6 +77,12 @@ async def _do_everything(replica: Replica) -> None:
     assert await tabs.peek(tab.root_id, tab.state) is not None
     assert await tabs.take(tab.root_id, tab.state) is not None
     await tabs.drop_root(tab.root_id)
+    kept = RedisKeptRequests(
+        connection, sealer, clock=clock, observer=replica.observer, random_bytes=secrets.token_bytes
+    )
+    kept_id = await kept.keep(make_kept(kept_at=now))
+    assert await kept.peek(kept_id) is not None
+    assert await kept.take(kept_id) is not None
     leases = RedisRefreshLeases(connection, clock=clock, observer=replica.observer)
     lease = await leases.acquire(session.key)
     assert lease is not None

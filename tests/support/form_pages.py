@@ -26,7 +26,8 @@ _FORM = """
 _FILE = '<label>Picture <input type="file" name="picture"></label>'
 _FRAMESET = """
 <!doctype html><html><head><title>Old frames</title></head>
-<frameset cols="30%,70%"><frame name="menu" src="/forms/menu"><frame name="content" src="/forms/inner"></frameset></html>
+<frameset cols="30%,70%"><frame name="menu" src="/forms/menu"><frame name="content" src="/forms/inner"></frameset>
+</html>
 """
 _MENU = """
 <p><a href="/forms/inner?n=2" target="content">Second page</a></p>
