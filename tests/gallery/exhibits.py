@@ -149,6 +149,6 @@ async def show(page: Page, pages: JinjaPages, exhibit: Exhibit, *, language: str
         else:
             await route.fulfill(body=text, headers=headers)
 
-    await page.unroute_all()
+    # The newest route is asked first; those before it stay, for an icon that is still on its way.
     await page.route(f"{ORIGIN}/**", answer)
     await page.goto(f"{ORIGIN}/{exhibit.name}")
