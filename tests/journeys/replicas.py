@@ -190,6 +190,10 @@ class Browser:
         thief._browser.cookies.update(self._stolen)
         return thief
 
+    def take_cookies_of(self, other: Browser) -> None:
+        """Have the cookies that the other has now."""
+        self._browser.cookies.update(other._browser.cookies)
+
     @property
     def cookie(self) -> str:
         """The field Cookie as it sends it."""
@@ -204,6 +208,16 @@ class Browser:
         """POST a form from a page of our own origin."""
         named = {"Accept": "text/html", "Origin": self.house.url, **headers, "Host": self.house.authority}
         return self._browser.post(self.house.address(at) + path, form, **named)
+
+    def at_keycloak(self, started: Answer, username: str) -> str:
+        """Go where a flow was sent, sign in there when asked; returns path and query of our callback."""
+        answer = self._browser.get(started.location, Accept="text/html")
+        if answer.status == 200:
+            form = {"username": username, "password": f"{username}-pw", "credentialId": ""}
+            answer = self._browser.post(answer.form_action, form)
+        assert answer.status == 302, answer.text
+        assert answer.location.startswith(f"{self.house.url}/_sidegate/callback?")
+        return answer.location.removeprefix(self.house.url)
 
     def sign_in(self, username: str, *, at: int = 0) -> None:
         """Sign in by the form, with the password ``<username>-pw``; it must work."""

@@ -75,6 +75,32 @@ def test_a_session_made_at_one_replica_is_served_at_all(house: ReplicaHouse) -> 
     assert answers == ["alice"] * REPLICAS
 
 
+def test_each_step_of_a_login_may_be_made_at_another_replica(house: ReplicaHouse) -> None:
+    browser = Browser(house)
+    tabs = [browser.get(f"/_sidegate/start?return_to=/tab/{number}", at=number) for number in range(2)]
+    answers = [browser.at_keycloak(tab, "alice") for tab in tabs]
+
+    first, second = browser.get(answers[0], at=2), browser.get(answers[1], at=0)
+    again = browser.get(answers[0], at=1)
+
+    assert [answer.location for answer in (first, second, again)] == ["/tab/0", "/tab/1", "/tab/0"]
+    assert [bool(answer.cookies) for answer in (first, second, again)] == [True, False, False]
+    assert browser.is_signed_in(at=1)
+
+
+def test_a_form_that_was_used_at_one_replica_is_worth_nothing_at_another(house: ReplicaHouse) -> None:
+    browser, open_tab = Browser(house), Browser(house)
+    page = browser.get("/_sidegate/login?return_to=/first", at=0)
+    form = {**page.hidden_inputs(), "username": "alice", "password": "alice-pw"}
+    refused = browser.post("/_sidegate/login", {**form, "password": "wrong"}, at=1)
+    open_tab.take_cookies_of(browser)
+
+    assert refused.status == 401
+    assert browser.post("/_sidegate/login", form, at=2).location == "/first"
+    assert open_tab.post("/_sidegate/login", form, at=0).status == 403
+    assert browser.post("/_sidegate/login", form, at=1).location == "/first", "it leads on who is signed in"
+
+
 def test_every_logout_is_refused_everywhere_within_a_second(house: ReplicaHouse) -> None:
     stays = Browser(house)
     stays.sign_in("bob")
