@@ -17,6 +17,7 @@ from proxy.demo.single_sign_on import (
     carried,
     error_answer,
     finish,
+    session_is_fresh,
     set_cookie,
     suffices,
 )
@@ -70,6 +71,10 @@ def _begin_login(request: web.Request, asked: AuthorizationRequest, session: Use
     step = Step.REGISTER if "create" in asked.prompt else Step.PASSWORD
     tab = _new_tab(request, asked, step)
     tab.known_user = user.username if user is not None and step is Step.PASSWORD else ""
+    tab.level = realm.level_of(asked.acr_values)
+    if user is not None and tab.level and user.otp_secret is not None and session_is_fresh(realm, session, asked):
+        # The password counts still; only what is missing is asked for.
+        tab.subject, tab.step = user.subject, Step.OTP
     return _first_page(realm, tab)
 
 

@@ -62,6 +62,7 @@ def checked_request(realm: Realm, client: Client, parameters: Mapping[str, str])
         code_challenge_method=parameters.get("code_challenge_method", "plain"),
         prompt=prompt,
         max_age_s=_max_age(parameters),
+        acr_values=tuple(parameters.get("acr_values", "").split()),
         login_hint=parameters.get("login_hint", ""),
         action=parameters.get("kc_action"),
     )

@@ -20,6 +20,7 @@ class AuthorizationRequest:
     Attributes:
         query: the request as it came, to begin anew from.
         max_age_s: seconds; None when there is no bound.
+        acr_values: levels of authentication that the client wishes for, any of them.
     """
 
     client: Client
@@ -33,6 +34,7 @@ class AuthorizationRequest:
     code_challenge_method: str = "plain"
     prompt: frozenset[str] = frozenset()
     max_age_s: int | None = None
+    acr_values: tuple[str, ...] = ()
     login_hint: str = ""
     action: str | None = None
 
@@ -55,6 +57,7 @@ class Tab:
         known_user: name of the user who must sign in anew; empty when anybody may.
         authenticated_at: Unix seconds of the right password; None while single sign-on alone carries the tab.
         action_status: outcome of an application-initiated action, for ``kc_action_status``.
+        level: index of the level of authentication that the tab leads to.
     """
 
     tab_id: str
@@ -66,6 +69,7 @@ class Tab:
     known_user: str = ""
     action_status: str | None = None
     authenticated_at: int | None = None
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def _abilities(realm: Realm) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "prompt_values_supported": prompts,
-        "acr_values_supported": ["0", "1"],
+        "acr_values_supported": list(realm.levels) or ["0", "1"],
         "scopes_supported": ["openid", "email", "profile", "offline_access"],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "name", "preferred_username", "email"],
         "code_challenge_methods_supported": ["plain", "S256"],

@@ -54,6 +54,8 @@ def password_grant(realm: Realm, client: Client, form: Mapping[str, str]) -> dic
     user = _proven_user(realm, form)
     session = open_session(realm, user, scope)
     part = attach_client(realm, session, client, scope)
+    if realm.levels:
+        part.acr = realm.levels[0]
     grant = Grant(client=client, user=user, session=session, part=part, jti_prefix=JTI_DIRECT)
     return token_answer(realm, grant)
 

@@ -94,7 +94,8 @@ def _take_password(realm: Realm, tab: Tab, form: Mapping[str, str]) -> str:
         return "Account is disabled, contact your administrator."
     tab.subject = user.subject
     _prove(realm, tab)
-    tab.step = Step.OTP if user.otp_secret is not None else _after_proof(user, tab)
+    wants_code = user.otp_secret is not None and (tab.level > 0 or not realm.levels)
+    tab.step = Step.OTP if wants_code else _after_proof(user, tab)
     return ""
 
 

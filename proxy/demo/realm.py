@@ -55,12 +55,19 @@ class Bounded(OrderedDict[str, Any]):
 
 @dataclass(slots=True, kw_only=True)
 class Realm:
-    """Everything that the provider knows. ``origin`` is set once the port is known."""
+    """Everything that the provider knows. ``origin`` is set once the port is known.
+
+    Attributes:
+        levels: of authentication, the lowest first, as ``acr`` says them. The first is the password, those above it
+            want a one-time code (the password again of who has none), each time anew. Without levels it is Keycloak's
+            "1" after a login, "0" by the browser's session.
+    """
 
     shape: Shape = field(default_factory=Shape)
     clock: Callable[[], float] = time.time
     rotation: Rotation = Rotation.OFF
     registration: Registration = Registration.CLOSED
+    levels: tuple[str, ...] = ()
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     origin: str = ""
     not_before: int = 0
@@ -90,6 +97,10 @@ class Realm:
 
     def url(self, path: str) -> str:
         return f"{self.origin}{path}"
+
+    def level_of(self, acr_values: tuple[str, ...]) -> int:
+        """Index of the lowest level that will do; what is unknown is no wish."""
+        return min((self.levels.index(value) for value in acr_values if value in self.levels), default=0)
 
     def lifetimes_of(self, client: Client) -> Lifetimes:
         return client.lifetimes or self.lifetimes

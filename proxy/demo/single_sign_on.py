@@ -34,8 +34,13 @@ def browser_session(request: web.Request) -> UserSession | None:
 
 
 def suffices(realm: Realm, session: UserSession, asked: AuthorizationRequest) -> bool:
-    """Whether the session answers the request without a question (OIDC Core §3.1.2.1: prompt, max_age)."""
-    if asked.prompt & {"login", "create"}:
+    """Whether the session answers the request without a question (OIDC Core §3.1.2.1: prompt, max_age, acr_values)."""
+    return realm.level_of(asked.acr_values) == 0 and session_is_fresh(realm, session, asked)
+
+
+def session_is_fresh(realm: Realm, session: UserSession | None, asked: AuthorizationRequest) -> bool:
+    """Whether the password of the session counts still: nobody wants it again, and it is not too old."""
+    if session is None or asked.prompt & {"login", "create"}:
         return False
     if asked.max_age_s is None:
         return True
@@ -44,7 +49,7 @@ def suffices(realm: Realm, session: UserSession, asked: AuthorizationRequest) ->
 
 def answer_by_session(realm: Realm, asked: AuthorizationRequest, session: UserSession) -> web.Response:
     """A code, because the browser's session suffices."""
-    return _answer_with_code(realm, asked, session, REUSED)
+    return _answer_with_code(realm, asked, session, realm.levels[0] if realm.levels else REUSED)
 
 
 def finish(request: web.Request, tab: Tab) -> web.Response:
@@ -59,6 +64,8 @@ def finish(request: web.Request, tab: Tab) -> web.Response:
     if tab.authenticated_at is not None:
         session.auth_time = tab.authenticated_at
     acr = REUSED if tab.authenticated_at is None else FRESH
+    if realm.levels:
+        acr = realm.levels[tab.level]
     answer = _answer_with_code(realm, tab.asked, session, acr, _action_parameters(tab))
     handle = secrets.token_urlsafe(32)
     realm.browsers[handle] = session.sid
