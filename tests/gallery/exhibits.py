@@ -76,6 +76,11 @@ EXHIBITS = (
     Exhibit("login", "login", FULL),
     Exhibit("login-plain", "login", LOGIN),
     Exhibit("login-refused", "login", {**LOGIN, "username": "alice", "problem": "login.problem.invalid_credentials"}),
+    Exhibit(
+        "login-throttled",
+        "login",
+        {**LOGIN, "username": "alice", "problem": "login.problem.throttled", "retry_after_s": 300},
+    ),
     Exhibit("login-code", "login", {**LOGIN, "username": "alice", "otp": "required"}),
     Exhibit("login-ended", "login", {**LOGIN, "notice": "login.notice.ended_elsewhere"}),
     Exhibit("login-misconfigured", "login", {**LOGIN, "username": "alice", "problem": "login.problem.misconfigured"}),

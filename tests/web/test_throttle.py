@@ -241,6 +241,14 @@ class TestAKnownBrowser:
         )  # fmt: skip
         assert "alice" not in mark.value
 
+    async def test_it_stays_known_after_signing_out(self, own: OwnPages) -> None:
+        browser = await own.signed_in()
+
+        await browser.post(f"{OWN}/logout")
+
+        assert KNOWN in browser.cookies
+        assert "__Host-sidegate" not in browser.cookies
+
     async def test_a_refused_login_marks_nothing(self, own: OwnPages) -> None:
         browser = own.browser()
 
