@@ -18,7 +18,8 @@ from proxy.web.answers import RESPONDER, answer_everything
 from proxy.web.app_logout import submit_app_logout
 from proxy.web.assets import ASSETS, SESSION_SCRIPT, show_asset, show_session_script
 from proxy.web.backchannel import backchannel_logout
-from proxy.web.code_flow import callback, start
+from proxy.web.callback import callback
+from proxy.web.code_flow import start
 from proxy.web.device_list import ID_PATTERN
 from proxy.web.devices import end_device, end_other_devices, show_devices
 from proxy.web.first_login import FIRST_LOGIN, FirstLogin
