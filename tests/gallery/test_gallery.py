@@ -205,7 +205,7 @@ async def test_a_script_in_a_logo_never_runs(browser: Any, tmp_path: Path) -> No
 
 
 async def test_the_picture_of_the_readme_is_the_page_as_it_is(sheet: Page, plain: JinjaPages) -> None:
-    await sheet.set_viewport_size({"width": 1120, "height": 860})
+    await sheet.set_viewport_size({"width": 1120, "height": 1010})
     await show(sheet, plain, LOGIN)
     await sheet.evaluate("document.activeElement.blur()")
 
