@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.redis.fixtures",
     "tests.support.fixtures",
     "tests.support.browser_fixtures",
+    "tests.judges.fetched",
 ]
 
 REAL_THINGS = {
@@ -30,6 +31,7 @@ REAL_THINGS = {
     "browser": "browser",
     "browser_page": "browser",
     "nginx": "nginx",
+    "node_modules": "node",
     "redis_server": "redis",
     "redis_sentinel": "redis",
     "redis_cluster": "redis",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.pages.contexts import CONTEXT_OF
-from tests.browser.looks import SCHEMES, look_at, page_faults
+from tests.browser.looks import SCHEMES, page_faults, portray
 from tests.gallery.exhibits import EXHIBITS, ORIGIN, Exhibit, gallery, show
 from tests.support.browser_fixtures import screenshot
 from tests.support.pictures import LOGO_SVG, png
@@ -49,7 +49,7 @@ async def test_a_page_is_readable_narrow_and_wide_light_and_dark(
 ) -> None:
     await show(sheet, plain, exhibit)
 
-    await look_at(sheet, f"page-{exhibit.name}")
+    await portray(sheet, f"page-{exhibit.name}")
 
     await sheet.set_viewport_size({"width": 320, "height": 640})
     assert await sheet.evaluate(SMALL_TARGETS) == []
