@@ -110,6 +110,32 @@ def test_a_one_time_code_is_a_second_field_of_the_same_form(house: House) -> Non
     assert carol.is_signed_in()
 
 
+def test_a_password_may_hold_whatever_can_be_typed_and_nothing_else_passes(house: House) -> None:
+    admin, name = house.keycloak.admin, f"ünal-{time.time_ns()}"
+    user_id = wait_for(admin.create_user(name, email=f"{time.time_ns()}@acme.test"))
+
+    for password in (" spaces around ", "pässwörd ß 中文", "שלום\u200f\u202e", "🔑👩\u200d👧", "a+b&c=d%41;\"'<>"):
+        wait_for(admin.reset_password(user_id, password))
+        assert Person(house).submit_form(name.upper(), password).status == 303, password
+    wrong = Person(house).submit_form(name, "wrong")
+    for username, password in (
+        (name, ""),
+        ("", "wrong"),
+        (name, "x" * 10_000),
+        (name, "a+b&c=d%41;\"'<>\0"),
+        ("x" * 10_000, "wrong"),
+        (f"{name}\u200f", "a+b&c=d%41;\"'<>"),
+        ("🙂", "wrong"),
+    ):
+        refused = Person(house).submit_form(username, password)
+        assert (refused.status, sentence(refused)) == (401, sentence(wrong)), (username[:20], password[:20])
+
+
+def sentence(answer: Answer) -> str:
+    """What the page says is wrong."""
+    return answer.text.partition('id="problem"')[2].partition("</div>")[0]
+
+
 def test_each_login_has_a_new_session_id_and_the_old_one_is_over(person: Person) -> None:
     person.sign_in("alice")
     first = person.browser.cookies["sidegate"]
