@@ -679,8 +679,8 @@ class RouteSettings(Section):
     )
     logout: Switch = Field(
         default=False,
-        description="true: this is the app's own logout link. A POST from a page of the site ends the session, a GET asks; "
-        "neither reaches the app. Beside it stand path and methods alone.",
+        description="true: this is the app's own logout link. A POST from a page of the site ends the session, a GET "
+        "asks; neither reaches the app. Beside it stand path and methods alone.",
     )
 
 

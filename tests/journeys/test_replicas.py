@@ -119,6 +119,22 @@ def test_every_logout_is_refused_everywhere_within_a_second(house: ReplicaHouse)
     assert all(stays.is_signed_in(at=replica) for replica in range(REPLICAS))
 
 
+def test_a_form_is_kept_at_one_replica_and_sent_on_by_another(house: ReplicaHouse) -> None:
+    browser = Browser(house)
+    browser.sign_in("alice", at=0)
+    other_tab = browser.as_thief()
+    assert browser.sign_out(at=1).status == 303
+
+    kept = other_tab.post("/save?x=1", {"a": "b"}, at=1)
+    page = other_tab.get(kept.location, at=2)
+    form = {**page.hidden_inputs(), "username": "alice", "password": "alice-pw"}
+    signed_in = other_tab.post("/_sidegate/login", form, at=0)
+    answers = [other_tab.get("/save?x=1", at=number).json for number in (2, 1)]
+
+    assert (kept.status, signed_in.location) == (303, "/save?x=1")
+    assert [(one["method"], one["body"]) for one in answers] == [("POST", "a=b"), ("GET", "")]
+
+
 async def test_open_streams_end_on_the_other_replicas_and_nobody_elses_does(house: ReplicaHouse) -> None:
     alice, bob = Browser(house), Browser(house)
     await asyncio.to_thread(alice.sign_in, "alice", at=0)

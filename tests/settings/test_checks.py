@@ -253,10 +253,9 @@ ROUTES = [
     (
         ["{path: /signout, logout: true, access: public, upstream: zzz}", "{path: /**}"],
         [
-            "2:34  routes[0].access: has no effect beside logout: true, for nothing of this route reaches the app; "
-            "take it out",
-            "2:50  routes[0].upstream: has no effect beside logout: true, for nothing of this route reaches the app; "
-            "take it out",
+            f"2:{column}  routes[0].{key}: has no effect beside logout: true, for nothing of this route reaches the "
+            "app; take it out"
+            for column, key in ((34, "access"), (50, "upstream"))
         ],
     ),
     (

@@ -57,7 +57,8 @@ def who(request: web.Request) -> str:
 async def plain(request: web.Request) -> web.Response:
     """Answer at once."""
     token = request.query.get("token", "")
-    return web.json_response({"username": who(request), "at": time.time(), "token": token})
+    asked = {"method": request.method, "body": await request.text()}
+    return web.json_response({"username": who(request), "at": time.time(), "token": token, **asked})
 
 
 async def events(request: web.Request) -> web.StreamResponse:
