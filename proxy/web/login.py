@@ -19,6 +19,7 @@ from proxy.web.form_tokens import LoginFormTokens, refuse_expired
 from proxy.web.kept import lead_on, marked, waiting_notice, way_on
 from proxy.web.login_answers import Refusal
 from proxy.web.login_form import read_login_form
+from proxy.web.login_page import form_document, form_page
 from proxy.web.options import OPTIONS, LoginMode
 from proxy.web.origin import Provenance, provenance
 from proxy.web.pace import wait_for_grid
@@ -61,10 +62,10 @@ async def show_login(request: web.Request) -> web.StreamResponse:
     if request.app[OPTIONS].login.mode is LoginMode.REDIRECT:
         return found(start_link(request, wish.notes, return_to=wish.return_to))
     if wants_json(request):
-        return login_answers.form_document(request, wish)
+        return form_document(request, wish)
     if (silent := await silent_wish(request, visitor, wish)) is not None:
         return await begin_flow(request, silent)
-    return login_answers.form_page(request, wish, notice=await _notice(request, visitor, wish))
+    return form_page(request, wish, notice=await _notice(request, visitor, wish))
 
 
 async def submit_login(request: web.Request) -> web.StreamResponse:
