@@ -1,7 +1,7 @@
 """What strangers can cause at will must not push what people did out of the trail. Pure but for its state.
 
-A failed or throttled login or a refused logout costs a stranger one request, and a trail is bounded: without a rule some minutes of
-either would leave nothing else in it. So of each such name only so many are kept; the log has them all.
+A failed or throttled login or a refused logout costs a stranger one request, and a trail is bounded: without a rule
+some minutes of either would leave nothing else in it. So of each such name only so many are kept; the log has them all.
 
 ===========  ==========  =======================================
 structure    cap         at the cap
