@@ -89,7 +89,13 @@ class BodyKept:
         """Nothing waits to be written."""
 
     async def _keep(self) -> None:
-        reply = await self._keeping.keep(bytes(self._body))
+        try:
+            reply = await self._keeping.keep(bytes(self._body))
+        except Exception:
+            # The outermost frame of this task: whoever reports the defect, the client must not wait for it.
+            if not self._is_over:
+                self._refuse(NotKept.FULL)
+            raise
         if not self._is_over:
             self._answer(reply)
 

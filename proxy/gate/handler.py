@@ -1,7 +1,8 @@
 """The gate: one request head in, one admission out; the way of a request stands in :meth:`Gate._judge`.
 
-Every rule is asked in one order: accept, own pages, match, service worker, public, cross-site, session, decide. Only a
-``core.policy.Allow`` becomes a ``Forward``; whatever goes wrong on the way becomes an answer here, and nothing is
+Every rule is asked in one order: accept, own pages, match, service worker, public, cross-site, session, decide. A form
+that was kept over a login (``keeping``) goes the same way as any other, in the place of the GET that comes after. Only
+a ``core.policy.Allow`` becomes a ``Forward``; whatever goes wrong on the way becomes an answer here, and nothing is
 forwarded after a refusal (laws 1, 6, 9).
 """
 
@@ -11,7 +12,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from proxy.core.answer_headers import AnswerPlan, AnswerRules, Sharing
 from proxy.core.cookies import session_cookie_value
@@ -23,7 +23,6 @@ from proxy.core.cross_site import (
     is_websocket,
     preflight_method,
     service_worker_verdict,
-    wants_html,
 )
 from proxy.core.headers import (
     NOBODY,
@@ -33,12 +32,9 @@ from proxy.core.headers import (
     UpstreamHeaders,
 )
 from proxy.core.kept import head_of_sent, is_form_post
-from proxy.core.languages import languages_of
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, StepUp, decide, decide_preflight
-from proxy.core.referer import page_around, referring_page
 from proxy.core.refresh import access_is_live
 from proxy.core.request_fields import HeadBlock
-from proxy.core.return_to import safe_return_to
 from proxy.core.routing import (
     Activity,
     Ambiguous,
@@ -58,6 +54,7 @@ from proxy.core.routing import (
 )
 from proxy.core.target import TargetRules, parse_target
 from proxy.errors import ProviderUnavailable, SidegateError, TargetRefused
+from proxy.gate.asking import Askers, manner_of_stranger
 from proxy.gate.authenticate import NOT_CACHED
 from proxy.gate.keeping import FormKeeper, KeepingParts, KeepingRules, LostForm
 from proxy.gate.own import own_headers
@@ -124,6 +121,7 @@ class Gate:
         """Keep both; nothing else changes but the cache of rendered identities."""
         self._rules = rules
         self._parts = parts
+        self._askers = Askers(rules.own_prefix, rules.cookies)
         self._keeper = FormKeeper(
             KeepingRules(own_prefix=rules.own_prefix, cookies=rules.cookies, allowed_origins=rules.allowed_origins),
             KeepingParts(
@@ -160,7 +158,7 @@ class Gate:
         event.reason = error.reason
         event.fault = str(error)
         try:
-            answer = self._parts.responder.error(error, self._asker(head, event))
+            answer = self._parts.responder.error(error, self._askers.asker(head, event))
         except Exception as defect:  # noqa: BLE001 - the outermost frame
             return self._defect(defect, event)
         event.status = answer.status
@@ -354,13 +352,15 @@ class Gate:
         event.decision, event.reason = "allow", "logout"
         if head.method not in {b"GET", b"HEAD", b"POST"}:
             event.decision, event.reason = "refused", Reason.METHOD_NOT_ALLOWED
-            return self._done(responder.method_not_allowed(("GET", "HEAD", "POST"), self._asker(head, event)), event)
+            return self._done(
+                responder.method_not_allowed(("GET", "HEAD", "POST"), self._askers.asker(head, event)), event
+            )
         if head.method == b"POST" and not is_framed(head):
             target = rules.own_prefix + b"/logout/app"
             return OwnPage(method=b"POST", target=target, headers=own_headers(accepted, rules.cookies), event=event)
-        came_from = referring_page(head, own_origin=f"{accepted.scheme}://{accepted.host}", prefix=rules.own_prefix)
-        question = self._url_back_to((came_from or "/").encode(), b"/logout", None)
-        asker = self._asker(head, event)
+        came_from = self._askers.page_before(head, accepted.scheme, accepted.host)
+        question = self._askers.url_back_to(came_from, b"/logout")
+        asker = self._askers.asker(head, event)
         if is_framed(head):
             return self._done(responder.logout_in_frame(question, asker), event)
         return self._done(responder.redirect(303, question.encode(), asker), event)
@@ -381,11 +381,13 @@ class Gate:
             raise TargetRefused(str(found))
         if isinstance(found, NoRoute):
             event.decision, event.reason = "not_found", Reason.NO_ROUTE
-            return self._done(self._parts.responder.not_found(self._asker(head, event)), event)
+            return self._done(self._parts.responder.not_found(self._askers.asker(head, event)), event)
         event.route = found.route.pattern
         if isinstance(found, MethodNotAllowed):
             event.decision, event.reason = "refused", Reason.METHOD_NOT_ALLOWED
-            return self._done(self._parts.responder.method_not_allowed(found.allow, self._asker(head, event)), event)
+            return self._done(
+                self._parts.responder.method_not_allowed(found.allow, self._askers.asker(head, event)), event
+            )
         return found.route
 
     def _preflight_route(self, accepted: Accepted) -> Route | None:
@@ -406,13 +408,13 @@ class Gate:
         if isinstance(decision, Forbid):
             # Whoever comes back as somebody else is to find what was refused; what was posted is not done again.
             target = asked if head.method in {b"GET", b"HEAD"} else b"/"
-            return self._done(responder.forbid(decision, self._asker(head, event, target=target)), event)
+            return self._done(responder.forbid(decision, self._askers.asker(head, event, target=target)), event)
         is_led_by_route = settled.route.on_unauthenticated is OnUnauthenticated.BY_REQUEST
         if is_led_by_route and is_form_post(head):
             return self._keeping(decision, head, settled, event)
-        manner = _manner_of_stranger(head)
-        target = self._page_around(head, settled) if manner is Manner.FRAME else asked
-        asker = self._asker(head, event, target=target, manner=manner)
+        manner = manner_of_stranger(head)
+        target = self._askers.page_around(head, settled) if manner is Manner.FRAME else asked
+        asker = self._askers.asker(head, event, target=target, manner=manner)
         lead = is_led_by_route and is_navigation(head)
         return self._done(self._challenged(decision, asker) if lead else self._told(decision, asker), event)
 
@@ -426,11 +428,6 @@ class Gate:
         responder = self._parts.responder
         return responder.unproved(decision, asker) if isinstance(decision, StepUp) else responder.unauthorized(asker)
 
-    def _page_around(self, head: RequestHead, settled: Settled) -> bytes:
-        """Return where somebody who signs in out of a frame finds the whole page again; the start when nobody knows."""
-        own_origin, prefix = f"{settled.scheme}://{settled.host}", self._rules.own_prefix
-        return (page_around(head, own_origin=own_origin, prefix=prefix) or "/").encode()
-
     # --- forms that wait for a login ----------------------------------------------------------------------------------
 
     async def _keeping(
@@ -438,13 +435,12 @@ class Gate:
     ) -> Admission:
         """Have a form kept over the login or the step-up that it needs."""
         accepted = settled.accepted(head)
-        own_origin, prefix = f"{settled.scheme}://{settled.host}", self._rules.own_prefix
 
         def asker(kept_id: str | None) -> Asker:
-            filled_in_at = referring_page(head, own_origin=own_origin, prefix=prefix) or "/"
-            target = filled_in_at.encode() if kept_id is None else settled.target.forward
+            filled_in_at = self._askers.page_before(head, settled.scheme, settled.host)
+            target = filled_in_at if kept_id is None else settled.target.forward
             manner = Manner.FRAME if is_framed(head) else Manner.PAGE
-            return self._asker(head, event, target=target, manner=manner, kept_id=kept_id)
+            return self._askers.asker(head, event, target=target, manner=manner, kept_id=kept_id)
 
         form = LostForm(
             accepted=accepted,
@@ -479,7 +475,7 @@ class Gate:
 
     def _reply(self, status: int, location: bytes, event: RequestEvent) -> Reply:
         event.decision, event.reason = "redirect", "https"
-        return self._done(self._parts.responder.redirect(status, location, self._asker(None, event)), event)
+        return self._done(self._parts.responder.redirect(status, location, self._askers.asker(None, event)), event)
 
     def _done(self, answer: Answer, event: RequestEvent) -> Reply:
         event.status = answer.status
@@ -489,46 +485,6 @@ class Gate:
         self._parts.observer.error("a defect while deciding about a request", fault=repr(error))
         event.decision, event.reason, event.fault = "refused", "defect", type(error).__name__
         return self._done(last_resort(event.request_id), event)
-
-    def _asker(
-        self,
-        head: RequestHead | None,
-        event: RequestEvent,
-        *,
-        target: bytes = b"/",
-        manner: Manner | None = None,
-        kept_id: str | None = None,
-    ) -> Asker:
-        here = self._here(head)
-        return Asker(
-            request_id=event.request_id,
-            manner=manner or (Manner.PROBLEM if head is None else _manner(head)),
-            login_url=self._url_back_to(target, b"/login", kept_id),
-            start_url=self._url_back_to(target, b"/start", kept_id),
-            languages=() if head is None else languages_of(head, self._rules.cookies),
-            username=event.username or event.subject,
-            here=here,
-            language_url=self._language_url(here),
-        )
-
-    def _here(self, head: RequestHead | None) -> str:
-        """Return what was asked as a link can ask it again, empty when none can: it was no GET, or no place of ours."""
-        if head is None or head.method != b"GET":
-            return ""
-        return safe_return_to(head.target.decode("latin-1"), "", prefix=self._rules.own_prefix)
-
-    def _language_url(self, here: str) -> str:
-        if not here:
-            return ""
-        return f"{self._rules.own_prefix.decode()}/language?return_to={quote(here, safe='/')}&ui_locales="
-
-    def _url_back_to(self, target: bytes, page: bytes, kept_id: str | None) -> str:
-        prefix = self._rules.own_prefix
-        return_to = safe_return_to(target.decode("latin-1"), "/", prefix=prefix)
-        members = [] if return_to == "/" else [f"return_to={quote(return_to, safe='/')}"]
-        members += [] if kept_id is None else [f"kept={kept_id}"]
-        url = (prefix + page).decode()
-        return f"{url}?{'&'.join(members)}" if members else url
 
     def _event_again(self, head: RequestHead, settled: Settled) -> RequestEvent:
         """Return the event of a head that was settled before, as :meth:`_event` and the steps to the route leave it."""
@@ -568,19 +524,3 @@ class Gate:
 
 async def _now(admission: Admission | Awaitable[Admission]) -> Admission:
     return await admission if isinstance(admission, Awaitable) else admission
-
-
-def _manner(head: RequestHead) -> Manner:
-    if not wants_html(head):
-        return Manner.PROBLEM
-    return Manner.FRAME if is_framed(head) else Manner.PAGE
-
-
-def _manner_of_stranger(head: RequestHead) -> Manner:
-    """Say how somebody without a session is answered (contract §4): programs get 401 whatever they accept.
-
-    A form that a browser posts by navigating waits for a page too, and a person cannot read problem+json.
-    """
-    if not (is_navigation(head) or head.value(b"sec-fetch-mode") == b"navigate") or is_websocket(head):
-        return Manner.PROBLEM
-    return Manner.FRAME if is_framed(head) else Manner.PAGE

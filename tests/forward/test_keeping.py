@@ -296,6 +296,17 @@ async def test_a_client_that_leaves_while_its_body_is_being_kept_is_told_of_once
     assert held(path) == 0
 
 
+async def test_a_defect_of_the_keeper_is_answered_and_holds_nothing(path: Path, keeper: Keeper) -> None:
+    async def break_down() -> None:
+        raise RuntimeError("a defect")
+
+    keeper.wait = break_down
+    client = await path.client()
+
+    assert (await client.ask(KEEP + SIZE_S % 3 + b"abc")).body == b"full"
+    assert held(path) == 0
+
+
 async def test_what_is_sent_behind_a_body_waits_for_its_answer(
     path: Path, keeper: Keeper, echo_app: RawUpstream
 ) -> None:
