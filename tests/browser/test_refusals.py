@@ -80,7 +80,9 @@ async def test_a_frame_that_needs_a_login_offers_it_in_the_whole_window(visitor:
     await visitor.page.wait_for_url(lambda url: "/_sidegate/login" in url)
     await visitor.fill_form("alice", "alice-pw")
 
-    await visitor.page.wait_for_url(visitor.url + "/notes")
+    # Back to the page around the frame: alone, what was in it would be half of what the person saw.
+    await visitor.page.wait_for_url(visitor.url + "/static/around.html")
+    assert await visitor.is_signed_in()
 
 
 async def test_the_page_for_frames_looks_well_on_its_own(visitor: Visitor) -> None:
