@@ -365,6 +365,24 @@ async def test_what_is_lost_with_the_process_is_said() -> None:
     ]
 
 
+async def test_a_session_goes_on_as_another_one_unless_its_login_is_known_to_be_over(house: House) -> None:
+    await house.sign_in(A)
+    heir = make_session(B, sid="new")
+    await house.store.mark_ended(EndedMark(BySid(ISSUER, "new"), ended_at=START, keep_until=START + 60))
+    # The store lost what it was told, as after a failover; this replica knows it still.
+    house.behind.inner = house.empty()
+    await house.behind.create(A, make_session(A))
+
+    with pytest.raises(SessionEnded):
+        await house.store.supersede(A, B, heir)
+
+    assert await house.behind.load(A) is not None
+    await house.store.supersede(A, B, make_session(B, sid="other"))
+    assert await house.behind.load(A) is None
+    assert await house.store.load(B) is not None
+    assert await house.store.heir(A) is None
+
+
 async def test_all_else_is_passed_on(house: House) -> None:
     session = await house.sign_in(A)
 
