@@ -68,7 +68,7 @@ async def test_alice_follows_what_is_printed(demo: Program, arrive: Arrive) -> N
     await visitor.page.goto(notes)
 
     assert visitor.path() == "/_sidegate/login?return_to=/notes"
-    assert "You were signed out elsewhere" in await visitor.page.get_by_role("status").inner_text()
+    assert "You were signed out elsewhere" in await visitor.page.locator(".note").inner_text()
 
 
 async def test_bob_may_not_go_to_the_admin_page(demo: Program, arrive: Arrive) -> None:

@@ -45,7 +45,7 @@ async def test_one_is_ended_by_keyboard_and_is_told_so(
     assert await script.is_signed_in()
     await telephone.open("/notes")
     assert telephone.path().startswith("/_sidegate/login")
-    await telephone.page.get_by_role("status").wait_for()
+    await telephone.page.locator(".note").wait_for()
     await look_at(telephone.page, "login-ended-on-another-device")
 
 

@@ -53,12 +53,12 @@ async def test_signing_out_everywhere_reaches_the_other_browser_and_tells_it_why
     await visitor.page.get_by_role("heading", name="You are signed out everywhere").wait_for()
 
     await look_at(visitor.page, "logged-out-everywhere")
-    assert "ended on this site: 2." in await visitor.page.inner_text("main")
+    assert "2 sign-ins of yours on this site were ended" in await visitor.page.inner_text("main")
     assert await sessions_of(house, newcomer) == []
     assert "sidegate" not in await visitor.cookies()
     await telephone.open("/notes")
     assert telephone.path().startswith("/_sidegate/login")
-    assert "signed out on another device" in await telephone.page.get_by_role("status").inner_text()
+    assert "signed out on another device" in await telephone.page.locator(".note").inner_text()
     await look_at(telephone.page, "signed-out-on-another-device")
 
 
@@ -156,7 +156,7 @@ async def test_who_was_signed_out_by_an_administrator_is_told_and_comes_back_to_
     await visitor.page.reload()
 
     assert visitor.path().startswith("/_sidegate/login?return_to=")
-    assert "You were signed out elsewhere" in await visitor.page.get_by_role("status").inner_text()
+    assert "You were signed out elsewhere" in await visitor.page.locator(".note").inner_text()
     await look_at(visitor.page, "login-ended-elsewhere")
     await visitor.fill_form(newcomer, f"{newcomer}-pw")
     await visitor.page.wait_for_url(visitor.url + "/notes?page=2")
