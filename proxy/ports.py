@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from proxy.core.answer import Answer
     from proxy.core.answer_headers import AnswerPlan
-    from proxy.core.authentication import Tab, TabsFilter
+    from proxy.core.authentication import OfClient, Tab, TabsFilter
     from proxy.core.kept import Kept, KeptRequest, NotKept
     from proxy.core.policy import Allow
     from proxy.core.request import Headers, RequestHead
@@ -387,6 +387,11 @@ class AuthenticationStore(Protocol):
         """Forget every tab of a client or an issuer that is not served any more; returns how many.
 
         One that is put meanwhile may stay: it expires, and no other client takes it.
+        """
+
+    async def keep_only(self, served: Collection[OfClient]) -> int:
+        """Forget every tab of a client that is none of these; returns how many. For a start: nobody knows any more
+        which clients the file had before. What others keep in the same place, under other keys, is left alone.
         """
 
 

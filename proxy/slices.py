@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from proxy.certificates import TlsFiles
 from proxy.core.answer_headers import HSTS, AnswerRules, SecurityHeaders
+from proxy.core.authentication import OfClient
 from proxy.core.cookies import OwnCookies, SameSite
 from proxy.core.cross_site import AllowedOrigins
 from proxy.core.headers import (
@@ -497,6 +498,11 @@ def web_options(settings: Settings) -> WebOptions:
 def _acr_values(settings: Settings) -> frozenset[str]:
     rules = (route.access for route in settings.routes if not isinstance(route.access, str))
     return frozenset(value for rule in rules for value in rule.acr or ())
+
+
+def served_clients(settings: Settings) -> tuple[OfClient, ...]:
+    """Return the clients whose logins this file can finish."""
+    return (OfClient(settings.keycloak.issuer, settings.keycloak.client_id),)
 
 
 def site(options: WebOptions) -> Site:

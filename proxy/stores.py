@@ -5,11 +5,13 @@ A part of the composition root: like ``app.py`` it knows concrete classes, and n
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy import slices
+from proxy.errors import StoreUnavailable
 from proxy.observe.audit_memory import MemoryAuditTrail
 from proxy.observe.audit_redis import RedisAuditTrail
 from proxy.ports import AuditTrail
@@ -31,6 +33,7 @@ from proxy.sessions.redis_workings import RedisStoreParts
 from proxy.sessions.sealing import KEY_BYTES, Sealer
 from proxy.sessions.throttle import FailureThrottle
 from proxy.sessions.tracking import Tracking
+from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,6 +192,8 @@ class RedisStores:
         self._recovery = Recovery(Ledger(), self._kept, observer=observer, clock=clock)
         self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=surroundings.live)
         self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
+        self._served = slices.served_clients(settings)
+        self._tasks = TaskOwner(lambda fault: observer.error("old logins were not looked through", fault=repr(fault)))
         self.kept = RedisKeptRequests(
             self.connection, self.sealer, clock=clock, observer=observer, random_bytes=secrets.token_bytes
         )
@@ -227,9 +232,17 @@ class RedisStores:
         self._recovery.start()
         if self.audit is not None:
             self.audit.start()
+        _ = self._tasks.start(self._forget_other_clients())
+
+    async def _forget_other_clients(self) -> None:
+        """Forget logins at a client that the file does not have any more; nobody could finish them."""
+        with contextlib.suppress(StoreUnavailable):
+            # If not now, then never: they expire in half an hour, and no other client takes them.
+            await self.authentications.keep_only(self._served)
 
     async def close(self) -> None:
         """Write what waits, then let go of the connections."""
+        await self._tasks.close()
         if self.audit is not None:
             await self.audit.close()
         await self.leases.close()

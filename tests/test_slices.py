@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy import slices
+from proxy.core.authentication import OfClient
 from proxy.core.headers import AccessTokenField, HostField, Preset
 from proxy.core.routing import Activity, Cache, Conditions, Csrf, OnUnauthenticated, PathCase, Preflight, ServiceWorker
 from proxy.core.secret import Secret
@@ -25,8 +26,6 @@ from proxy.settings.model import Settings
 from proxy.web.options import Feature, LoginMode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from proxy.sessions.redis_options import RedisOptions, Topology
 
 
@@ -45,6 +44,12 @@ def settings(**file: Any) -> Settings:
             **file,
         }
     )
+
+
+def test_the_client_of_the_file_is_the_one_whose_logins_go_on() -> None:
+    served = (OfClient("https://sso.example.com/realms/acme", "legacy-app"),)
+
+    assert slices.served_clients(settings()) == served
 
 
 def test_a_route_keeps_everything_that_the_file_says() -> None:

@@ -74,16 +74,36 @@ async def test_redis_holds_it_for_every_replica_under_its_prefix(empty_redis: Re
         await stores.start()
 
     await one.sessions.create(A, make_session(A))
-    await one.authentications.put(make_tab("r", "s"))
+    tab = make_tab("r", "s", issuer="https://sso.example.com", client_id="app")
+    await one.authentications.put(tab)
 
     assert await other.sessions.load(A) == make_session(A)
-    assert await other.authentications.take("r", "s") == make_tab("r", "s")
+    assert await other.authentications.take("r", "s") == tab
     lease = await one.leases.acquire(make_session(A).key)
     assert await other.leases.acquire(make_session(A).key) is None
     await lease.release()
     for stores in (one, other):
         await stores.close()
     assert [name for name in empty_redis.call("KEYS", "*") if not name.startswith(b"acme:")] == []
+
+
+async def test_a_start_forgets_logins_at_a_client_that_the_file_does_not_have_any_more(
+    empty_redis: RedisServer,
+) -> None:
+    clock = FakeClock()
+    before, after = (_stores(_on(empty_redis.port), clock)[0] for _ in range(2))
+    await before.start()
+    await before.authentications.put(make_tab("r", "gone", issuer="https://sso.example.com", client_id="old-app"))
+    await before.authentications.put(make_tab("r", "stays", issuer="https://sso.example.com", client_id="app"))
+
+    await after.start()
+
+    async def left() -> list[str]:
+        return [tab.state for tab in await after.authentications.tabs("r")]
+
+    await eventually(left, ["stays"])
+    for stores in (before, after):
+        await stores.close()
 
 
 async def test_failures_are_counted_over_replicas_or_in_one_process(empty_redis: RedisServer) -> None:

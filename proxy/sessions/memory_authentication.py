@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.core.authentication import MAX_TABS, matches
+from proxy.core.authentication import MAX_TABS, OfClient, matches
 from proxy.sessions.expiring import Deadlines
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from proxy.core.authentication import Tab, TabsFilter
     from proxy.ports import Clock
 
@@ -80,6 +82,11 @@ class MemoryAuthenticationStore:
         for tab in found:
             self._remove_tab(tab.root_id, tab.state)
         return len(found)
+
+    async def keep_only(self, served: Collection[OfClient]) -> int:
+        """Forget every tab of a client that is none of these; returns how many."""
+        clients = {OfClient(tab.issuer, tab.client_id) for root in self._roots.values() for tab in root.values()}
+        return sum([await self.drop_matching(client) for client in clients - set(served)])
 
     def _make_room(self, root_id: str) -> None:
         """Let the oldest tab of the root go, or else the oldest roots, so that one more tab has its place."""

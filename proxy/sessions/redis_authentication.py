@@ -1,9 +1,10 @@
 """Authentication sessions in Redis: the flows of signing in that are under way, on whichever replica each step runs.
 
 A root is one hash: the SHA-256 of a state leads to its tab, sealed under the server key *and* the root's id, which only
-the browser's cookie holds. Before each tab stand in clear a number that says which is the oldest, and two marks (HMACs,
-cut short) of its issuer and its client, by which the tabs of a client that is served no more are found. Putting, taking
-and dropping are scripts on that one key, so a tab is used once however many replicas are asked at the same time.
+the browser's cookie holds. Before each tab stand in clear a number that says which is the oldest, and three marks
+(HMACs, cut short): of the server key, of the issuer and of the client, by which the tabs of a client that is served no
+more are found. Putting, taking and dropping are scripts on that one key, so a tab is used once however many replicas
+are asked at the same time.
 
 Bounded by time: a root lives as long as its last tab, 30 minutes. That nobody fills Redis in that time is the business
 of the web's quota for each address; a page that is merely shown makes no record.
@@ -25,7 +26,9 @@ from proxy.sessions.redis_commands import Connection, RedisCommands
 from proxy.sessions.redis_names import RedisNames
 
 if TYPE_CHECKING:
-    from proxy.core.authentication import TabsFilter
+    from collections.abc import Collection
+
+    from proxy.core.authentication import OfClient, TabsFilter
     from proxy.ports import Clock, Observer
     from proxy.sessions.redis_commands import Command
     from proxy.sessions.sealing import Sealer
@@ -50,7 +53,7 @@ return 1
 DROP: Final = """
 local entries, dropped = redis.call('HGETALL', KEYS[1]), 0
 for n = 1, #entries, 2 do
-  local issuer, client = string.match(entries[n + 1], '^%d+:(%x+):(%x+):')
+  local _, issuer, client = string.match(entries[n + 1], '^%d+:(%x+):(%x+):(%x+):')
   for _, mark in ipairs(ARGV) do
     if issuer == mark or client == mark then
       dropped = dropped + redis.call('HDEL', KEYS[1], entries[n])
@@ -61,6 +64,24 @@ if dropped > 0 and redis.call('HLEN', KEYS[1]) == 1 then redis.call('DEL', KEYS[
 return dropped
 """
 """Forget the tabs that have one of these marks, and the root with the last of them."""
+
+KEEP_ONLY: Final = """
+local entries, dropped, are_ours, are_served = redis.call('HGETALL', KEYS[1]), 0, {}, {}
+for n, mark in ipairs(ARGV) do
+  if n > 1 and n <= 1 + tonumber(ARGV[1]) then are_ours[mark] = true else are_served[mark] = true end
+end
+for n = 1, #entries, 2 do
+  local ours, _, client = string.match(entries[n + 1], '^%d+:(%x+):(%x+):(%x+):')
+  if ours and are_ours[ours] and not are_served[client] then
+    dropped = dropped + redis.call('HDEL', KEYS[1], entries[n])
+  end
+end
+if dropped > 0 and redis.call('HLEN', KEYS[1]) == 1 then redis.call('DEL', KEYS[1]) end
+return dropped
+"""
+"""Forget the tabs made under one of our keys (so many marks, after their number) for a client that is not served (the
+marks after those).
+"""
 
 TAKE: Final = """
 local tab = redis.call('HGET', KEYS[1], ARGV[1])
@@ -101,8 +122,8 @@ class RedisAuthenticationStore:
         field = _field(tab.state)
         sealed = self._bound(tab.root_id).seal(_to_bytes(tab), associated_data=_place(field))
         lasts_ms = max(int((tab.expires_at - self._clock.now()) * 1000), MINIMUM_LIFE_MS)
-        marked = f"{self._marks(tab.issuer)[0]}:{self._marks(tab.issuer, tab.client_id)[0]}:".encode() + sealed
-        values = (field, marked, MAX_TABS, lasts_ms)
+        marks = (self._marks()[0], self._marks(tab.issuer)[0], self._marks(tab.issuer, tab.client_id)[0])
+        values = (field, ":".join((*marks, "")).encode() + sealed, MAX_TABS, lasts_ms)
         await self._commands.together("tab_put", [("EVAL", PUT, 1, self._names.root(tab.root_id), *values)])
 
     async def peek(self, root_id: str, state: str) -> Tab | None:
@@ -151,7 +172,20 @@ class RedisAuthenticationStore:
             StoreUnavailable: some may be gone, some not.
         """
         marks = self._marks(which.issuer) if isinstance(which, OfRealm) else self._marks(which.issuer, which.client_id)
-        commands: list[Command] = [("EVAL", DROP, 1, name, *marks) for name in await self._every_root()]
+        return await self._at_every_root(DROP, *marks)
+
+    async def keep_only(self, served: Collection[OfClient]) -> int:
+        """Forget every tab of a client that is none of these, made under our keys; returns how many.
+
+        Raises:
+            StoreUnavailable: some may be gone, some not.
+        """
+        ours = self._marks()
+        marks = [mark for client in served for mark in self._marks(client.issuer, client.client_id)]
+        return await self._at_every_root(KEEP_ONLY, len(ours), *ours, *marks)
+
+    async def _at_every_root(self, script: str, *values: str | int) -> int:
+        commands: list[Command] = [("EVAL", script, 1, name, *values) for name in await self._every_root()]
         return sum(await self._commands.together("tab_drop", commands)) if commands else 0
 
     async def _every_root(self) -> list[bytes]:
@@ -171,13 +205,15 @@ class RedisAuthenticationStore:
         return cursor or None, found
 
     def _marks(self, *what: str) -> list[str]:
-        """Return what stands for an issuer, or for a client of one, under each server key, the first key's first."""
+        """Return what stands for an issuer, a client of one, or (for nothing) the key, under each server key, the first
+        key's first.
+        """
         return [digest[:MARK_DIGITS] for digest in self._sealer.digests("\0".join(("tabs of", *what)))]
 
     def _opened(self, root_id: str, field: str, entry: bytes | None) -> Tab | None:
         if entry is None:
             return None
-        sealed = entry.split(b":", 3)[-1]
+        sealed = entry.split(b":", 4)[-1]
         text = self._bound(root_id).open(sealed, associated_data=_place(field))
         tab = None if text is None else _tab(root_id, text)
         if tab is None:

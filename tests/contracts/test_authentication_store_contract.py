@@ -182,6 +182,19 @@ async def test_the_tabs_of_a_realm_that_is_gone_go_with_all_its_clients(store: A
     assert [tab.state for tab in await store.tabs("r1")] == ["elsewhere"]
 
 
+async def test_a_start_keeps_only_the_tabs_of_the_clients_that_are_served(store: AuthenticationStore) -> None:
+    await store.put(make_tab("r1", "served"))
+    await store.put(make_tab("r1", "gone", client_id="old-app"))
+    await store.put(make_tab("r2", "served too", client_id="b"))
+    await store.put(make_tab("r3", "elsewhere", issuer="https://old.example"))
+    served = [OfClient(ISSUER, "legacy-app"), OfClient(ISSUER, "b")]
+
+    assert await store.keep_only(served) == 2
+    assert await store.keep_only(served) == 0
+
+    assert {tab.state for root in ("r1", "r2", "r3") for tab in await store.tabs(root)} == {"served", "served too"}
+
+
 async def test_above_the_cap_of_a_root_its_oldest_tab_goes(store: AuthenticationStore) -> None:
     for n in range(MAX_TABS + 1):
         await store.put(make_tab("r1", f"s{n}"))

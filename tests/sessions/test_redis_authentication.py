@@ -138,6 +138,20 @@ async def test_a_client_that_is_gone_is_found_under_an_older_key_too(
     assert await store.peek("r1", "s1") is None
 
 
+async def test_a_start_leaves_alone_what_lies_there_under_other_keys(
+    store: RedisAuthenticationStore, connection: RedisConnection, observer: RecordingObserver
+) -> None:
+    await store.put(make_tab("r1", "s1"))
+    neighbour = RedisAuthenticationStore(connection, Sealer([b"n" * 32]), clock=FakeClock(), observer=observer)
+    rotated = RedisAuthenticationStore(connection, Sealer([b"x" * 32, KEY]), clock=FakeClock(), observer=observer)
+    other = OfClient(ISSUER, "other-app")
+
+    assert await neighbour.keep_only([other]) == 0
+    assert await rotated.keep_only([other, OfClient(ISSUER, "legacy-app")]) == 0
+    assert await rotated.keep_only([other]) == 1
+    assert await store.keep_only([]) == 0
+
+
 async def test_the_last_tab_that_is_dropped_takes_its_root_along(
     store: RedisAuthenticationStore, empty_redis: RedisServer
 ) -> None:

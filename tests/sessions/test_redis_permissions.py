@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from proxy.clock import SystemClock
+from proxy.core.authentication import OfClient
 from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, EndCause, EndedMark, EverySessionOf
 from proxy.observe.audit_redis import AuditRedisLimits, RedisAuditTrail
@@ -76,6 +77,10 @@ async def _do_everything(replica: Replica) -> None:
     await tabs.put(tab)
     assert await tabs.peek(tab.root_id, tab.state) is not None
     assert await tabs.take(tab.root_id, tab.state) is not None
+    await tabs.put(tab)
+    assert await tabs.keep_only([OfClient(tab.issuer, tab.client_id)]) == 0
+    assert len(await tabs.tabs(tab.root_id)) == 1
+    assert await tabs.drop_matching(OfClient(tab.issuer, tab.client_id)) == 1
     await tabs.drop_root(tab.root_id)
     kept = RedisKeptRequests(
         connection, sealer, clock=clock, observer=replica.observer, random_bytes=secrets.token_bytes
