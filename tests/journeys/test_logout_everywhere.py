@@ -98,7 +98,7 @@ class TestByThePerson:
         answer = leave_everywhere(desk)
 
         assert answer.status == 200
-        assert "ended on this site: 3." in answer.text
+        assert "3 sign-ins of yours on this site were ended" in answer.text
         assert 'role="alert"' not in answer.text
         assert [each.is_signed_in() for each in (desk, phone, tablet)] == [False, False, False]
         assert sessions_at_keycloak(house, username) == 0

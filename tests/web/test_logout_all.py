@@ -46,7 +46,7 @@ class TestTheEndHere:
 
         answer = await ask(second)
 
-        assert "ended on this site: 2." in unescape(page.text)
+        assert "2 sign-ins of yours on this site were ended" in unescape(page.text)
         assert (answer.status, json.loads(answer.text)) == (200, {"success": True, "sessions_ended": 1})
 
     async def test_it_stays_ended(self, own: OwnPages) -> None:
