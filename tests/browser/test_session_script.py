@@ -14,7 +14,7 @@ from tests.support.browser_fixtures import screenshot
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
-    from playwright.async_api import Route
+    from playwright.async_api import Page, Route
 
     from tests.browser.visitor import Visitor
     from tests.journeys.house import House
@@ -132,12 +132,27 @@ async def test_an_end_elsewhere_is_noticed_without_a_word_and_a_hidden_page_asks
     assert len(told.asked) == asked
     await visitor.page.evaluate(TURN, "visible")
     await eventually(lambda: _number(told), expected=asked + 1)
+    around = await page_around(visitor)
+    framed = around.frames[1]
+    await framed.locator("main strong", has_text=newcomer.capitalize()).wait_for()
     await house.keycloak.admin.logout_user(await house.keycloak.admin.user_id(newcomer))
     await eventually(visitor.is_signed_in, expected=False)
+    await framed.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await around.frame_locator("iframe").get_by_role("link", name="Open the sign-in page").wait_for()
     await visitor.page.clock.fast_forward("00:03:00")
 
     await visitor.page.wait_for_url(visitor.url + "/_sidegate/login?return_to=%2Fsession")
     assert "signed out elsewhere" in await visitor.page.locator(".note").inner_text()
+
+
+async def page_around(visitor: Visitor) -> Page:
+    """A page in another tab that shows the page with the script in a frame."""
+    content = f'<!doctype html><html lang="en"><title>Around</title><h1>Around</h1><iframe src="{PAGE}"></iframe>'
+    address = visitor.url + "/static/around.html"
+    await visitor.context.route(address, lambda route: route.fulfill(content_type="text/html", body=content))
+    page = await visitor.new_tab()
+    await page.goto(address)
+    return page
 
 
 async def _number(told: Bent) -> int:
