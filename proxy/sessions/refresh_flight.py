@@ -194,6 +194,8 @@ class RefreshFlight:
         if isinstance(answer, GrantRefusal):
             return await self._refused(cookie_value, session, answer)
         tokens = replace(answer.tokens, is_final=is_final(session.tokens, answer.tokens))
+        # How and when the person signed in is a fact of the login. The acr of a refreshed token is another thing: at
+        # Keycloak that of the browser's session as it stands now, "silver" again after another client's plain login.
         renewed = replace(session, tokens=tokens, identity=answer.identity, sid=answer.sid)
         return await self.fresh_tokens.store(cookie_value, renewed, lease)
 
