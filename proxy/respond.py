@@ -517,9 +517,13 @@ def _missing_right(lack: Lack) -> MissingRight:
     return {"kind": lack.kind.value, "any_of": lack.any_of, "attribute": lack.attribute}
 
 
+_HELPED_BY_A_LOGIN = (_AUTH_REQUIRED, _PROOF_REQUIRED)
+"""Rows whose page leads to the login; in a frame it opens the whole window."""
+
+
 def _page_name(row: Row, asker: Asker) -> str:
-    if asker.manner is Manner.FRAME and (row is _AUTH_REQUIRED or row is _PROOF_REQUIRED):
-        return "frame"
+    if row in _HELPED_BY_A_LOGIN:
+        return "frame" if asker.manner is Manner.FRAME else "callback_failed"
     if row is _PERMISSIONS:
         return "forbidden"
     return "unavailable" if row.again is Again.BY_ITSELF and asker.here else "error"

@@ -185,6 +185,13 @@ def test_a_person_reads_every_refusal_in_their_language(
     assert (row.title_id in words, row.sentence_id in words) == (True, True)
 
 
+def test_a_page_that_is_for_people_who_signed_in_leads_there(responder: Responder) -> None:
+    answer = responder.unauthorized(person())
+
+    assert answer.status == 401
+    assert b'href="/_sidegate/login?return_to=/a"' in answer.body
+
+
 def test_programs_get_english_whatever_they_read(responder: Responder) -> None:
     answer = responder.error(errors.UpstreamTimeout("x"), replace(asker(Manner.PROBLEM), languages=("de",)))
 

@@ -126,7 +126,7 @@ class FrontchannelPage(TypedDict):
 class ErrorPage(TypedDict):
     """Pages ``error``, ``frame`` and ``callback_failed``; ``title`` and ``sentence`` are ids of the catalog.
 
-    Only ``frame`` and ``callback_failed`` use ``login_url``: where signing in would help.
+    ``callback_failed`` is for whatever a login would mend; it and ``frame`` alone use ``login_url``.
     """
 
     status: int

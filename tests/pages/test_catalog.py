@@ -161,6 +161,16 @@ def test_languages_come_in_the_order_that_is_asked() -> None:
     assert tuple(load_catalogs(("fr", "en"))) == ("fr", "en")
 
 
+@pytest.mark.parametrize("template", sorted((PROXY / "pages/templates").glob("*.html")), ids=lambda file: file.name)
+def test_no_template_holds_a_word_of_its_own(template: Path) -> None:
+    text = template.read_text("utf-8")
+    said = re.findall(r'\s(?:title|alt|placeholder|aria-label|data-words|data-sending)="([^"]+)"', text)
+    seen = re.sub(r"<[^>]*>", " ", re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", " ", text, flags=re.DOTALL))
+
+    assert re.findall(r"[^\W\d_]+", seen) == []
+    assert [value for value in said if not value.startswith("{{")] == []
+
+
 # --- a company's own -------------------------------------------------------------------------------------------------
 
 
