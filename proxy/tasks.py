@@ -8,12 +8,17 @@ elsewhere. Whoever needs something to go on in the background, or to finish alth
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
+
+CANCEL_AGAIN_S: Final = 1.0
+"""Seconds after which a task that still runs is cancelled again: ``asyncio.wait_for`` of Python 3.11, which libraries
+use, loses a cancellation that comes when what it waits for is just done (mended in 3.12; python/cpython#86296).
+"""
 
 
 class TaskOwner:
@@ -37,10 +42,11 @@ class TaskOwner:
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

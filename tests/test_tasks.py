@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,3 +118,19 @@ async def test_close_cancels_what_still_runs_and_waits_for_it(owned: Owned) -> N
     assert task.cancelled()
     assert cleaned == [True]
     assert owned.faults == [], "a cancellation is no fault"
+
+
+async def test_close_cancels_again_what_lost_its_cancellation(owned: Owned, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.tasks.CANCEL_AGAIN_S", 0.01)
+
+    async def work() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    task = owned.owner.start(work())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await owned.owner.close()
+
+    assert task.cancelled()

@@ -220,8 +220,15 @@ class RedisConnection:
 
     async def _drop_idle(self) -> None:
         if isinstance(self._client, Redis):
-            with contextlib.suppress(*TRANSPORT_FAULTS):  # whatever cannot be closed politely is closed all the same
-                await self._client.connection_pool.disconnect(inuse_connections=False)
+            idle = self._client.connection_pool._available_connections  # noqa: SLF001 - see below
+            # Taken out first: the library's own way leaves them among the idle ones while it closes them, and so gives
+            # somebody a connection that is half closed.
+            dropped = [idle.pop() for _ in range(len(idle))]
+            try:
+                # Whatever cannot be closed politely is closed all the same.
+                await asyncio.gather(*(connection.disconnect() for connection in dropped), return_exceptions=True)
+            finally:
+                idle.extend(dropped)
 
     async def _probe(self, client: Any) -> None:
         if isinstance(client, RedisCluster):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection
 
 from proxy.core.secret import Secret
 from proxy.errors import SettingsError, StoreUnavailable
@@ -413,6 +414,33 @@ async def test_a_look_that_is_asked_for_lets_idle_connections_go_at_once(
             return bool(await connection.run("id", lambda redis: redis.client_id()) != before)
 
         await eventually(is_another, expected=True, within_s=10)
+
+
+async def test_a_connection_that_is_being_closed_is_given_to_nobody(
+    empty_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.sessions.redis_connection.PROBE_S", 3600.0)
+    closing: list[Connection] = []
+    may_close, really_close = asyncio.Event(), Connection.disconnect
+
+    async def close_slowly(self: Connection) -> None:
+        closing.append(self)
+        await may_close.wait()
+        await really_close(self)
+
+    async def is_closing() -> bool:
+        return bool(closing)
+
+    async with started(alone(empty_redis.port)) as connection:
+        monkeypatch.setattr(Connection, "disconnect", close_slowly)
+        connection.look_now()
+        await eventually(is_closing, expected=True)
+        client = connection._client
+        assert client is not None
+
+        assert not set(closing) & set(client.connection_pool._available_connections)
+        may_close.set()
+        assert await _write(connection)
 
 
 async def test_a_primary_that_was_replaced_while_it_was_stopped_is_left(empty_redis_sentinel: SentinelHouse) -> None:
