@@ -45,6 +45,10 @@ def test_only_what_is_listed_comes_along() -> None:
     }
 
 
+def test_what_a_browser_has_already_comes_along() -> None:
+    assert made((b"If-None-Match", b'"session.1.js"'))[b"If-None-Match"] == b'"session.1.js"'
+
+
 def test_the_caller_cannot_be_forged() -> None:
     fields = made((b"sidegate-address", b"10.0.0.1"), (b"Sidegate-Scheme", b"http"))
 

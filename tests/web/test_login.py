@@ -76,6 +76,22 @@ class TestSigningIn:
 
         assert (page.status, page.location) == (303, "/app")
 
+    async def test_whoever_asks_to_sign_in_again_is_asked_and_not_led_on_by_the_script(self, own: OwnPages) -> None:
+        browser = await own.signed_in()
+        before = browser.cookies["__Host-sidegate"]
+
+        page = await browser.get(f"{LOGIN}?prompt=login&return_to=/app")
+        form = {"username": "alice", "password": "wrong", "csrf_token": page.field("csrf_token")}
+        refused = await browser.post(LOGIN, form)
+        form |= {"password": "secret words", "csrf_token": refused.field("csrf_token")}
+        accepted = await browser.post(LOGIN, form)
+
+        assert f'data-status="{OWN}/status"' in (await own.browser().get(LOGIN)).text
+        assert [shown.status for shown in (page, refused)] == [200, 401]
+        assert "data-status" not in page.text + refused.text
+        assert (accepted.status, accepted.location) == (303, "/app")
+        assert browser.cookies["__Host-sidegate"] != before
+
     async def test_in_redirect_mode_the_page_leads_to_the_provider(self, aiohttp_client: Any) -> None:
         own = await open_own_pages(aiohttp_client, LoginOptions(mode=LoginMode.REDIRECT))
 
