@@ -246,7 +246,7 @@ class MemorySessionStore:
         if not await self.delete(key, EndCause.REPLACED):
             raise SessionEnded("the session ended before it could go on as another one")
 
-    async def heir(self, _cookie_value: Secret) -> Secret | None:
+    async def heir(self, cookie_value: Secret) -> Secret | None:  # noqa: ARG002 - named as the port names it
         """Return None: whoever holds streams is in this process, and was told."""
         return None
 

@@ -58,7 +58,8 @@ async def frontchannel_logout(request: web.Request) -> web.StreamResponse:
         ended = await end_for_good(request, which, EndCause.FRONTCHANNEL, ended_at=now)
         tell_ended(request, "frontchannel", ended, reason="sid")
     context: FrontchannelPage = {}
-    return page(request, "frontchannel", context)
+    # The address names a session, and the page is to say nothing of it: its links lead elsewhere.
+    return page(request, "frontchannel", context, again=request.app[OPTIONS].path("logged-out"))
 
 
 def _named(request: web.Request) -> BySid:
