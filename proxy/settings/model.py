@@ -580,8 +580,9 @@ class AccessConditions(Section):
     )
     acr: Annotated[AcrValues | None, Given] = Field(
         default=None,
-        description="How the person proved who they are (step-up): a value of the provider's acr, or a list of which any "
-        "will do. Equal or not; none is taken for stronger than another. Who lacks it is sent to the provider for it.",
+        description="How the person proved who they are (step-up): a value of the provider's acr, or a list of which "
+        "any will do. Equal or not; none is taken for stronger than another. Who lacks it is sent to the provider for "
+        "it.",
         examples=["gold", ["gold", "platinum"]],
     )
     max_age: Annotated[MaxAge | None, Given] = Field(

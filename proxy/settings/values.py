@@ -548,5 +548,5 @@ def parse_max_age(value: object) -> float:
     seconds = parse_duration_or_zero(value)
     if seconds < MIN_MAX_AGE_S:
         shortest = duration_text(MIN_MAX_AGE_S)
-        raise ValueRefused(f"is shorter than {shortest}: people would be asked again on their way back", "write 5m or so")
+        raise ValueRefused(f"is shorter than {shortest}: people would be asked again on their way back", "write 5m")
     return seconds
