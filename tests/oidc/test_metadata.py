@@ -99,6 +99,13 @@ def test_what_a_provider_need_not_have_may_be_missing() -> None:
 @pytest.mark.parametrize("promise", ["true", 1, None, False])
 def test_only_true_promises_the_iss_parameter(promise: object) -> None:
     assert not parse(authorization_response_iss_parameter_supported=promise).iss_parameter_supported
+    assert not parse(claims_parameter_supported=promise).claims_parameter_supported
+
+
+def test_which_acr_a_provider_knows_and_whether_it_may_be_demanded_is_read() -> None:
+    found = parse(claims_parameter_supported=True, acr_values_supported=["silver", 2, "gold"])
+
+    assert (found.claims_parameter_supported, found.acr_values_supported) == (True, ("silver", "gold"))
 
 
 class TestInternalAddresses:
