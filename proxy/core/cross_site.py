@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.core.policy import Forbid, Reason
-from proxy.core.routing import Csrf, ServiceWorker
+from proxy.core.routing import Csrf, Matched, Preflight, ServiceWorker
 
 if TYPE_CHECKING:
     from proxy.core.request import Accepted, RequestHead
-    from proxy.core.routing import Route
+    from proxy.core.routing import Route, RouteMatch, RouteTable
 
 _SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 """RFC 9110 §9.2.1."""
@@ -120,6 +120,16 @@ def preflight_method(head: RequestHead) -> bytes | None:
         return None
     methods = head.values(b"access-control-request-method")
     return methods[0] if len(methods) == 1 else None
+
+
+def route_match(routes: RouteTable, accepted: Accepted) -> RouteMatch:
+    """Return the route of a request: a preflight's is that of the method it asks for, where preflights pass."""
+    method = preflight_method(accepted.head)
+    if method is not None:
+        found = routes.match(accepted.target, method)
+        if isinstance(found, Matched) and found.route.preflight is Preflight.PASS:
+            return found
+    return routes.match(accepted.target, accepted.head.method)
 
 
 def _tokens(values: tuple[bytes, ...]) -> set[bytes]:

@@ -2,7 +2,7 @@
 
 Only :func:`decide` makes an :class:`Allow` (:func:`decide_preflight` asks it), and the data path takes nothing else
 (law 1): an ``Allow`` demands a proof that stays in this file. ``Reason`` is the one vocabulary of policy, logs, metrics
-and ``explain``.
+and ``explain``. :func:`judged` says of each condition by itself whether it is met, by the predicates of the decision.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Never
 
 from proxy.core.claims import claim_value
-from proxy.core.routing import OPTIONAL, PUBLIC, Conditions, Optional, Preflight, Public
+from proxy.core.lifetime import in_words
+from proxy.core.routing import OPTIONAL, PUBLIC, Authenticated, Conditions, Optional, Preflight, Public
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from proxy.core.identity import Identity
     from proxy.core.routing import Access, ClaimCondition, Route
     from proxy.core.session import Session
@@ -139,6 +142,26 @@ class StepUp:
 
 Decision = Allow | Challenge | StepUp | Forbid
 
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One condition of a route, held against a session.
+
+    Attributes:
+        condition: its key in the file (``all_roles``, ``claims.department``), or ``signed_in``.
+        reason: of the decision when it is the first that is not met.
+        is_met: None when there is nobody to ask.
+        any_of: any of these will do: roles, groups, values, or the one duration of ``max_age``.
+        lack: what is missing when it is not met; None where no right is asked for.
+    """
+
+    condition: str
+    reason: Reason
+    is_met: bool | None
+    any_of: tuple[str, ...] = ()
+    lack: Lack | None = None
+
+
 _ALLOW_PUBLIC = Allow(Reason.PUBLIC, None, PUBLIC, _PROOF)
 _ALLOW_STRANGER = Allow(Reason.OPTIONAL, None, OPTIONAL, _PROOF)
 _ALLOW_PREFLIGHT = Allow(Reason.PREFLIGHT, None, Preflight.PASS, _PROOF)
@@ -189,14 +212,10 @@ def _unmet(access: Conditions, identity: Identity) -> Forbid | None:
         and (not access.claims or all(_holds(condition, identity) for condition in access.claims))
     ):
         return None
-    lacking = [
-        *_lacking_roles(access, identity),
-        *_lacking_groups(access, identity),
-        *_lacking_claims(access, identity),
-    ]
+    lacking = [right for right in _rights(access, identity) if not right.is_met]
     return Forbid(
-        reason=lacking[0][0],
-        missing=tuple(lack for _, lack in lacking),
+        reason=lacking[0].reason,
+        missing=tuple(right.lack for right in lacking if right.lack is not None),
         required_roles=tuple(dict.fromkeys(access.any_role + access.all_roles)),
         user_roles=tuple(sorted(roles)),
     )
@@ -208,7 +227,7 @@ def _unproved(access: Conditions, session: Session, now: float) -> StepUp | None
     No allowance for clocks that differ: the callback asks the same (``core.id_token.require_proof``), and whoever it
     let pass and this refused would go round in a circle.
     """
-    if access.max_age_s is not None and now - session.authenticated_at > access.max_age_s:
+    if access.max_age_s is not None and not _is_recent(session, access.max_age_s, now):
         return StepUp(Reason.AUTHENTICATION_TOO_OLD, access.acr, access.max_age_s)
     if access.acr and session.acr not in access.acr:
         return StepUp(Reason.ACR_INSUFFICIENT, access.acr, access.max_age_s)
@@ -220,25 +239,54 @@ def _holds(condition: ClaimCondition, identity: Identity) -> bool:
     return value is not None and any(pattern.matches(value) for pattern in condition.any_of)
 
 
-_Unmet = tuple[Reason, Lack]
+def _is_recent(session: Session, max_age_s: float, now: float) -> bool:
+    return now - session.authenticated_at <= max_age_s
 
 
-def _lacking_roles(access: Conditions, identity: Identity) -> list[_Unmet]:
-    lacking = [Lack(LackKind.ROLE, (role,)) for role in access.all_roles if role not in identity.roles]
-    if access.any_role and identity.roles.isdisjoint(access.any_role):
-        lacking.append(Lack(LackKind.ROLE, access.any_role))
-    return [(Reason.ROLE_MISSING, lack) for lack in lacking]
+# --- condition by condition ------------------------------------------------------------------------------------------
 
 
-def _lacking_groups(access: Conditions, identity: Identity) -> list[_Unmet]:
-    if access.any_group and identity.groups.isdisjoint(access.any_group):
-        return [(Reason.GROUP_MISSING, Lack(LackKind.GROUP, access.any_group))]
-    return []
+def judged(access: Access, session: Session | None, now: float) -> tuple[Judged, ...]:
+    """Say of each condition of a route whether it is met, in the order in which :func:`decide` names reasons.
+
+    Returns:
+        All met exactly when ``decide`` gives an ``Allow``, else its reason is that of the first that is not; empty
+        where anybody may pass. Never raises.
+    """
+    if not isinstance(access, Authenticated | Conditions):
+        return ()
+    alive = None if session is None or session.expires_at <= now else session
+    signed_in = Judged("signed_in", Reason.NO_SESSION, is_met=alive is not None)
+    if isinstance(access, Authenticated):
+        return (signed_in,)
+    identity = None if alive is None else alive.identity
+    return (signed_in, *_rights(access, identity), *_proofs(access, alive, now))
 
 
-def _lacking_claims(access: Conditions, identity: Identity) -> list[_Unmet]:
-    return [
-        (Reason.CLAIM_MISMATCH, Lack(LackKind.ATTRIBUTE, tuple(map(str, condition.any_of)), condition.name))
-        for condition in access.claims
-        if not _holds(condition, identity)
-    ]
+def _rights(access: Conditions, identity: Identity | None) -> Iterator[Judged]:
+    for role in access.all_roles:
+        is_met = None if identity is None else role in identity.roles
+        yield _right("all_roles", Reason.ROLE_MISSING, Lack(LackKind.ROLE, (role,)), is_met=is_met)
+    if access.any_role:
+        is_met = None if identity is None else not identity.roles.isdisjoint(access.any_role)
+        yield _right("any_role", Reason.ROLE_MISSING, Lack(LackKind.ROLE, access.any_role), is_met=is_met)
+    if access.any_group:
+        is_met = None if identity is None else not identity.groups.isdisjoint(access.any_group)
+        yield _right("any_group", Reason.GROUP_MISSING, Lack(LackKind.GROUP, access.any_group), is_met=is_met)
+    for claim in access.claims:
+        is_met = None if identity is None else _holds(claim, identity)
+        lack = Lack(LackKind.ATTRIBUTE, tuple(map(str, claim.any_of)), claim.name)
+        yield _right(f"claims.{claim.name}", Reason.CLAIM_MISMATCH, lack, is_met=is_met)
+
+
+def _right(condition: str, reason: Reason, lack: Lack, *, is_met: bool | None) -> Judged:
+    return Judged(condition, reason, is_met, lack.any_of, lack)
+
+
+def _proofs(access: Conditions, session: Session | None, now: float) -> Iterator[Judged]:
+    if access.max_age_s is not None:
+        is_met = None if session is None else _is_recent(session, access.max_age_s, now)
+        yield Judged("max_age", Reason.AUTHENTICATION_TOO_OLD, is_met, (in_words(access.max_age_s),))
+    if access.acr:
+        is_met = None if session is None else session.acr in access.acr
+        yield Judged("acr", Reason.ACR_INSUFFICIENT, is_met, access.acr)

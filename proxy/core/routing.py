@@ -399,10 +399,11 @@ _NO_ROUTE = NoRoute()
 class WhyNot(Enum):
     """What became of a route that was looked at."""
 
-    PATH = "the path does not match"
-    METHOD = "the path matches, the method does not"
+    PATH = "the path differs"
+    METHOD = "the path matches, the method differs"
     TAKEN = "this is the route"
-    LATER = "an earlier pattern matches"
+    LATER = "the path matches, but an earlier route decides"
+    PATTERN = "the path matches, but the pattern differs from that of an earlier match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +412,14 @@ class Looked:
 
     route: Route
     why: WhyNot
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """One reading of a target, and the first route of the pattern that it meets; None when it meets none."""
+
+    reading: Reading
+    route: Route | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,7 +490,7 @@ class RouteTable:
         folded = fold_letters(first.path)
         decided = _group_of(self._folded, folded)
         if self._tells_apart(first.path, folded) and (exact := _group_of(self._exact, first.path)) != decided:
-            return self._ambiguous(_folded(first, folded), exact, decided)
+            return self._ambiguous(_with_letters_folded(first, folded), exact, decided)
         for reading in others:
             folded = fold_letters(reading.path)
             if (group := _group_of(self._folded, folded)) != decided:
@@ -495,11 +504,33 @@ class RouteTable:
         return self.path_case is PathCase.SENSITIVE and not (self._is_folded and folded == path)
 
     def _ambiguous(self, reading: Reading, first: int | None, second: int | None) -> Ambiguous:
-        route_a, route_b = (self._groups[group - 1].routes[0] if group else None for group in (first, second))
-        return Ambiguous(reading, route_a, route_b)
+        return Ambiguous(reading, self._first_of(first), self._first_of(second))
+
+    def met(self, target: RequestTarget) -> tuple[Met, ...]:
+        """Say which route each reading meets, as :meth:`match` looks at them: the path as sent first.
+
+        Only when all meet the same is the target not :class:`Ambiguous`.
+        """
+        found: list[Met] = []
+        for reading in target.readings:
+            folded = fold_letters(reading.path)
+            by_folded = self._first_of(_group_of(self._folded, folded))
+            if self._tells_apart(reading.path, folded):
+                found.append(Met(reading, self._first_of(_group_of(self._exact, reading.path))))
+                found.append(Met(_with_letters_folded(reading, folded), by_folded))
+            else:
+                found.append(Met(_folded(reading, folded), by_folded))
+        return tuple(found)
+
+    def _first_of(self, group: int | None) -> Route | None:
+        return self._groups[group - 1].routes[0] if group else None
 
     def trace(self, target: RequestTarget, method: bytes) -> tuple[Looked, ...]:
-        """Say of each route what became of it, for the path as sent."""
+        """Say of each route what became of it, for the path as sent.
+
+        Routes that are looked at after the one that decides are LATER; those of another pattern than the first that
+        matched are PATTERN, for only the same pattern may take another method.
+        """
         path = target.readings[0].path
         group = _group_of(self._folded, fold_letters(path)) if self._folds else _group_of(self._exact, path)
         routes = self._groups[group - 1].routes if group else ()
@@ -518,9 +549,9 @@ class RouteTable:
         expression = _table_expression([normalised_pattern(route.pattern)], letters)
         if not expression.fullmatch(fold_letters(path) if self._folds else path):
             return WhyNot.PATH
-        if route not in rivals or (taken is not None and taken < route.index):
+        if taken is not None and taken < route.index:
             return WhyNot.LATER
-        return WhyNot.METHOD
+        return WhyNot.METHOD if route in rivals else WhyNot.PATTERN
 
 
 def _group_of(table: re.Pattern[bytes], path: bytes) -> int | None:
@@ -530,7 +561,12 @@ def _group_of(table: re.Pattern[bytes], path: bytes) -> int | None:
 
 
 def _folded(reading: Reading, path: bytes) -> Reading:
-    return reading if path == reading.path else Reading(path, (*reading.by, "letters folded"))
+    return reading if path == reading.path else _with_letters_folded(reading, path)
+
+
+def _with_letters_folded(reading: Reading, path: bytes) -> Reading:
+    """Return the reading of an app that ignores case; of its patterns too, so the path may be the same."""
+    return Reading(path, (*reading.by, "letters folded"))
 
 
 def _fold_text(pattern: str) -> str:
@@ -568,6 +604,14 @@ def lies_under(prefix: bytes, target: RequestTarget) -> UnderPrefix:
         return UnderPrefix.NONE
     is_literal = target.path.startswith(prefix)
     return UnderPrefix.ALL if is_literal and inside == len(target.readings) else UnderPrefix.SOME
+
+
+def reading_under(prefix: bytes, target: RequestTarget) -> Reading:
+    """Return the reading that makes it :attr:`UnderPrefix.SOME`: the first that lies under ``prefix``."""
+    for reading in target.readings:
+        if lies_under(prefix, target._replace(readings=(reading,))) is not UnderPrefix.NONE:
+            return reading
+    raise ValueError("no reading lies under the prefix")
 
 
 def forward_target(target: RequestTarget, strip_prefix: bytes) -> bytes:

@@ -22,6 +22,7 @@ from proxy.core.cross_site import (
     is_navigation,
     is_websocket,
     preflight_method,
+    route_match,
     service_worker_verdict,
 )
 from proxy.core.headers import (
@@ -39,7 +40,6 @@ from proxy.core.routing import (
     Activity,
     Ambiguous,
     Cache,
-    Matched,
     MethodNotAllowed,
     NoRoute,
     OnUnauthenticated,
@@ -51,6 +51,7 @@ from proxy.core.routing import (
     UnderPrefix,
     forward_target,
     lies_under,
+    reading_under,
 )
 from proxy.core.target import TargetRules, parse_target
 from proxy.errors import ProviderUnavailable, SidegateError, TargetRefused
@@ -337,7 +338,8 @@ class Gate:
         if under is UnderPrefix.NONE:
             return None
         if under is UnderPrefix.SOME:
-            raise TargetRefused("a reading of the path lies under server.prefix, which never reaches the app")
+            reading = reading_under(self._rules.own_prefix, accepted.target)
+            raise TargetRefused(f"the path lies under server.prefix, which never reaches the app, read as {reading}")
         event.route = self._rules.own_prefix.decode() + "/**"
         event.decision, event.reason = "allow", "own"
         headers = own_headers(accepted, self._rules.cookies)
@@ -373,10 +375,7 @@ class Gate:
 
     def _match(self, accepted: Accepted, event: RequestEvent) -> Route | Reply:
         head = accepted.head
-        if (route := self._preflight_route(accepted)) is not None:
-            event.route = route.pattern
-            return route
-        found = self._rules.routes.match(accepted.target, head.method)
+        found = route_match(self._rules.routes, accepted)
         if isinstance(found, Ambiguous):
             raise TargetRefused(str(found))
         if isinstance(found, NoRoute):
@@ -389,14 +388,6 @@ class Gate:
                 self._parts.responder.method_not_allowed(found.allow, self._askers.asker(head, event)), event
             )
         return found.route
-
-    def _preflight_route(self, accepted: Accepted) -> Route | None:
-        """Return the route of the method that a preflight asks for, when it lets preflights pass."""
-        method = preflight_method(accepted.head)
-        if method is None:
-            return None
-        found = self._rules.routes.match(accepted.target, method)
-        return found.route if isinstance(found, Matched) and found.route.preflight is Preflight.PASS else None
 
     # --- answers ------------------------------------------------------------------------------------------------------
 

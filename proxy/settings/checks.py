@@ -8,6 +8,7 @@ Checks look at local files, because a secret that cannot be read is a fault of t
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import takewhile
@@ -23,7 +24,7 @@ from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
 from proxy.settings.values import LANGUAGES_OF_OURS, Substituted, UnixAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
     from proxy.settings.model import ServerSettings, Settings
 
@@ -60,9 +61,9 @@ class Draft:
         return value
 
 
-def findings_of(draft: Draft) -> Iterator[Finding]:
-    """Yield what every check finds."""
-    for check in CHECKS:
+def findings_of(draft: Draft, checks: Iterable[Check]) -> Iterator[Finding]:
+    """Yield what each check finds."""
+    for check in checks:
         yield from check(draft)
 
 
@@ -362,7 +363,6 @@ def _redis(draft: Draft) -> Iterator[Finding]:
                       "write encryption_keys: [{file: PATH}], with a key from `sidegate keygen`",
                       depends_on=(("sessions", "encryption_keys"),))  # fmt: skip
     yield from _redis_topology(draft, path)
-    yield from _redis_tls(draft, path)
 
 
 def _redis_topology(draft: Draft, path: KeyPath) -> Iterator[Finding]:
@@ -377,7 +377,11 @@ def _redis_topology(draft: Draft, path: KeyPath) -> Iterator[Finding]:
         yield Finding((*path, "password"), "is written in url too", "take it out of url", depends_on=((*path, "url"),))
 
 
-def _redis_tls(draft: Draft, path: KeyPath) -> Iterator[Finding]:
+def _redis_tls(draft: Draft) -> Iterator[Finding]:
+    """What Redis is verified by, and shown, can be read and is used."""
+    if draft.settings.sessions.store == "memory":
+        return
+    path = ("sessions", "redis")
     redis, tls = draft.settings.sessions.redis, draft.settings.sessions.redis.tls
     if tls.model_fields_set and not redis.url.is_tls:
         yield Finding((*path, "tls"), "is never used, for the url is not rediss", "write rediss://, or take tls out",
@@ -553,7 +557,9 @@ def _step_up(draft: Draft) -> Iterator[Finding]:
             yield Finding((*path, "claims", claim), message, remedy, Level.WARNING)
 
 
-CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
+Check = Callable[[Draft], Iterator[Finding]]
+
+CHECKS: Final[tuple[Check, ...]] = (
     _listeners,
     _https_redirect,
     _trust,
@@ -571,6 +577,7 @@ CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
     _same_key_twice,
     _session_times,
     _redis,
+    _redis_tls,
     _cookie,
     _header_names,
     _upstream_names,
@@ -581,3 +588,11 @@ CHECKS: Final[tuple[Callable[[Draft], Iterator[Finding]], ...]] = (
     _strip_prefix,
     _step_up,
 )
+
+_OF_FILES_AROUND: Final[frozenset[Check]] = frozenset({
+    _tls_files, _upstream_tls_files, _provider_authorities, _pictures, _templates_dir, _locales, _secrets,
+    _same_key_twice, _redis_tls,
+})  # fmt: skip
+
+CHECKS_OF_THE_FILE_ALONE: Final[tuple[Check, ...]] = tuple(check for check in CHECKS if check not in _OF_FILES_AROUND)
+"""Those that look at no other file and at no secret: for whoever has the settings without the machine they are for."""

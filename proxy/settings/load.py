@@ -19,16 +19,19 @@ from yaml.reader import ReaderError
 
 from proxy.errors import SettingsError
 from proxy.settings import wording
-from proxy.settings.checks import Draft, findings_of
+from proxy.settings.checks import CHECKS, CHECKS_OF_THE_FILE_ALONE, Draft, findings_of
 from proxy.settings.model import Settings
 from proxy.settings.problems import Finding, KeyPath, Level, Problem, key_text
 from proxy.settings.secret_source import reason_of, remedy_for
 from proxy.settings.tree import Position, Tree, read_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
+
+    from proxy.settings.checks import Check
 
 LARGEST_FILE_BYTES: Final = 1024 * 1024
 """A thousand routes have 100 KB; more is a wrong path."""
@@ -76,12 +79,21 @@ class Loaded:
 
 def load(path: Path) -> Loaded:
     """Return the settings of a file, and everything that is wrong with it; never raises for a bad file."""
+    return _load(path, CHECKS)
+
+
+def load_alone(path: Path) -> Loaded:
+    """Return the same, but look at no file that it names and at no secret: those may be on another machine."""
+    return _load(path, CHECKS_OF_THE_FILE_ALONE)
+
+
+def _load(path: Path, checks: Sequence[Check]) -> Loaded:
     try:
         text = _read(path)
         tree = _parse(path, text)
     except _FileRefused as refusal:
         return Loaded(None, (refusal.problem,))
-    return _load_tree(path, tree)
+    return _load_tree(path, tree, checks)
 
 
 def load_settings(path: Path) -> Settings:
@@ -193,7 +205,7 @@ def _unprintable(error: ReaderError, text: str) -> tuple[str, str, Position]:
 # --- the settings ----------------------------------------------------------------------------------------------------
 
 
-def _load_tree(path: Path, tree: Tree) -> Loaded:
+def _load_tree(path: Path, tree: Tree, checks: Sequence[Check]) -> Loaded:
     """Return settings and problems of plain data."""
     data = dict(tree.data) if isinstance(tree.data, dict) else {}
     for section in ("server", "keycloak"):
@@ -202,7 +214,7 @@ def _load_tree(path: Path, tree: Tree) -> Loaded:
     wrong = [finding for finding in wrong if not any(_is_within(broken, finding.path) for broken in tree.broken)]
     spoiled = tree.broken | {finding.path for finding in wrong}
     if settings is not None:
-        checked = findings_of(Draft(settings, data))
+        checked = findings_of(Draft(settings, data), checks)
         wrong += [finding for finding in checked if not _rests_on(finding, spoiled)]
     located = [*tree.findings, *((finding, tree.position_of(finding.path)) for finding in wrong)]
     problems = tuple(sorted((_problem(path, *item) for item in located), key=lambda item: (item.line, item.column)))

@@ -23,8 +23,9 @@ from proxy.core.policy import (
     StepUp,
     decide,
     decide_preflight,
+    judged,
 )
-from proxy.core.routing import AUTHENTICATED, OPTIONAL, PUBLIC, Conditions, Preflight, Route, compile_access
+from proxy.core.routing import AUTHENTICATED, OPTIONAL, PUBLIC, Access, Conditions, Preflight, Route, compile_access
 from proxy.core.secret import Secret
 from proxy.core.session import LoginOrigin, Session, SessionKey
 from proxy.core.tokens import TokenSet
@@ -234,6 +235,70 @@ class TestStepUp:
             assert isinstance(decide(access, proved, NOW), StepUp)
         else:
             assert isinstance(decide(access, proved, NOW), Allow)
+
+
+ROLES = ["viewer", "admin", "legacy-app:editor"]
+CLAIMS = {"department": ["finance", "it-*"], "level": 5}
+CONDITIONS = st.builds(
+    dict,
+    all_roles=st.none() | st.lists(st.sampled_from(ROLES), min_size=1),
+    any_role=st.none() | st.lists(st.sampled_from(ROLES), min_size=1),
+    any_group=st.none() | st.just(["/staff", "/board"]),
+    claims=st.none() | st.just(CLAIMS),
+    acr=st.none() | st.just(["gold", "silver"]),
+    max_age=st.none() | st.just(300),
+).map(lambda stated: {name: value for name, value in stated.items() if value is not None})
+ACCESSES = st.sampled_from([PUBLIC, OPTIONAL, AUTHENTICATED]) | CONDITIONS.filter(bool).map(compile_access)
+SESSIONS = st.none() | st.builds(
+    lambda who, **changes: session(identity=who, **changes),
+    who=st.builds(
+        identity,
+        roles=st.frozensets(st.sampled_from(ROLES)),
+        groups=st.frozensets(st.sampled_from(["/staff", "/other"])),
+        claims=st.sampled_from([{}, {"department": "finance", "level": 5}, {"department": "law", "level": 5}]),
+    ),
+    acr=st.sampled_from([None, "gold", "bronze"]),
+    authenticated_at=st.sampled_from([NOW, NOW - 300, NOW - 301]),
+    expires_at=st.sampled_from([NOW, NOW + 1]),
+)
+
+
+class TestJudged:
+    @given(access=ACCESSES, asking=SESSIONS)
+    def test_the_conditions_one_by_one_and_the_decision_never_disagree(
+        self, access: Access, asking: Session | None
+    ) -> None:
+        decision, conditions = decide(access, asking, NOW), judged(access, asking, NOW)
+
+        first = next((condition for condition in conditions if not condition.is_met), None)
+        assert isinstance(decision, Allow) is (first is None)
+        if first is not None:
+            assert decision.reason is first.reason
+        if isinstance(decision, Forbid):
+            unmet = [condition.lack for condition in conditions if not condition.is_met]
+            assert [lack for lack in unmet if lack is not None] == list(decision.missing)
+
+    def test_every_condition_is_named_as_in_the_file_in_the_order_of_reasons(self) -> None:
+        stated = {"acr": "gold", "max_age": 300, "claims": CLAIMS, "any_group": ["staff"], "any_role": ["viewer", "x"]}
+
+        conditions = judged(compile_access({**stated, "all_roles": ["a", "viewer"]}), session(), NOW)
+
+        assert [(one.condition, one.any_of, one.is_met) for one in conditions] == [
+            ("signed_in", (), True),
+            ("all_roles", ("a",), False),
+            ("all_roles", ("viewer",), True),
+            ("any_role", ("viewer", "x"), True),
+            ("any_group", ("/staff",), True),
+            ("claims.department", ("finance", "it-*"), True),
+            ("claims.level", ("5",), True),
+            ("max_age", ("5m",), False),
+            ("acr", ("gold",), False),
+        ]
+
+    def test_of_a_stranger_nothing_is_known_but_that_nobody_is_signed_in(self) -> None:
+        conditions = judged(compile_access({"any_role": ["viewer"], "acr": "gold"}), None, NOW)
+
+        assert [one.is_met for one in conditions] == [False, None, None]
 
 
 def test_nobody_else_makes_an_allow() -> None:

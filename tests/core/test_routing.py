@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.core.claims import ClaimPattern
 from proxy.core.routing import (
@@ -26,6 +28,7 @@ from proxy.core.routing import (
     forward_target,
     lies_under,
     normalised_pattern,
+    reading_under,
     route_problems,
 )
 from proxy.core.target import RequestTarget, TargetRules, parse_target
@@ -197,12 +200,63 @@ class TestTrace:
     def test_a_trace_of_a_refused_method_takes_none(self) -> None:
         lines = table(("/api/**", ("GET",)), "/**").trace(target("/api/a"), b"POST")
 
-        assert [line.why for line in lines] == [WhyNot.METHOD, WhyNot.LATER]
+        assert [line.why for line in lines] == [WhyNot.METHOD, WhyNot.PATTERN]
+
+    def test_a_wider_route_that_stands_before_is_passed_over_for_the_pattern_that_matched_first(self) -> None:
+        routes = table(("/api/**", ("GET",)), "/**", ("/api/**", ("POST",)))
+
+        why = [line.why for line in routes.trace(target("/api/a"), b"POST")]
+
+        assert why == [WhyNot.METHOD, WhyNot.PATTERN, WhyNot.TAKEN]
 
     def test_a_trace_ignores_case_when_the_table_does(self) -> None:
         lines = table("/b", "/A", path_case=PathCase.IGNORE).trace(target("/a"), b"GET")
 
         assert [line.why for line in lines] == [WhyNot.PATH, WhyNot.TAKEN]
+
+
+PATTERNS = ["/", "/a", "/A/b", "/a/*", "/a/**", "/*/b", "/b.json", "/**"]
+TABLES = st.builds(
+    lambda routes, path_case: table(*routes, path_case=path_case),
+    st.lists(
+        st.tuples(st.sampled_from(PATTERNS), st.sampled_from([None, ("GET",), ("POST",), ("GET", "PUT")])), max_size=5
+    ),
+    st.sampled_from(PathCase),
+)
+PATHS = st.lists(st.sampled_from(["/", "a", "b", "A", "%61", "%2F", ";x", "\\", ".json", "."]), max_size=6).map(
+    lambda pieces: "/" + "".join(pieces)
+)
+
+
+class TestMetAndTrace:
+    @given(routes=TABLES, path=PATHS, method=st.sampled_from([b"GET", b"HEAD", b"POST", b"DELETE"]))
+    def test_what_is_told_of_readings_and_routes_is_what_the_match_says(
+        self, routes: RouteTable, path: str, method: bytes
+    ) -> None:
+        try:
+            asked = target(path)
+        except TargetRefused:
+            return
+        outcome, met, looked = routes.match(asked, method), routes.met(asked), routes.trace(asked, method)
+
+        assert met[0].reading.path == asked.path or routes.path_case is PathCase.IGNORE
+        assert isinstance(outcome, Ambiguous) is (len({one.route for one in met}) > 1)
+        if isinstance(outcome, Ambiguous):
+            assert outcome.reading in [one.reading for one in met]
+            assert {outcome.route_a, outcome.route_b} <= {one.route for one in met}
+            return
+        taken = [line.route for line in looked if line.why is WhyNot.TAKEN]
+        assert taken == ([outcome.route] if isinstance(outcome, Matched) else [])
+        assert all(line.why is WhyNot.PATH for line in looked) is isinstance(outcome, NoRoute)
+        assert all(not line.route.takes(method.decode()) for line in looked if line.why is WhyNot.METHOD)
+
+    def test_a_pattern_with_capitals_is_met_by_another_reading_than_the_path_as_sent(self) -> None:
+        met = table("/Admin").met(target("/admin"))
+
+        assert [(str(one.reading), one.route and one.route.pattern) for one in met] == [
+            ("/admin (as sent)", None),
+            ("/admin (letters folded)", "/Admin"),
+        ]
 
 
 class TestAccess:
@@ -281,6 +335,7 @@ class TestPrefix:
     )
     def test_a_path_of_which_only_some_reading_does_is_neither_ours_nor_the_apps(self, path: str) -> None:
         assert lies_under(b"/_sidegate", target(path)) is UnderPrefix.SOME
+        assert reading_under(b"/_sidegate", target(path)) in target(path).readings
 
     @pytest.mark.parametrize(
         "path", ["/", "/_sidegatex", "/a/_sidegate", "/_sidegat", "/a?/_sidegate", "/x%2f_sidegate"]

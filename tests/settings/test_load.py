@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from proxy.errors import SettingsError
-from proxy.settings.load import LARGEST_FILE_BYTES, load, load_settings
+from proxy.settings.load import LARGEST_FILE_BYTES, load, load_alone, load_settings
 from tests.settings.conftest import file_with
 
 if TYPE_CHECKING:
@@ -240,3 +240,35 @@ def test_a_file_that_is_wrong_throughout_is_still_read_to_its_end(text: str, loa
     assert loaded.settings is None
     assert all(problem.message and problem.remedy and problem.key_path for problem in loaded.problems)
     assert not any("does not fit" in problem.message for problem in loaded.problems)
+
+
+def test_a_file_can_be_read_alone_where_the_files_and_secrets_that_it_names_are_not(tmp_path: Path) -> None:
+    file = tmp_path / "sidegate.yaml"
+    file.write_text(
+        "server: {public_url: https://app.example.com, tls: {cert_file: /nowhere/c.pem, key_file: /nowhere/k.pem}}\n"
+        "keycloak:\n"
+        "  issuer: https://sso.example.com/realms/acme\n"
+        "  client_id: legacy-app\n"
+        "  ca_file: /nowhere/ca.pem\n"
+        "  client_auth: {secret: {file: /nowhere/secret}}\n"
+        "login: {logo_file: /nowhere/logo.svg, templates_dir: /nowhere/templates}\n"
+        "sessions:\n"
+        "  store: redis\n"
+        "  encryption_keys: [{env: NOBODY_SETS_THIS}]\n"
+        '  redis: {url: "rediss://redis", tls: {ca_file: /nowhere/redis.pem}}\n'
+        "upstreams: {app: {url: 'https://127.0.0.1:8443', tls: {ca_file: /nowhere/app.pem}}}\n"
+        "management: {admin_token: {file: /nowhere/token}}\n"
+    )
+
+    assert len(load(file).errors) == 10
+    assert load_alone(file).errors == ()
+
+
+def test_what_is_wrong_in_the_file_itself_is_told_of_a_file_read_alone_too(tmp_path: Path) -> None:
+    file = tmp_path / "sidegate.yaml"
+    file.write_text("server: {public_url: https://app.example.com}\nroutes: [{path: /a}, {path: /A}]\n")
+
+    told = [problem.key_path for problem in load_alone(file).errors]
+
+    assert "routes[1].path" in told
+    assert "keycloak.issuer" in told
