@@ -10,37 +10,17 @@ import pytest
 
 from tests.journeys.house import House, Person, wait_for
 from tests.journeys.replicas import Browser, ReplicaHouse
+from tests.keycloak.realms import BRIEF_IDLE_S, BRIEF_MAX_S, BRIEF_TOKEN_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.keycloak.server import KeycloakServer
 
 pytestmark = [pytest.mark.slow]
 
 REALM = "brief"
-IDLE_S, MAX_S, LIFE_S = 5, 9, 3
 OFFLINE = {"offline_access": True}
-
-
-@pytest.fixture(scope="module")
-def brief_realm(keycloak: KeycloakServer) -> Iterator[KeycloakServer]:
-    """A realm whose SSO sessions end after seconds."""
-    realm = {
-        "realm": REALM,
-        "enabled": True,
-        "sslRequired": "none",
-        "ssoSessionIdleTimeout": IDLE_S,
-        "ssoSessionMaxLifespan": MAX_S,
-        "accessTokenLifespan": LIFE_S,
-        "eventsEnabled": True,
-        "enabledEventTypes": ["REFRESH_TOKEN", "REFRESH_TOKEN_ERROR"],
-        "passwordPolicy": "hashAlgorithm(pbkdf2-sha256) and hashIterations(1)",
-    }
-    wait_for(keycloak.admin.call("POST", "", json=realm))
-    wait_for(keycloak.admin.create_user("alice", realm=REALM))
-    yield keycloak
-    wait_for(keycloak.admin.call("DELETE", f"/{REALM}"))
 
 
 def offline_sessions(house: House) -> int:
@@ -71,7 +51,6 @@ def said(house: House, *words: str) -> bool:
     return False
 
 
-@pytest.mark.usefixtures("brief_realm")
 def test_only_offline_access_outlives_keycloaks_sso_session(build_house: Callable[..., House]) -> None:
     plain, offline = build_house(realm=REALM), build_house(realm=REALM, keycloak=OFFLINE)
     ends, form, code = Person(plain), Person(offline), Person(offline)
@@ -82,16 +61,17 @@ def test_only_offline_access_outlives_keycloaks_sso_session(build_house: Callabl
 
     # One stays busy, so that only the maximum ends it; the others do nothing for longer than the idle time.
     while ends.is_signed_in():
-        assert time.monotonic() - began < MAX_S + 10
+        assert time.monotonic() - began < BRIEF_MAX_S + 10
         time.sleep(0.25)
     lasted_s = time.monotonic() - began
     offline_lives_on = form.is_signed_in() and code.is_signed_in()
 
-    assert LIFE_S < lasted_s < MAX_S + 6
+    assert BRIEF_TOKEN_S < lasted_s < BRIEF_MAX_S + 6
     assert offline_lives_on
     # A token that shrinks towards the end would be refreshed again and again, were it not noticed.
-    assert refreshes(plain) < 2 * MAX_S / LIFE_S + 4
-    assert said(plain, "refresh tokens last 5s", "sessions end after 5s without activity", "offline_access")
+    assert refreshes(plain) < 2 * BRIEF_MAX_S / BRIEF_TOKEN_S + 4
+    idle = f"{BRIEF_IDLE_S}s"
+    assert said(plain, f"refresh tokens last {idle}", f"sessions end after {idle} without activity", "offline_access")
     assert said(offline, "name no end of their own")
     assert offline_sessions(offline) == 2
 

@@ -31,6 +31,7 @@ DATABASE = "keycloakdb.mv.db"
 ADMIN = {"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": "admin"}
 FETCH_TIMEOUT_S = 600
 BUILD_TIMEOUT_S = 240
+SEED_TIMEOUT_S = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _run_once(home: Path, seed: Path, *, arguments: tuple[str, ...] = (), env: M
     ports = Ports.free()
     program = launch(home, seed, ports=ports, arguments=arguments, env=env)
     try:
-        wait_until_ready(program, ports, timeout_s=120)
+        wait_until_ready(program, ports, timeout_s=SEED_TIMEOUT_S)
     finally:
         program.end(patience_s=60)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 # One compiler tier and the serial collector start faster than they run; tests want the start.
 FAST = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
 HEAP = "-Xms256m -Xmx768m"
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 100.0
+POLL_S = 0.2
+"""Each question that comes too early is a line in its log, while it has better things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def launch(
 
 def wait_until_ready(program: Program, ports: Ports, *, timeout_s: float = READY_TIMEOUT_S) -> None:
     """Return when the management port says ready."""
-    program.wait_until(lambda: _is_ready(ports), timeout_s=timeout_s)
+    program.wait_until(lambda: _is_ready(ports), timeout_s=timeout_s, every_s=POLL_S)
 
 
 def _runtime(ports: Ports, arguments: tuple[str, ...]) -> list[str]:

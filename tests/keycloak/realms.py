@@ -1,6 +1,10 @@
-"""The realms of the test server: ``acme`` as it stands in config/, and two derived from it by code.
+"""The realms of the test server: ``acme`` as it stands in config/, and some derived from it by code.
 
-``rotating``: each refresh token may be used once. ``guarded``: three failures lock a user for a minute.
+``rotating``: each refresh token may be used once. ``guarded``: three failures lock a user for a minute. ``brief``: SSO
+sessions end after seconds. ``hashing``: passwords are hashed as dearly as Keycloak does by itself, and six failures
+lock a user for a quarter of an hour.
+
+They are imported once, into the seed: a realm that a test makes costs seconds, and longer on a busy machine.
 """
 
 from __future__ import annotations
@@ -25,6 +29,21 @@ BRUTE_FORCE_GUARD: Mapping[str, object] = {
     "maxDeltaTimeSeconds": 43200,
     "permanentLockout": False,
 }
+BRIEF_IDLE_S, BRIEF_MAX_S, BRIEF_TOKEN_S = 5, 9, 3
+BRIEF: Mapping[str, object] = {
+    "ssoSessionIdleTimeout": BRIEF_IDLE_S,
+    "ssoSessionMaxLifespan": BRIEF_MAX_S,
+    "accessTokenLifespan": BRIEF_TOKEN_S,
+    "eventsEnabled": True,
+    "enabledEventTypes": ["REFRESH_TOKEN", "REFRESH_TOKEN_ERROR"],
+}
+FAILURES_THAT_LOCK = 6
+HASHING: Mapping[str, object] = {
+    **BRUTE_FORCE_GUARD,
+    "passwordPolicy": "",
+    "failureFactor": FAILURES_THAT_LOCK,
+    "waitIncrementSeconds": 900,
+}
 
 
 def realm_files() -> dict[str, bytes]:
@@ -36,6 +55,8 @@ def realm_files() -> dict[str, bytes]:
         "acme-realm.json": ACME.read_bytes(),
         "rotating-realm.json": json.dumps(rotating).encode(),
         "guarded-realm.json": json.dumps(guarded).encode(),
+        "brief-realm.json": json.dumps(_derived(acme, "brief", clients=("legacy-app",), extra=BRIEF)).encode(),
+        "hashing-realm.json": json.dumps(_derived(acme, "hashing", clients=("legacy-app",), extra=HASHING)).encode(),
     }
 
 

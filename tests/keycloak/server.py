@@ -21,7 +21,7 @@ BEHIND_A_PROXY = ("--proxy-headers=xforwarded", "--proxy-trusted-addresses=127.0
 
 
 class KeycloakServer:
-    """A server of the realms ``acme``, ``rotating`` and ``guarded``; administrator ``admin``/``admin``."""
+    """A server of the realms in ``realms.py``; administrator ``admin``/``admin``."""
 
     def __init__(self, folder: Path) -> None:
         """Copy the seeded database into ``folder``; nothing runs before ``start``."""

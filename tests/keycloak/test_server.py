@@ -32,7 +32,7 @@ async def test_a_user_logs_in_by_the_password_grant(keycloak: KeycloakServer) ->
     assert claims["groups"] == ["/staff"]
 
 
-@pytest.mark.parametrize("realm", ["acme", "rotating", "guarded"])
+@pytest.mark.parametrize("realm", ["acme", "rotating", "guarded", "brief", "hashing"])
 async def test_every_realm_is_there(keycloak: KeycloakServer, realm: str) -> None:
     legacy_app = await keycloak.admin.find_client("legacy-app", realm=realm)
 

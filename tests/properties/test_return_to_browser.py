@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.return_to import MAX_RETURN_TO, safe_return_to
+from tests.support.hypothesis_profile import MORE
 
 DEFAULT = "/default"
 BASE_HOST = "app.example.com"
@@ -102,7 +103,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=500 * MORE, deadline=None, derandomize=True)
 @given(text=TEXTS)
 def test_a_browser_that_follows_stays_at_home(text: str) -> None:
     result = safe_return_to(text, DEFAULT)
@@ -114,7 +115,7 @@ def test_a_browser_that_follows_stays_at_home(text: str) -> None:
     assert len(result) <= MAX_RETURN_TO
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=500 * MORE, deadline=None, derandomize=True)
 @given(text=TEXTS)
 def test_a_browser_that_follows_does_not_land_where_it_began(text: str) -> None:
     _, _, path = browser_goes_to(safe_return_to(text, DEFAULT))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from proxy.core.routing import PUBLIC, Ambiguous, Matched, NoRoute, PathCase, Route, RouteTable
 from proxy.core.target import Extensions, TargetRules, parse_target
 from proxy.errors import TargetRefused
+from tests.support.hypothesis_profile import MORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,7 +236,7 @@ def patterns_are_distinct(patterns: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("model", [*SENSITIVE, *FOLDING], ids=lambda model: model.__name__)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100 * MORE, deadline=None, derandomize=True)
 @given(raw=PATHS, patterns=TABLES)
 def test_what_passes_under_a_route_is_read_by_the_app_under_the_same(
     model: Callable[[bytes], bytes], raw: bytes, patterns: list[str]
@@ -247,7 +248,7 @@ def test_what_passes_under_a_route_is_read_by_the_app_under_the_same(
         assert first_that_meets(patterns, model(raw)) == passed, (raw, model(raw))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100 * MORE, deadline=None, derandomize=True)
 @given(raw=PATHS, patterns=TABLES)
 def test_one_catch_all_rule_lets_every_path_pass_that_can_be_read_at_all(raw: bytes, patterns: list[str]) -> None:
     try:
@@ -259,7 +260,7 @@ def test_one_catch_all_rule_lets_every_path_pass_that_can_be_read_at_all(raw: by
     assert not isinstance(table(patterns_are_distinct(patterns)).match(target, b"GET"), NoRoute)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100 * MORE, deadline=None, derandomize=True)
 @given(raw=PATHS)
 def test_what_is_forwarded_is_what_was_sent(raw: bytes) -> None:
     try:

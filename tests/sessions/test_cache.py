@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from proxy.core.session import SessionKey
 from proxy.sessions.cache import SessionCache
+from tests.support.hypothesis_profile import MORE
 
 if TYPE_CHECKING:
     from proxy.core.session import Session
@@ -213,4 +214,4 @@ class CacheAgainstStore(RuleBasedStateMachine):
 
 
 TestCacheAgainstStore = CacheAgainstStore.TestCase
-TestCacheAgainstStore.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestCacheAgainstStore.settings = settings(max_examples=50 * MORE, stateful_step_count=30, deadline=None)

@@ -15,6 +15,7 @@ from proxy.core.tokens import TokenSet
 from proxy.sessions.codec import FORMAT, SessionCodec, Unreadable, summary_of, version_prefix
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START
+from tests.support.hypothesis_profile import MORE
 from tests.support.sessions import ISSUER, make_session, make_tokens
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
@@ -86,7 +87,7 @@ def sessions(draw: st.DrawFn) -> tuple[Secret, Session]:
     return cookie_value, draw(all_fields(Session, key=st.just(session_key(cookie_value)), **fields))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60 * MORE)
 @given(made=sessions())
 def test_every_session_comes_back_as_it_was(made: tuple[Secret, Session]) -> None:
     cookie_value, session = made

@@ -56,7 +56,7 @@ class Program:
         """Everything that it has written so far."""
         return self.log.read_text("utf-8", errors="replace")
 
-    def wait_until(self, is_ready: Callable[[], bool], *, timeout_s: float) -> None:
+    def wait_until(self, is_ready: Callable[[], bool], *, timeout_s: float, every_s: float = POLL_S) -> None:
         """Return when ``is_ready()``; ProgramError when it ends before, or is too slow."""
         deadline = time.monotonic() + timeout_s
         while not is_ready():
@@ -64,7 +64,7 @@ class Program:
                 raise ProgramError(f"{self.name} ended with {self.exit_code}:\n{self.output[-4000:]}")
             if time.monotonic() > deadline:
                 raise ProgramError(f"{self.name} was not ready after {timeout_s} s:\n{self.output[-4000:]}")
-            time.sleep(POLL_S)
+            time.sleep(every_s)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, if it still runs."""
