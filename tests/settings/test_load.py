@@ -16,6 +16,7 @@ import yaml
 from proxy.errors import SettingsError
 from proxy.settings.load import LARGEST_FILE_BYTES, load, load_alone, load_settings
 from tests.settings.conftest import file_with
+from tests.support.hypothesis_profile import MORE
 
 if TYPE_CHECKING:
     from tests.settings.conftest import LoadText
@@ -204,7 +205,7 @@ def test_whatever_stands_in_a_file_each_problem_is_a_sentence_and_none_is_an_exc
     example = (CONFIG / "sidegate.example.yaml").read_text()
     right = yaml.safe_load(re.sub(r"^( *)#(?=\w+:)", r"\1", example, flags=re.MULTILINE))
 
-    for _ in range(25):
+    for _ in range(8 * MORE):
         data = deepcopy(right)
         for _ in range(chance.randint(1, 6)):
             container, key = chance.choice(places_in(data))
