@@ -50,13 +50,25 @@ def cross_site_verdict(accepted: Accepted, route: Route, *, allowed: AllowedOrig
     if route.csrf is Csrf.OFF:
         return None
     own = f"{accepted.scheme}://{accepted.host}".encode()
-    origins = head.values(b"origin")
+    origins = named_origins(head)
     if any(origin != own and origin not in allowed.origins for origin in origins):
         return _CROSS_SITE
     if origins and own not in origins:
         # An allowed origin: to the browser it is another site, and the operator wants it.
         return None
     return None if all(site in _OWN_SITES for site in head.values(b"sec-fetch-site")) else _CROSS_SITE
+
+
+def named_origins(head: RequestHead) -> tuple[bytes, ...]:
+    """Return the origins that a request names; one that is hidden and yet said to be ours is none.
+
+    On the forms of a page with ``Referrer-Policy: no-referrer`` browsers write ``null`` (Fetch, "append a request
+    Origin header"). The other field tells it from the ``null`` of a sandbox or of a redirect over another site: to
+    those it says ``cross-site``.
+    """
+    origins = head.values(b"origin")
+    is_hidden = origins == (b"null",) and head.values(b"sec-fetch-site") == (b"same-origin",)
+    return () if is_hidden else origins
 
 
 def service_worker_verdict(head: RequestHead, route: Route) -> Forbid | None:

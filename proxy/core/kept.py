@@ -16,7 +16,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from proxy.core.cross_site import is_framed, is_navigation, wants_html
+from proxy.core.cross_site import is_framed, is_navigation, named_origins, wants_html
 from proxy.core.request import RequestHead
 from proxy.core.return_to import safe_return_to
 
@@ -139,7 +139,7 @@ def keeping_obstacle(accepted: Accepted, *, allowed: AllowedOrigins, prefix: byt
 def _is_same_origin(accepted: Accepted, allowed: AllowedOrigins) -> bool:
     """Want the browser's word that our own page sent it: none is not enough (Fetch Metadata §2.4, RFC 6454 §7)."""
     own = f"{accepted.scheme}://{accepted.host}".encode()
-    sites, origins = accepted.head.values(b"sec-fetch-site"), accepted.head.values(b"origin")
+    sites, origins = accepted.head.values(b"sec-fetch-site"), named_origins(accepted.head)
     if sites:
         return sites == (b"same-origin",) and all(origin == own or origin in allowed.origins for origin in origins)
     return origins == (own,)

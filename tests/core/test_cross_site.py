@@ -59,6 +59,8 @@ class TestCrossSite:
             {"Sec_Fetch_Site": "SAME-ORIGIN"},
             {"Sec_Fetch_Site": ""},
             {"Origin": "null"},
+            {"Origin": "null", "Sec_Fetch_Site": "cross-site"},
+            {"Origin": "null", "Sec_Fetch_Site": "none"},
             {"Origin": "https://evil.example"},
             {"Origin": "http://app.example.com"},
             {"Origin": "https://app.example.com:8443"},
@@ -80,6 +82,7 @@ class TestCrossSite:
             {"Sec_Fetch_Site": "none"},
             {"Origin": "https://app.example.com"},
             {"Origin": "https://app.example.com", "Sec_Fetch_Site": "same-origin"},
+            {"Origin": "null", "Sec_Fetch_Site": "same-origin"},
             {"Origin": "https://partner.example", "Sec_Fetch_Site": "cross-site"},
         ],
     )

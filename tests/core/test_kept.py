@@ -74,6 +74,7 @@ def test_what_a_script_sends_is_none(head: RequestHead) -> None:
     [
         (SAME_ORIGIN,),
         (SAME_ORIGIN, OWN_ORIGIN),
+        (SAME_ORIGIN, (b"Origin", b"null")),
         (OWN_ORIGIN,),
     ],
 )
@@ -90,8 +91,9 @@ def test_a_form_of_our_own_origin_may_be_kept(headers: tuple[tuple[bytes, bytes]
         ((b"Sec-Fetch-Site", b"cross-site"), OWN_ORIGIN),
         (SAME_ORIGIN, (b"Sec-Fetch-Site", b"cross-site")),
         (SAME_ORIGIN, (b"Origin", b"https://evil.example.com")),
-        (SAME_ORIGIN, (b"Origin", b"null")),
         ((b"Origin", b"null"),),
+        ((b"Sec-Fetch-Site", b"cross-site"), (b"Origin", b"null")),
+        (SAME_ORIGIN, (b"Origin", b"null"), (b"Origin", b"null")),
         ((b"Origin", b"http://app.example.com"),),
         ((b"Origin", b"https://partner.example.com"),),
         (OWN_ORIGIN, OWN_ORIGIN),
