@@ -29,13 +29,22 @@ if TYPE_CHECKING:
     from proxy.core.secret import Secret
     from proxy.core.session import Session
     from proxy.pages.contexts import LoggedOutPage, LogoutPage
+    from proxy.web.visitor import Visitor
 
 
 async def show_logout(request: web.Request) -> web.StreamResponse:
-    """Ask, when there is something to end."""
+    """Ask, when there is something to end.
+
+    Where a session ended by itself before, its cookie is taken away: whoever is told that they are signed out must not
+    come back without a question (:mod:`proxy.web.silent_return`), nor the next person at this browser in their place.
+
+    Raises:
+        StoreUnavailable: nobody can say whether there is something to end.
+    """
     visitor = await visitor_of(request)
     if visitor.session is None or visitor.cookie_value is None:
-        return found(_logged_out_path(request, destination(request, only(request, "return_to"))))
+        response = found(_logged_out_path(request, destination(request, only(request, "return_to"))))
+        return _gone(request, response) if await _has_ended(request, visitor) else response
     return _question(request, visitor.session, visitor.cookie_value, only(request, "return_to"))
 
 
@@ -98,6 +107,13 @@ def ask_again(request: web.Request, session: Session, cookie_value: Secret, retu
     response = _question(request, session, cookie_value, return_to, problem="logout.problem.csrf_rejected")
     response.set_status(403)
     return response
+
+
+async def _has_ended(request: web.Request, visitor: Visitor) -> bool:
+    """Say whether the browser's cookie names a session that is over; it may be alive, and of another client."""
+    return visitor.cookie_value is not None and (
+        await request.app[keys.SESSIONS].tombstone(visitor.cookie_value) is not None
+    )
 
 
 async def _end_here(request: web.Request, session: Session) -> None:

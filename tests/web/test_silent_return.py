@@ -73,6 +73,15 @@ async def test_after_ones_own_logout_nobody_is_signed_in_again(own: OwnPages) ->
     assert (await browser.get(WANTED)).status == 200
 
 
+async def test_who_signs_out_of_a_session_that_had_ended_by_itself_is_asked(own: OwnPages) -> None:
+    browser = await ended(own, EndCause.EXPIRED)
+
+    said = await browser.get(f"{OWN}/logout")
+
+    assert said.location.startswith(f"{OWN}/logged-out")
+    assert (await browser.get(WANTED)).status == 200
+
+
 async def test_a_session_of_the_form_has_none_at_the_provider_to_return_by(own: OwnPages) -> None:
     browser = await own.signed_in()
     await own.sessions.delete(session_key(Secret(browser.cookies["__Host-sidegate"])), EndCause.REFRESH_REFUSED)
