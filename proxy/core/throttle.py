@@ -5,16 +5,20 @@ Rules only: who counts is ``sessions.throttle``, who asks is ``web.throttle``. N
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
-from unicodedata import category, normalize
+from unicodedata import category, name, normalize
 
 IPV6_PREFIX: Final = 64
 """Bits of an IPv6 address that count: what one customer is given at least."""
 
 _IGNORED: Final = frozenset("MCZ")
 """Unicode's categories of marks, of what is invisible, and of spaces."""
+
+_LATIN: Final = re.compile(r"LATIN SMALL (?:LETTER|LIGATURE) ([A-Z]|AE|OE)(?: WITH .*)?")
+"""Names of letters that are one of the plain ones, or two joined, with something added that is no mark of its own."""
 
 _INSIDE: Final = tuple(
     ip_network(text)
@@ -41,10 +45,23 @@ def folded_username(username: str) -> str:
 
     Keycloak compares in small letters; the database behind it may go further and see no difference in accents, width or
     final spaces (MySQL's collations). Whoever is folded too far shares a counter with a namesake; whoever is folded too
-    little has a new one for each spelling. So it is rather too far: compatible forms, case, marks and spaces fall away.
+    little has a new one for each spelling. So it is rather too far: compatible forms, case, marks and spaces fall away,
+    and so do strokes and hooks and what joins two letters to one.
+
+    Source: Unicode Technical Standard #10, whose first level is all that many collations compare.
     """
-    plain = normalize("NFKD", normalize("NFKD", username).casefold())
-    return "".join(character for character in plain if category(character)[0] not in _IGNORED) or username
+    # In capitals first: the dotless i has no other way to the i (Unicode Standard §5.18).
+    plain = normalize("NFKD", normalize("NFKD", username).upper().casefold())
+    bare = "".join(map(_bare, plain))
+    return "".join(character for character in bare if category(character)[0] not in _IGNORED) or username
+
+
+def _bare(letter: str) -> str:
+    """Return what a Latin letter with a stroke, a hook or a bar is made of, by its name; others as they are."""
+    if letter.isascii():
+        return letter
+    found = _LATIN.fullmatch(name(letter, ""))
+    return letter if found is None else found[1].lower()
 
 
 def parsed_address(text: str) -> IPv4Address | IPv6Address | None:

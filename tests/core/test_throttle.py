@@ -27,7 +27,24 @@ def test_every_spelling_that_a_provider_may_take_for_one_user_is_one(spelling: s
     assert folded_username(spelling) == "alice"
 
 
-@pytest.mark.parametrize(("one", "other"), [("straße", "STRASSE"), ("İstanbul", "istanbul"), ("ﬁona", "FIONA")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("straße", "STRASSE"),
+        ("İstanbul", "istanbul"),
+        ("ﬁona", "FIONA"),
+        ("bøb", "bob"),
+        ("BØB", "bob"),
+        ("ǿ", "o"),
+        ("łukasz", "lukasz"),
+        ("đura", "dura"),
+        ("bɨll", "bill"),
+        ("k\u0131rk", "KIRK"),
+        ("mæve", "maeve"),
+        ("cŒur", "coeur"),
+        ("\u017fam", "sam"),
+    ],
+)
 def test_letters_are_folded_as_unicode_does(one: str, other: str) -> None:
     assert folded_username(one) == folded_username(other)
 
@@ -42,8 +59,14 @@ def test_a_name_of_which_nothing_would_be_left_stays_as_it_is(name: str) -> None
     assert folded_username(name) == name
 
 
+def test_every_character_can_be_folded() -> None:
+    everything = "".join(map(chr, range(0x110000)))
+
+    assert folded_username(everything)
+
+
 def test_folding_twice_changes_nothing() -> None:
-    for name in ("ẞtraße", "İ", "Ǆ", "K", "ﬀ", "ϓ"):
+    for name in ("ẞtraße", "İ", "Ǆ", "K", "ﬀ", "ϓ", "ØŒ", "\u0131", "ŉ", "ᾼ"):
         assert folded_username(folded_username(name)) == folded_username(name)
 
 
