@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Final, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from proxy.core.identity import Identity
     from proxy.core.secret import Secret
     from proxy.core.tokens import TokenSet
+
+NEVER: Final = 0.0
+"""When somebody was asked for proof of whom nobody knows that: at no time that a route with ``max_age`` would take."""
 
 SessionKey = NewType("SessionKey", str)
 """SHA-256 of the cookie value, hex: what stores, indexes and logs may hold."""
@@ -72,7 +75,7 @@ class Session:
         client_id: the client (portal) it belongs to; a session of one is no session of another.
         sid: the provider's session id, any string, or None.
         issued_at: ``iat`` of the ID token at login: a logout by ``sub`` at or after this instant covers the session.
-        authenticated_at: ``auth_time``, or the login's own time when the provider gives none.
+        authenticated_at: ``auth_time``; without one the login's own time where our form asked, else :data:`NEVER`.
         expires_at: absolute end; never moves.
         idle_timeout_s: seconds without activity after which it is over.
         notes: user session notes, copied from the authentication session.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from proxy import keys
 from proxy.core.secret import Secret
-from proxy.core.session import EndCause, LoginOrigin, Persistence, Session, session_key
+from proxy.core.session import NEVER, EndCause, LoginOrigin, Persistence, Session, session_key
 from proxy.ports import AuditEvent
 from proxy.web.caller import caller_of, user_agent_of
 from proxy.web.cookies import Established, session_cookie
@@ -74,7 +74,7 @@ def session_of(request: web.Request, grant: Grant, manner: LoginManner, cookie_v
         sid=grant.sid,
         origin=manner.origin,
         issued_at=grant.issued_at,
-        authenticated_at=now if grant.auth_time is None else grant.auth_time,
+        authenticated_at=_authenticated_at(grant, manner, now),
         acr=grant.acr,
         created_at=now,
         expires_at=now + (options.sessions.lifetime_s if is_lasting else browser_lifetime_s),
@@ -84,6 +84,17 @@ def session_of(request: web.Request, grant: Grant, manner: LoginManner, cookie_v
         address=caller_of(request).address,
         notes=manner.notes,
     )
+
+
+def _authenticated_at(grant: Grant, manner: LoginManner, now: float) -> float:
+    """Return when the person was asked for proof.
+
+    Our form asked just now. The provider's page may have asked nothing, because it knew the browser from days before;
+    when it does not say, nobody knows (OIDC Core 1.0 §2: without ``max_age`` the claim ``auth_time`` is optional).
+    """
+    if grant.auth_time is not None:
+        return grant.auth_time
+    return now if manner.origin is LoginOrigin.FORM else NEVER
 
 
 def tell_login(request: web.Request, session: Session, reason: str) -> None:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from proxy import errors, keys
 from proxy.core.id_token import AskedProof, require_proof
+from proxy.core.session import NEVER
 from proxy.web.cookies import Established
 from proxy.web.establish import new_cookie_value, session_of, tell_login
 from proxy.web.logout_at_provider import end_at_provider
@@ -127,9 +128,13 @@ def _is_step_up(old: Session, grant: Grant, notes: Mapping[str, str]) -> bool:
 
 
 def _heir(session: Session, old: Session) -> Session:
-    """Return the new session with what the old one had: its age, its end, how long its cookie lasts, its notes."""
+    """Return the new session with what the old one had: its age, its end, how long its cookie lasts, its notes.
+
+    And the time of its sign-in where the provider does not say when it asked last: it is the same person.
+    """
     return replace(
         session,
+        authenticated_at=old.authenticated_at if session.authenticated_at == NEVER else session.authenticated_at,
         created_at=old.created_at,
         expires_at=old.expires_at,
         persistence=old.persistence,

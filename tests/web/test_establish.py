@@ -8,7 +8,7 @@ import pytest
 
 from proxy import keys
 from proxy.core.secret import Secret
-from proxy.core.session import EndCause, LoginOrigin, Persistence, session_key
+from proxy.core.session import NEVER, EndCause, LoginOrigin, Persistence, session_key
 from proxy.errors import StoreFull
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
@@ -54,13 +54,16 @@ async def test_the_session_holds_what_the_grant_and_the_browser_say(make_request
     assert (session.origin, session.client_id, session.version) == (LoginOrigin.CODE, "legacy-app", 1)
 
 
-async def test_without_auth_time_the_login_happened_now(make_request: MakeRequest) -> None:
+@pytest.mark.parametrize(("origin", "expected"), [(LoginOrigin.FORM, START), (LoginOrigin.CODE, NEVER)])
+async def test_without_auth_time_only_our_own_form_knows_when_somebody_was_asked(
+    make_request: MakeRequest, origin: LoginOrigin, expected: float
+) -> None:
     request = make_request()
     prepared(request)
 
-    established = await establish(request, make_login_grant(auth_time=None), FORM)
+    established = await establish(request, make_login_grant(auth_time=None), LoginManner(origin=origin))
 
-    assert established.session.authenticated_at == START
+    assert established.session.authenticated_at == expected
 
 
 @pytest.mark.parametrize(

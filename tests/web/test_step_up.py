@@ -110,6 +110,14 @@ class TestGoingOn:
         assert (new.acr, new.authenticated_at, new.origin) == ("gold", own.clock.now(), LoginOrigin.CODE)
         assert own.observer.audits[-1].reason == "step_up"
 
+    async def test_a_provider_that_says_no_time_leaves_the_one_of_the_sign_in(self, own: OwnPages) -> None:
+        browser = await own.signed_in()
+        own.clock.advance(DAY / 4)
+
+        await step_up(own, browser, auth_time=None)
+
+        assert (await own.live(browser)).authenticated_at == NOW
+
     async def test_the_cookie_lasts_no_longer_than_the_session(self, own: OwnPages) -> None:
         browser = await own.signed_in(remember_me="true")
         own.clock.advance(3 * DAY)
