@@ -58,7 +58,7 @@ def folded_username(username: str) -> str:
 
 def _bare(letter: str) -> str:
     """Return what a Latin letter with a stroke, a hook or a bar is made of, by its name; others as they are."""
-    if letter.isascii():
+    if letter.isascii() or category(letter) != "Ll":
         return letter
     found = _LATIN.fullmatch(name(letter, ""))
     return letter if found is None else found[1].lower()

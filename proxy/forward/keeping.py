@@ -39,6 +39,7 @@ class BodyKept:
         # One growing buffer: a body that comes byte by byte must not cost an object for each.
         self._body = bytearray()
         self._is_over = False
+        self._is_handed_over = False
 
     def start(self, pieces: list[bytes], *, is_complete: bool) -> None:
         """Begin with what has come of the body; ``is_complete`` says whether that is all."""
@@ -67,6 +68,7 @@ class BodyKept:
             for piece in pieces:
                 self._body += piece
             if is_complete:
+                self._is_handed_over = True
                 _ = self._around.tasks.start(self._keep())
 
     def upload_failed(self, error: SidegateError) -> None:
@@ -96,6 +98,8 @@ class BodyKept:
             if not self._is_over:
                 self._refuse(NotKept.FULL)
             raise
+        finally:
+            self._let_go()
         if not self._is_over:
             self._answer(reply)
 
@@ -107,7 +111,11 @@ class BodyKept:
         self._client.exchange_failed(reply)
 
     def _end(self) -> None:
-        """Hold nothing any more."""
         self._is_over = True
+        if not self._is_handed_over:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold nothing any more; while it is being kept it counts, though its client be gone."""
         self._around.held_bytes -= len(self._body)
         self._body = bytearray()

@@ -11,11 +11,12 @@ written then; between the two it is a place for nothing, which lapses. A form th
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.core.kept import KEPT_LIFETIME_S, Kept, KeptRequest, Place
 from proxy.core.secret import Secret
-from proxy.errors import StoreFull
+from proxy.errors import StoreFull, StoreUnavailable
 from proxy.sessions.memory_kept import MAX_KEPT_PER_PERSON, new_kept_id, size_of
 from proxy.sessions.redis_commands import Command, Connection, RedisCommands
 from proxy.sessions.redis_names import RedisNames
@@ -129,7 +130,9 @@ class RedisKeptRequests:
             return None
         request = KeptRequest(kept=kept, body=opened)
         place = self._member(kept_id, request)
-        await self._commands.together("kept_place", [("ZREM", self._names.kept_places(), place)])
+        # The form is nowhere else any more; a place that is not given back lapses.
+        with suppress(StoreUnavailable):
+            await self._commands.together("kept_place", [("ZREM", self._names.kept_places(), place)])
         return request
 
     async def give_back(self, kept_id: str, request: KeptRequest) -> None:

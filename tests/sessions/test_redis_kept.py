@@ -131,3 +131,15 @@ async def test_a_place_that_was_taken_for_nothing_lapses(
     clock.advance(KEPT_LIFETIME_S)
 
     assert await store.keep(make_kept(subject_hash="late", kept_at=clock.now()))
+
+
+async def test_a_form_that_was_taken_is_not_lost_with_its_place(
+    store: RedisKeptRequests, empty_redis: RedisServer
+) -> None:
+    """Redis fails between the two steps: the form is out of it, and nobody else has it."""
+    kept_id = await store.keep(make_kept())
+    places = store._names.kept_places()
+    empty_redis.call("DEL", places)
+    empty_redis.call("SET", places, "of another type: whatever is asked of it is refused")
+
+    assert await store.take(kept_id) == make_kept()
