@@ -24,8 +24,9 @@ from proxy.management_client import ManagementClient
 from proxy.observe.log import LogLevel
 from proxy.observe.observer import ProductionObserver
 from proxy.observe.redaction import printable
+from proxy.redis_stores import RedisStores
 from proxy.sessions.live import LiveStreamRegistry
-from proxy.stores import RedisStores, Surroundings
+from proxy.stores import Surroundings
 from proxy.web.administration import AdministrationParts, Operator, StoreAdministration
 from proxy.web.user_agents import words_of
 

@@ -1,39 +1,25 @@
 """Where sessions live, as ``sessions.store`` says: shared by all replicas, or in this process alone.
 
-A part of the composition root: like ``app.py`` it knows concrete classes, and nobody but ``app.py`` knows it.
+A part of the composition root: like ``app.py`` it knows concrete classes, and nobody but ``app.py`` knows it. What is
+in Redis has a file of its own, which is imported only where the settings name it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from proxy import slices
-from proxy.errors import StoreUnavailable
 from proxy.observe.audit_memory import MemoryAuditTrail
-from proxy.observe.audit_redis import RedisAuditTrail
 from proxy.ports import AuditTrail
-from proxy.sessions.cache import SessionCache
-from proxy.sessions.ledger import Ledger
 from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.sessions.memory_lease import MemoryRefreshLeases
 from proxy.sessions.memory_throttle import MemoryFailures
-from proxy.sessions.recovery import RecoveringStore, Recovery
-from proxy.sessions.redis import RedisSessionStore
-from proxy.sessions.redis_authentication import RedisAuthenticationStore
-from proxy.sessions.redis_connection import RedisConnection
-from proxy.sessions.redis_kept import RedisKeptRequests
-from proxy.sessions.redis_lease import RedisRefreshLeases
-from proxy.sessions.redis_throttle import RedisFailures
-from proxy.sessions.redis_workings import RedisStoreParts
 from proxy.sessions.sealing import KEY_BYTES, Sealer
 from proxy.sessions.throttle import FailureThrottle
-from proxy.sessions.tracking import Tracking
-from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,13 +35,8 @@ if TYPE_CHECKING:
         SessionStore,
         Throttle,
     )
+    from proxy.redis_stores import RedisStores
     from proxy.settings.model import Settings
-
-MAX_CACHED: Final = 50_000
-"""Sessions of Redis that one replica keeps decoded; whoever is beyond costs a round trip now and then."""
-
-MAX_CACHED_BYTES: Final = 256 * 1024 * 1024
-"""Bytes of them together, about: with tokens of 3 KiB each session takes 15, so this comes first when all are large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +103,11 @@ def make_stores(settings: Settings, surroundings: Surroundings) -> MemoryStores 
     Raises:
         SettingsError: a key or a file of ``sessions.redis`` cannot be used.
     """
-    made_of = RedisStores if settings.sessions.store == "redis" else MemoryStores
-    return made_of(settings, surroundings)
+    if settings.sessions.store != "redis":
+        return MemoryStores(settings, surroundings)
+    from proxy.redis_stores import RedisStores  # noqa: PLC0415 - a tenth of a start, and most have no Redis
+
+    return RedisStores(settings, surroundings)
 
 
 class MemoryStores:
@@ -157,100 +141,3 @@ class MemoryStores:
     def active_sessions(self) -> int:
         """Return the number of sessions here."""
         return self.sessions.active_sessions()
-
-
-class RedisStores:
-    """Everything in Redis, with what this replica keeps of it.
-
-    Attributes:
-        connection: to Redis; the audit trail goes over it too.
-        sessions: the store in Redis, behind what it may have missed or lost.
-        sealer: of what lies there.
-    """
-
-    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
-        """Connect to nothing yet.
-
-        Raises:
-            SettingsError: a key or a file cannot be used.
-        """
-        clock, observer = surroundings.clock, surroundings.observer
-        tls = slices.redis_tls(settings)
-        self.tls_files: Sequence[TlsFiles] = () if tls is None else (tls,)
-        self.sealer = Sealer(slices.encryption_keys(settings))
-        self.connection = RedisConnection(slices.redis_options(settings, tls), observer, clock)
-        parts = RedisStoreParts(
-            clock=clock,
-            observer=observer,
-            live=surroundings.live,
-            cache=SessionCache(MAX_CACHED, MAX_CACHED_BYTES),
-            max_cached=MAX_CACHED,
-            max_per_user=settings.sessions.max_per_user,
-        )
-        self._surroundings = surroundings
-        self._kept = RedisSessionStore(self.connection, self.sealer, parts=parts, tracking=self._make_tracking)
-        self._recovery = Recovery(Ledger(), self._kept, observer=observer, clock=clock)
-        self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=surroundings.live)
-        self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
-        self._served = slices.served_clients(settings)
-        self._tasks = TaskOwner(lambda fault: observer.error("old logins were not looked through", fault=repr(fault)))
-        self.kept = RedisKeptRequests(
-            self.connection, self.sealer, clock=clock, observer=observer, random_bytes=secrets.token_bytes
-        )
-        self.throttle = FailureThrottle(
-            RedisFailures(self.connection, clock),
-            rules=slices.throttle_rules(settings),
-            digest=self.sealer.digest,
-        )
-        self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
-        self.audit = self._make_audit(settings)
-
-    def _make_audit(self, settings: Settings) -> RedisAuditTrail | None:
-        kept, around = slices.audit_redis_limits(settings), self._surroundings
-        if kept is None:
-            return None
-        return RedisAuditTrail(self.connection, self.sealer, limits=kept, clock=around.clock, observer=around.observer)
-
-    def _make_tracking(self, store: RedisSessionStore) -> Tracking:
-        self._tracking = Tracking(
-            self.connection,
-            store,
-            observer=self._surroundings.observer,
-            clock=self._surroundings.clock,
-            on_new_primary=self._repeat,
-        )
-        return self._tracking
-
-    def _repeat(self) -> None:
-        self._recovery.primary_changed()
-
-    async def start(self) -> None:
-        """Connect and hear of changes; serves by asking for each request while that is not so."""
-        await self.connection.start()
-        await self._tracking.start()
-        self._kept.start()
-        self._recovery.start()
-        if self.audit is not None:
-            self.audit.start()
-        _ = self._tasks.start(self._forget_other_clients())
-
-    async def _forget_other_clients(self) -> None:
-        """Forget logins at a client that the file does not have any more; nobody could finish them."""
-        with contextlib.suppress(StoreUnavailable):
-            # If not now, then never: they expire in half an hour, and no other client takes them.
-            await self.authentications.keep_only(self._served)
-
-    async def close(self) -> None:
-        """Write what waits, then let go of the connections."""
-        await self._tasks.close()
-        if self.audit is not None:
-            await self.audit.close()
-        await self.leases.close()
-        await self._recovery.close()
-        await self._kept.close()
-        await self._tracking.close()
-        await self.connection.close()
-
-    def active_sessions(self) -> int:
-        """Return the number of sessions of all replicas."""
-        return self._kept.active_sessions()
