@@ -17,7 +17,7 @@ FURTHER_PYTHONS := 3.12 3.13
 # Processes that share the tests: most of them wait for other processes most of the time, so more than two cores have.
 SIDE_BY_SIDE ?= 4
 # Tests that measure time, or leave none for others.
-ALONE := tests/benchmarks tests/faults tests/streams
+ALONE := tests/benchmarks tests/faults $(addprefix tests/streams/test_, drain.py ends.py slow_clients.py)
 
 .PHONY: help install lint test bench demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
 

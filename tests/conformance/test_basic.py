@@ -402,14 +402,14 @@ def test_an_error_of_the_provider_is_a_page_that_does_not_repeat_it(party: Relyi
 
 
 def test_a_code_is_redeemed_once(party: RelyingParty, issuer: ForgingIssuer) -> None:
-    """Somebody who comes back by the button finds the app, a stranger with the same address finds nothing."""
+    """Somebody who comes back by the button goes on to the place, a stranger with the same address finds nothing."""
     person, stranger = party.person(), party.person()
     callback = next(answer for answer in person.walk("/private") if "/_sidegate/callback" in answer.url)
 
     again = person.browser.get(callback.url, Accept="text/html")
     elsewhere = stranger.browser.get(callback.url, Accept="text/html")
 
-    assert (again.status, again.location) == (302, "/")
+    assert (again.status, again.location) == (302, "/private")
     assert_refused(stranger, elsewhere)
     assert len(issuer.called("swap")) == 1
 

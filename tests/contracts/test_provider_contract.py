@@ -664,13 +664,18 @@ class TestRotation:
         assert rotating.refresh(third["refresh_token"]).refusal == self.DETACHED
 
     def test_a_grandparent_used_again_in_the_same_second_goes_unnoticed(self, rotating: Provider) -> None:
-        # The beginning of a second, so that all fits into it.
-        time.sleep(1 - time.time() % 1)
-        first = rotating.direct().json
-        second = rotating.refresh(first["refresh_token"]).json
-        rotating.refresh(second["refresh_token"])
+        for _ in range(20):
+            # The beginning of a second, so that all fits into it; on a busy machine it may not.
+            time.sleep(1 - time.time() % 1)
+            began = time.time()
+            first = rotating.direct().json
+            second = rotating.refresh(first["refresh_token"]).json
+            rotating.refresh(second["refresh_token"])
+            again = rotating.refresh(first["refresh_token"])
+            if int(time.time()) == int(began):
+                break
 
-        assert rotating.refresh(first["refresh_token"]).status == 200
+        assert again.status == 200
 
     def test_another_client_of_the_same_sign_on_goes_on(self, rotating: Provider) -> None:
         browser = WebBrowser()
