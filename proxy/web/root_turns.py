@@ -1,7 +1,8 @@
-"""One callback of a browser at a time, in this process.
+"""One callback of a browser at a time, and one try by one form, in this process.
 
 When somebody signs in at the provider in one tab, its other tabs notice and all come back at the same moment. Each
 would sign in anew, in the place of the one before; so they take turns, and all but the first are superseded by then.
+A form that is sent several times with different words takes turns likewise, under the id of its tab.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class RootTurns:
 
     @asynccontextmanager
     async def turn(self, root_id: str | None) -> AsyncIterator[None]:
-        """Hold the turn of this root; a browser without one has nothing to wait for."""
+        """Hold the turn of this root, or of one tab in it; a browser without one has nothing to wait for."""
         if root_id is None:
             yield
             return

@@ -19,6 +19,7 @@ from proxy.web.flow_notes import session_notes
 from proxy.web.login_flights import LoginFlights
 from proxy.web.login_form import can_be_right
 from proxy.web.options import OPTIONS, Feature, OtpField
+from proxy.web.root_turns import ROOT_TURNS
 from proxy.web.tabs import form_tab, keep_refused, sign_in_root
 from proxy.web.throttle import ask_within_limits, client_address
 
@@ -59,7 +60,16 @@ async def sign_in_once(request: web.Request, form: LoginForm, tab: FormTab) -> S
     otp = "" if form.otp is None else form.otp
     kept = tab.notes.get("kept", "")
     name = flights.name(tab.root_id, form.username, form.password, otp, form.persistence.value, kept)
-    return await flights.share(name, lambda: _sign_in(request, form, tab))
+    return await flights.share(name, lambda: _sign_in_by_turns(request, form, tab))
+
+
+async def _sign_in_by_turns(request: web.Request, form: LoginForm, tab: FormTab) -> SignedIn | Refused:
+    """Let those who send one form with different words wait for one another.
+
+    Each would find it open else: two could sign in by it, and who is refused last would open it again.
+    """
+    async with request.app[ROOT_TURNS].turn(f"{tab.root_id}.{tab.tab_id}"):
+        return await _sign_in(request, form, tab)
 
 
 async def _sign_in(request: web.Request, form: LoginForm, tab: FormTab) -> SignedIn | Refused:

@@ -17,6 +17,8 @@ from proxy.web.flow_quota import FLOW_QUOTA, FLOWS_PER_ADDRESS
 from proxy.web.flow_states import FlowStates
 from proxy.web.form_tokens import claimed
 from proxy.web.login_flights import SHARED_FOR_S
+from proxy.web.sign_in import LOGIN_FLIGHTS
+from tests.support.eventually import eventually
 from tests.support.own_pages import (
     AUTHORIZATION,
     OWN,
@@ -53,8 +55,14 @@ def with_cookies_of(browser: Browser) -> dict[str, str]:
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
 
 
-async def together(own: OwnPages, *sent: Coroutine[Any, Any, Page], asked: int = 1) -> list[Page]:
-    """Send all of it while the provider thinks about the first; it answers none before it was asked ``asked`` times."""
+async def together(own: OwnPages, *sent: Coroutine[Any, Any, Page], asked: int = 1, under_way: int = 1) -> list[Page]:
+    """Send all of it while the provider thinks about the first; it answers none before it was asked ``asked`` times,
+    and at least so many different logins are ``under_way``.
+    """
+
+    async def all_there() -> bool:
+        return len(own.client.app[LOGIN_FLIGHTS]) >= under_way  # type: ignore[index]
+
     waiting, go, usual = asyncio.Semaphore(0), asyncio.Event(), own.provider.password_grant
 
     async def slow(*args: Any, **more: Any) -> Any:
@@ -66,6 +74,7 @@ async def together(own: OwnPages, *sent: Coroutine[Any, Any, Page], asked: int =
         async with asyncio.timeout(10):
             for _ in range(asked):
                 await waiting.acquire()
+        await eventually(all_there, True)  # noqa: FBT003 - what is expected
         go.set()
 
     own.provider.password_grant = slow  # type: ignore[method-assign]
@@ -117,20 +126,24 @@ class TestTheSameFormTwice:
         assert len(own.provider.passwords) == 1
 
     @pytest.mark.parametrize("changes", [{"password": "wrong"}, {"username": "bob"}, {"otp": "1"}])
-    async def test_what_differs_shares_nothing(self, own: OwnPages, changes: dict[str, str]) -> None:
+    async def test_what_differs_shares_nothing_and_one_form_signs_in_once(
+        self, own: OwnPages, changes: dict[str, str]
+    ) -> None:
         browser = own.browser()
         shown = await browser.get(LOGIN)
-        sent = with_cookies_of(browser)
+        root_id, sent = browser.cookies[ROOT], with_cookies_of(browser)
 
         pages = await together(
             own,
-            browser.post(LOGIN, filled(shown), **sent),
             own.browser().post(LOGIN, filled(shown, **changes), **sent),
-            asked=2,
+            browser.post(LOGIN, filled(shown), **sent),
+            under_way=2,
         )
 
-        assert len(own.provider.passwords) == 2
-        assert pages[0].set_cookies[SESSION].value not in str(pages[1].set_cookies)
+        assert [page.status for page in pages].count(303) == 1
+        assert [SESSION in page.set_cookies for page in pages].count(True) == 1
+        assert await own.sessions.count() == 1
+        assert [tab.status for tab in await own.authentications.tabs(root_id)] == [TabStatus.USED]
 
     async def test_the_same_words_from_another_browser_share_nothing(self, own: OwnPages) -> None:
         browsers = [own.browser(), own.browser()]
