@@ -26,7 +26,7 @@ MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Bytes of all of them together, in one process: 64 of the largest."""
 
 HEAD_ALLOWANCE = 4 * 1024
-"""Bytes that each counts besides its body: target and fields, so that many small ones are bounded too."""
+"""Bytes that each counts besides what it says: so that many small ones are bounded too."""
 
 
 def new_kept_id(random_bytes: Callable[[int], bytes]) -> str:
@@ -36,7 +36,8 @@ def new_kept_id(random_bytes: Callable[[int], bytes]) -> str:
 
 def size_of(request: KeptRequest) -> int:
     """Return what a kept request counts, in bytes."""
-    return len(request.body) + HEAD_ALLOWANCE
+    fields = sum(len(name) + len(value) for name, value in request.kept.headers)
+    return len(request.body) + len(request.kept.place.target) + fields + HEAD_ALLOWANCE
 
 
 class MemoryKeptRequests:

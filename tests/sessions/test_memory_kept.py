@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import secrets
 
+import pytest
+
 from proxy.core.kept import KEPT_LIFETIME_S
 from proxy.errors import StoreFull
 from proxy.sessions.memory_kept import MAX_KEPT_PER_PERSON, MemoryKeptRequests, size_of
@@ -47,3 +49,11 @@ async def test_one_person_cannot_fill_it() -> None:
         await store.keep(make_kept())
 
     assert len(store) == MAX_KEPT_PER_PERSON
+
+
+async def test_what_is_remembered_of_the_head_counts_too() -> None:
+    """A Referer may be as long as a head may be; without it half a gigabyte of them would count as nothing."""
+    store = MemoryKeptRequests(FakeClock(), random_bytes=secrets.token_bytes, max_bytes=30_000)
+
+    with pytest.raises(StoreFull):
+        await store.keep(make_kept(headers=((b"Referer", b"x" * 30_000),)))
