@@ -58,7 +58,7 @@ async def silent_wish(request: web.Request, visitor: Visitor, wish: Wish) -> Wis
     Raises:
         StoreUnavailable
     """
-    if visitor.cookie_value is None or "prompt" in wish.notes or not _is_navigation(request):
+    if visitor.cookie_value is None or _is_settled(request, wish) or not _is_navigation(request):
         return None
     tombstone = await request.app[keys.SESSIONS].tombstone(visitor.cookie_value)
     if tombstone is None or not _may_return(tombstone) or not _is_provider_there(request):
@@ -88,6 +88,11 @@ def back_to_form(request: web.Request, tab: Tab) -> web.Response:
     """Lead to the login page, which will not try again."""
     notes = {name: value for name, value in along(tab.notes).items() if name != NOTE}
     return found(request.app[OPTIONS].path("login", return_to=tab.return_to, **notes))
+
+
+def _is_settled(request: web.Request, wish: Wish) -> bool:
+    """Say whether it is settled otherwise what is to be asked: by the link, or by the operator for every login."""
+    return "prompt" in wish.notes or "prompt" in request.app[OPTIONS].auth_params
 
 
 def _is_navigation(request: web.Request) -> bool:

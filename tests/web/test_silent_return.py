@@ -64,6 +64,12 @@ async def test_whose_session_somebody_ended_is_asked(own: OwnPages, cause: EndCa
     assert 'name="password"' in page.text
 
 
+async def test_where_the_operator_has_everybody_asked_nobody_is_spared(aiohttp_client: Any) -> None:
+    own = await open_own_pages(aiohttp_client, auth_params={"prompt": "login"})
+
+    assert (await (await ended(own)).get(WANTED)).status == 200
+
+
 async def test_after_ones_own_logout_nobody_is_signed_in_again(own: OwnPages) -> None:
     browser = await own.signed_in_by_code()
     cookie = browser.cookies["__Host-sidegate"]
