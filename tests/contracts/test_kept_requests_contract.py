@@ -12,7 +12,7 @@ import pytest
 from proxy.clock import SystemClock
 from proxy.core.kept import KEPT_LIFETIME_S, MAX_KEPT_BODY
 from proxy.errors import StoreFull
-from proxy.sessions.memory_kept import HEAD_ALLOWANCE, MAX_KEPT_PER_PERSON, MemoryKeptRequests
+from proxy.sessions.memory_kept import MAX_KEPT_PER_PERSON, MemoryKeptRequests, size_of
 from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.redis_kept import RedisKeptRequests
 from proxy.sessions.sealing import Sealer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from proxy.ports import KeptRequests
     from proxy.sessions.redis_options import RedisOptions
 
-CAP = 10 * (HEAD_ALLOWANCE + 1000)
+CAP = 10 * size_of(make_kept(b"x" * 1000))
 """Bytes that the stores of this suite hold, but for the test of the largest body."""
 
 Made = "tuple[KeptRequests, Callable[[int], None], Callable[[], Awaitable[None]]]"
