@@ -179,6 +179,8 @@ async def test_a_public_page_is_left_in_peace(house: House, visitor: Visitor) ->
     async def public(route: Route) -> None:
         content = (
             f'<!doctype html><html lang="de"><script src="{house.url}/_sidegate/assets/session.js" defer></script>'
+            # What somebody else may have written into the page, and what the script must not take for itself.
+            '<img name="currentScript" src="data:," alt="">'
             '<p data-sidegate="user">wer</p><p data-sidegate="logout" data-text="Raus"></p>'
             '<p data-sidegate="warning" hidden></p>'
         )

@@ -2,7 +2,8 @@
 // README: "A page's own script". Asking never counts as activity; a click on "Stay signed in" does.
 (() => {
   "use strict";
-  const OWN = document.currentScript.src.replace(/\/assets\/.*/, "");
+  // By way of the prototype: an element of the page that is called "currentScript" would stand for the script else.
+  const OWN = Reflect.get(Document.prototype, "currentScript", document).src.replace(/\/assets\/[^/]*$/, "");
   const TWO_MINUTES = 120000;
   const WORDS = {
     en: ["Sign out", "Your session ends at %s.", "Stay signed in", "Sign in again"],
