@@ -138,6 +138,7 @@ class KeepBody:
     """Read the body, which is not sent on now, and then ask what to answer; nothing goes to an upstream.
 
     Attributes:
+        owner: whose it is, by a hash; what is read at once is bounded for each of them.
         max_bytes: above it nothing more is read than after any other refusal.
         keep: takes the whole body; never raises.
         refuse: why there is no whole body to keep.
@@ -145,6 +146,7 @@ class KeepBody:
     """
 
     event: RequestEvent
+    owner: str
     max_bytes: int
     keep: Callable[[bytes], Awaitable[Reply]]
     refuse: Callable[[NotKept], Reply]

@@ -4,7 +4,7 @@ For the client's connection this is an exchange like any other, but there is no 
 limit, until it is all there; then the answer is asked for. Anything but a whole body within the limits is refused by
 the rules of every refusal: what is left of a short body is read for the sake of the connection, else it ends.
 
-Held bodies are bounded for each request and for all connections together (law 12).
+Held bodies are bounded for each request, for each person and for all connections together (law 12).
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_HELD_BYTES = 32 * 1024 * 1024
 """Bytes of all bodies that are being read so at once: 32 of the largest, and nobody keeps a form for long."""
+
+MAX_HELD_BYTES_OF_ONE = 4 * 1024 * 1024
+"""Bytes of those of one person: as many as wait for one. Who sends slowly on many connections keeps nobody else out."""
 
 
 class BodyKept:
@@ -61,10 +64,10 @@ class BodyKept:
         self.event.bytes_in += size
         if len(self._body) + size > self._keeping.max_bytes:
             self._refuse(NotKept.TOO_LARGE)
-        elif self._around.held_bytes + size > MAX_HELD_BYTES:
+        elif not self._has_room(size):
             self._refuse(NotKept.FULL)
         else:
-            self._around.held_bytes += size
+            self._count(size)
             for piece in pieces:
                 self._body += piece
             if is_complete:
@@ -117,5 +120,16 @@ class BodyKept:
 
     def _let_go(self) -> None:
         """Hold nothing any more; while it is being kept it counts, though its client be gone."""
-        self._around.held_bytes -= len(self._body)
+        self._count(-len(self._body))
         self._body = bytearray()
+
+    def _has_room(self, size: int) -> bool:
+        around, of_one = self._around, self._around.held_of.get(self._keeping.owner, 0)
+        return around.held_bytes + size <= MAX_HELD_BYTES and of_one + size <= MAX_HELD_BYTES_OF_ONE
+
+    def _count(self, size: int) -> None:
+        around, owner = self._around, self._keeping.owner
+        around.held_bytes += size
+        around.held_of[owner] = around.held_of.get(owner, 0) + size
+        if not around.held_of[owner]:
+            del around.held_of[owner]

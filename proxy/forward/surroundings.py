@@ -54,6 +54,7 @@ class Surroundings:
         is_empty: set when draining has seen the last of them go.
         refused: how many clients were turned away at ``max_connections``.
         held_bytes: of bodies that are read to be kept (``keeping``), of all connections.
+        held_of: the same of each person.
     """
 
     gatekeeper: Gatekeeper
@@ -70,6 +71,7 @@ class Surroundings:
     is_empty: asyncio.Event = field(default_factory=asyncio.Event)
     refused: int = 0
     held_bytes: int = 0
+    held_of: dict[str, int] = field(default_factory=dict)
     _date_second: int = -1
     _date: bytes = b""
 

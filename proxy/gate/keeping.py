@@ -103,6 +103,7 @@ class FormKeeper:
         kept = kept_of(form.accepted, subject_hash=owner, now=self._parts.clock.now())
         return KeepBody(
             event=form.event,
+            owner=owner,
             max_bytes=MAX_KEPT_BODY,
             keep=partial(self._keep, form, kept),
             refuse=partial(self._refused, form),

@@ -11,7 +11,7 @@ import pytest
 from proxy.core.answer import Answer
 from proxy.core.kept import NotKept
 from proxy.forward.client import DISCARD_LIMIT
-from proxy.forward.keeping import MAX_HELD_BYTES
+from proxy.forward.keeping import MAX_HELD_BYTES, MAX_HELD_BYTES_OF_ONE
 from proxy.forward.options import ForwardOptions
 from proxy.ports import Admission, KeepBody, Reply, SendKept
 from tests.forward.dialogue import FewWords, new_event, serving, until
@@ -47,7 +47,7 @@ class Keeper:
 
         def admission(head: RequestHead) -> Admission:
             if head.target == b"/keep":
-                return self.keeping()
+                return self.keeping((head.value(b"x-owner") or b"alice").decode())
             if head.target == b"/back":
                 forward = gate.forward(head, method=b"POST", target=b"/save")
                 return SendKept(forward=forward, body=self.body, give_back=self.give_back)
@@ -56,7 +56,7 @@ class Keeper:
         gate.admission = admission  # type: ignore[method-assign]
         return self
 
-    def keeping(self) -> KeepBody:
+    def keeping(self, owner: str) -> KeepBody:
         event = new_event()
 
         def reply(text: bytes) -> Reply:
@@ -72,7 +72,9 @@ class Keeper:
             self.refused.append(why)
             return reply(why.encode())
 
-        return KeepBody(event=event, max_bytes=LIMIT, keep=keep, refuse=refuse, lead=lambda _: reply(b"led"))
+        return KeepBody(
+            event=event, owner=owner, max_bytes=LIMIT, keep=keep, refuse=refuse, lead=lambda _: reply(b"led")
+        )
 
     async def give_back(self) -> None:
         self.given_back += 1
@@ -206,6 +208,23 @@ async def test_all_that_is_held_at_once_is_bounded(path: Path, keeper: Keeper) -
 
     assert (full.body, fits.body) == (b"full", b"kept")
     assert around.held_bytes == MAX_HELD_BYTES - 10
+
+
+async def test_one_person_on_many_slow_connections_keeps_nobody_else_out(path: Path, keeper: Keeper) -> None:
+    around, client, other = path.data_path._around, await path.client(), await path.client()
+    slow = [await path.client() for _ in range(MAX_HELD_BYTES_OF_ONE // (LIMIT - 1))]
+    for each in slow:
+        each.writer.write(KEEP + SIZE_S % LIMIT + b"x" * (LIMIT - 1))
+    await until(lambda: around.held_of == {"alice": len(slow) * (LIMIT - 1)})
+
+    full = await client.ask(KEEP + SIZE_S % LIMIT + b"x" * LIMIT)
+    fits = await other.ask(KEEP + b"X-Owner: bob\r\n" + SIZE_S % LIMIT + b"x" * LIMIT)
+    for each in slow:
+        each.close()
+    await path.gate.ends(len(slow) + 2)
+
+    assert (full.body, fits.body) == (b"full", b"kept")
+    assert (around.held_bytes, around.held_of) == (0, {})
 
 
 async def test_much_that_came_while_the_gate_asked_is_kept_too(path: Path, keeper: Keeper) -> None:
