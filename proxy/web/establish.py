@@ -91,9 +91,10 @@ def _authenticated_at(grant: Grant, manner: LoginManner, now: float) -> float:
 
     Our form asked just now. The provider's page may have asked nothing, because it knew the browser from days before;
     when it does not say, nobody knows (OIDC Core 1.0 §2: without ``max_age`` the claim ``auth_time`` is optional).
+    A time to come (another unit, another clock) counts as now: else no route would ever find it too old.
     """
     if grant.auth_time is not None:
-        return grant.auth_time
+        return min(grant.auth_time, now)
     return now if manner.origin is LoginOrigin.FORM else NEVER
 
 

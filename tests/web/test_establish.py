@@ -66,6 +66,15 @@ async def test_without_auth_time_only_our_own_form_knows_when_somebody_was_asked
     assert established.session.authenticated_at == expected
 
 
+async def test_a_time_to_come_counts_as_now_and_grows_old(make_request: MakeRequest) -> None:
+    request = make_request()
+    prepared(request)
+
+    established = await establish(request, make_login_grant(auth_time=START * 1000), FORM)
+
+    assert established.session.authenticated_at == START
+
+
 @pytest.mark.parametrize(
     ("persistence", "lifetime_s"), [(Persistence.LASTING, 30 * 86400), (Persistence.BROWSER, 12 * 3600)]
 )
