@@ -12,7 +12,7 @@ import secrets
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
 import click
 
@@ -61,6 +61,11 @@ sessions: {encryption_keys: [{file: session.key}]}"""
 _SESSIONS: Final = """\
 sidegate sessions list -c sidegate.yaml
 sidegate sessions end -c sidegate.yaml --user alice"""
+
+_EXPLAIN: Final = """\
+sidegate explain -c sidegate.yaml GET /admin/users --role viewer
+sidegate explain -c sidegate.yaml GET '/static/..;/admin' --anonymous
+sidegate explain -c sidegate.yaml POST /save -H 'Sec-Fetch-Site: cross-site'"""
 
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
@@ -146,6 +151,44 @@ def check(path: Path) -> None:
     errors = len(loaded.errors) + len(template_faults)
     click.echo(f"{path}: {_summary(errors, len(loaded.warnings))}")
     sys.exit(EXIT_WRONG_INPUT if errors else 0)
+
+
+@main.command(epilog=_EXPLAIN)
+@_FILE
+@click.argument("method")
+@click.argument("url")
+@click.option("--role", "roles", metavar="ROLE", multiple=True, help="A role of the realm, or CLIENT:ROLE.")
+@click.option("--group", "groups", metavar="GROUP", multiple=True, help="A group, such as /staff.")
+@click.option("--claim", "claims", metavar="NAME=VALUE", multiple=True, help="A claim; JSON, or else text.")
+@click.option("--acr", metavar="ACR", help="How they proved who they are (step-up).")
+@click.option("--authenticated-ago", "ago", metavar="DURATION", help="When: 10m, 2h. Now, if left out.")
+@click.option("--anonymous", "is_anonymous", is_flag=True, help="Nobody is signed in.")
+@click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="What the request has besides.")
+@_JSON
+def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said: Any) -> None:
+    """Say what the gate does with a request, and why: route, decision, conditions, headers.
+
+    URL is a path or the whole URL. Without --anonymous and roles: somebody signed in who has no role. Goes nowhere: no
+    network, no secret. Exits with 0 whatever the decision is, with 2 when the arguments or the file are wrong.
+    """
+    as_json, person = said.pop("as_json"), _person(**said)
+    settings = _usable_alone(path)
+    from proxy import explain as explaining  # noqa: PLC0415 - the whole house is slow to import
+    from proxy.explanation import Ink  # noqa: PLC0415
+
+    try:
+        question = explaining.Question(
+            method=method, url=url, headers=headers, person=None if person is None else explaining.Person(**person)
+        )
+        explanation = explaining.explain(settings, question)
+    except explaining.QuestionRefused as refusal:
+        _wrong_input(str(refusal))
+    if as_json:
+        click.echo(explaining.document_text(explanation))
+        return
+    is_tinted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    for line in explanation.lines(Ink.COLOUR if is_tinted else Ink.PLAIN):
+        click.echo(line)
 
 
 @main.command(epilog=_SCHEMA)
@@ -273,13 +316,31 @@ def _usable(path: Path) -> Settings:
     return loaded.settings
 
 
+def _usable_alone(path: Path) -> Settings:
+    """Return the same without a look at secrets and other files: they may be on another machine."""
+    from proxy.settings.load import load_alone  # noqa: PLC0415 - pydantic is slow to import
+
+    loaded = load_alone(path)
+    if loaded.settings is None:
+        _to_stderr(loaded.errors)
+        sys.exit(EXIT_WRONG_INPUT)
+    return loaded.settings
+
+
+def _person(*, is_anonymous: bool, ago: str | None, **named: Any) -> dict[str, Any] | None:
+    """Return what was said of somebody who is signed in; None for a stranger."""
+    if is_anonymous and (ago is not None or any(named.values())):
+        _wrong_input("--anonymous is nobody, who has no role, group, claim or proof; leave it or those out")
+    return None if is_anonymous else {**named, "authenticated_ago_s": _span(ago, "--authenticated-ago") or 0.0}
+
+
 def _form(as_json: bool) -> Form:  # noqa: FBT001 - where a flag ends
     from proxy.operations import Form  # noqa: PLC0415 - aiohttp is slow to import
 
     return Form.JSON if as_json else Form.TABLE
 
 
-def _span(text: str | None) -> float | None:
+def _span(text: str | None, option: str = "--since") -> float | None:
     """Return seconds."""
     from proxy.settings.problems import ValueRefused  # noqa: PLC0415 - pydantic is slow to import
     from proxy.settings.values import parse_duration  # noqa: PLC0415
@@ -287,7 +348,7 @@ def _span(text: str | None) -> float | None:
     try:
         return None if text is None else parse_duration(text)
     except ValueRefused:
-        _wrong_input("--since is a duration such as 30m, 2h or 1d")
+        _wrong_input(f"{option} is a duration such as 30m, 2h or 1d")
 
 
 def _wrong_input(sentence: str) -> Never:

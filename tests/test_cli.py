@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ upstreams:
 WARNED = GOOD + "routes: [{path: /a}]\n"
 BAD = WARNED.replace("server: {", "server: {listn: x, ")
 
-COMMANDS = ("run", "demo", "check", "sessions", "audit", "schema", "keygen", "health")
+COMMANDS = ("run", "demo", "check", "explain", "sessions", "audit", "schema", "keygen", "health")
 
 
 def sidegate(*arguments: str) -> Result:
@@ -135,6 +136,72 @@ class TestCheck:
 
         assert result.exit_code == 2
         assert "Missing option '-c'" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+class TestExplain:
+    def test_the_example_of_the_readme_prints_what_the_readme_says(self, here: Path) -> None:
+        readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+        _, _, section = readme.partition("## Rules\n\n```yaml\n")
+        routes, _, section = section.partition("```")
+        _, _, section = section.partition("```console\n$ sidegate ")
+        command, _, rest = section.partition("\n")
+        (here / "sidegate.yaml").write_text(GOOD + routes)
+
+        result = sidegate(*command.split())
+
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout == rest.partition("```")[0]
+
+    def test_programs_get_the_same_as_json(self) -> None:
+        result = sidegate("explain", "-c", "good.yaml", "GET", "/a", "--anonymous", "--json")
+
+        document = json.loads(result.stdout)
+        assert (result.exit_code, document["decision"], document["reason"]) == (0, "challenge", "auth_required")
+        assert document["answer"] == {"status": 302, "location": "/_sidegate/login?return_to=/a"}
+        assert document["request"]["person"] is None
+
+    def test_secrets_and_files_of_another_machine_are_not_asked_for(self, here: Path) -> None:
+        secret = "client_auth: {secret: {file: /nowhere/secret}}"
+        (here / "there.yaml").write_text(GOOD.replace("client_auth: {method: none}", secret))
+
+        assert sidegate("check", "-c", "there.yaml").exit_code == 2
+        assert sidegate("explain", "-c", "there.yaml", "GET", "/").exit_code == 0
+
+    def test_what_was_proved_and_sent_is_taken_from_the_command_line(self, here: Path) -> None:
+        step_up = "routes: [{path: /**, access: {acr: gold, max_age: 5m}}]\n"
+        (here / "step.yaml").write_text(GOOD + step_up)
+        ask = ("explain", "-c", "step.yaml", "POST", "/", "--acr", "gold", "--authenticated-ago")
+
+        assert "decision:   allow\n" in sidegate(*ask, "299s").stdout
+        assert "decision:   step_up\n" in sidegate(*ask, "301s").stdout
+        assert "reason:     cross_site:" in sidegate(*ask, "1s", "-H", "Sec-Fetch-Site: cross-site").stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["get", "/"], "get is no method; write it in capitals, such as GET"),
+            (["GET", "a"], "a is no URL; write a path that begins with /, or https://host/path"),
+            (["GET", "/", "--claim", "a"], "--claim a: write NAME=VALUE"),
+            (["GET", "/", "--authenticated-ago", "long"], "--authenticated-ago is a duration such as 30m, 2h or 1d"),
+            (
+                ["GET", "/", "--anonymous", "--role", "admin"],
+                "--anonymous is nobody, who has no role, group, claim or proof; leave it or those out",
+            ),
+        ],
+    )
+    def test_a_question_that_makes_no_sense_is_one_sentence_with_the_remedy(
+        self, arguments: list[str], sentence: str
+    ) -> None:
+        result = sidegate("explain", "-c", "good.yaml", *arguments)
+
+        assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"sidegate: {sentence}\n")
+
+    def test_a_wrong_file_is_told_line_by_line(self) -> None:
+        result = sidegate("explain", "-c", "bad.yaml", "GET", "/")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("bad.yaml:1:10  server.listn: unknown key")
 
 
 @pytest.mark.usefixtures("here")

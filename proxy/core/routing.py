@@ -610,7 +610,7 @@ def reading_under(prefix: bytes, target: RequestTarget) -> Reading:
     """Return the reading that makes it :attr:`UnderPrefix.SOME`: the first that lies under ``prefix``."""
     for reading in target.readings:
         if lies_under(prefix, target._replace(readings=(reading,))) is not UnderPrefix.NONE:
-            return reading
+            return reading if reading.path.startswith(prefix) else _folded(reading, fold_letters(reading.path))
     raise ValueError("no reading lies under the prefix")
 
 

@@ -335,7 +335,7 @@ class TestPrefix:
     )
     def test_a_path_of_which_only_some_reading_does_is_neither_ours_nor_the_apps(self, path: str) -> None:
         assert lies_under(b"/_sidegate", target(path)) is UnderPrefix.SOME
-        assert reading_under(b"/_sidegate", target(path)) in target(path).readings
+        assert reading_under(b"/_sidegate", target(path)).path.startswith(b"/_sidegate")
 
     @pytest.mark.parametrize(
         "path", ["/", "/_sidegatex", "/a/_sidegate", "/_sidegat", "/a?/_sidegate", "/x%2f_sidegate"]
