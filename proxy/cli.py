@@ -18,11 +18,13 @@ import click
 
 from proxy import __version__
 from proxy.core.lifetime import promised_lifetime
+from proxy.core.secret import Secret
 from proxy.errors import SettingsError, SidegateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from proxy.keycloak_setup.command import Setup
     from proxy.operations import Form
     from proxy.settings.load import Loaded
     from proxy.settings.model import Settings
@@ -61,6 +63,19 @@ sessions: {encryption_keys: [{file: session.key}]}"""
 _SESSIONS: Final = """\
 sidegate sessions list -c sidegate.yaml
 sidegate sessions end -c sidegate.yaml --user alice"""
+
+_EXPLAIN: Final = """\
+sidegate explain -c sidegate.yaml GET /admin/users --role viewer
+sidegate explain -c sidegate.yaml GET '/static/..;/admin' --anonymous
+sidegate explain -c sidegate.yaml POST /save -H 'Sec-Fetch-Site: cross-site'"""
+
+_KEYCLOAK_SETUP: Final = """\
+sidegate keycloak-setup -c sidegate.yaml --dry-run \\
+    --admin-url https://sso.example.com
+sidegate keycloak-setup -c sidegate.yaml --secret-file client-secret \\
+    --admin-url https://sso.example.com"""
+
+_ADMIN_PASSWORD: Final = "SIDEGATE_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
 _EXPLAIN: Final = """\
 sidegate explain -c sidegate.yaml GET /admin/users --role viewer
@@ -291,6 +306,93 @@ def audit(path: Path, user: str | None, since: str | None, limit: int, **how: bo
     show = operations.follow_audit if how["follows"] else operations.read_audit
     since_at = 0.0 if span_s is None else operations.ago(span_s)
     sys.exit(_outcome(lambda: show(settings, form, user=user, since=since_at, limit=limit)))
+
+
+@main.command("keycloak-setup", epilog=_KEYCLOAK_SETUP)
+@_FILE
+@click.option("--admin-url", required=True, metavar="URL", help="Keycloak, as far as before /realms/ and /admin/.")
+@click.option("--admin-user", default="admin", show_default=True, metavar="USER", help="Who signs in there.")
+@click.option("--admin-realm", default="master", show_default=True, metavar="REALM", help="The realm of that account.")
+@click.option(
+    "--admin-password-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=f"Its password; else that of {_ADMIN_PASSWORD}, else you are asked.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show the difference; exits with 0 whether or not there is one.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--secret-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the client's secret into this new file, mode 600. It is shown nowhere.",
+)
+@click.option("--audience", "audiences", multiple=True, metavar="CLIENT", help="Make access tokens good for this too.")
+def keycloak_setup(path: Path, **given: Any) -> None:
+    """Make or mend the client in Keycloak as this file needs it.
+
+    Shows the difference first, then asks. What others have set is kept. The account needs the role manage-clients.
+    Exits with 0 when the client is as it should be, 1 when it could not be done or you said no, 2 when the arguments
+    or the file are wrong.
+    """
+    settings = _usable_alone(path)
+    from proxy.keycloak_setup import command  # noqa: PLC0415 - aiohttp is slow to import
+
+    def work() -> int:
+        return command.set_up(settings, _setup(given), agree=_agreed)
+
+    sys.exit(_outcome(work))
+
+
+def _setup(given: dict[str, Any]) -> Setup:
+    """Return what the command line says."""
+    from proxy.keycloak_setup.admin_api import Administrator  # noqa: PLC0415 - aiohttp is slow to import
+    from proxy.keycloak_setup.command import Consent, Setup, parse_admin_url  # noqa: PLC0415
+    from proxy.keycloak_setup.telling import Ink  # noqa: PLC0415
+
+    consent = Consent.GIVEN if given["yes"] else Consent.ASK
+    return Setup(
+        administrator=Administrator(
+            base_url=parse_admin_url(given["admin_url"]),
+            realm=given["admin_realm"],
+            username=given["admin_user"],
+            password=_admin_password(given["admin_user"], given["admin_password_file"]),
+        ),
+        consent=Consent.ONLY_SHOW if given["dry_run"] else consent,
+        secret_file=given["secret_file"],
+        audiences=given["audiences"],
+        ink=Ink.COLOURS if _has_colours() else Ink.PLAIN,
+    )
+
+
+def _admin_password(user: str, file: Path | None) -> Secret:
+    """Return the password of the administrator: from the file, the environment, or whoever sits there.
+
+    Raises:
+        SettingsError: the file cannot be read or is empty.
+    """
+    from proxy.settings.secret_source import SecretSource  # noqa: PLC0415 - pydantic is slow to import
+
+    if file is not None:
+        return SecretSource(file=str(file)).read()
+    if os.environ.get(_ADMIN_PASSWORD):
+        return Secret(os.environ[_ADMIN_PASSWORD])
+    if not sys.stdin.isatty():
+        _wrong_input(f"nobody can be asked for the password; give --admin-password-file, or set {_ADMIN_PASSWORD}")
+    return Secret(click.prompt(f"Password of {user}", hide_input=True, err=True))
+
+
+def _agreed(question: str) -> bool:
+    """Ask; no answer is no."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        raise SidegateError("nobody answered, so nothing was changed; --yes does not ask") from None
+
+
+def _has_colours() -> bool:
+    """Say whether the terminal shows colours and the person wants them (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _template_faults(settings: Settings) -> tuple[str, ...]:

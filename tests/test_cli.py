@@ -16,11 +16,13 @@ from click.testing import CliRunner, Result
 from proxy import __version__
 from proxy.cli import main
 from proxy.errors import SettingsError, SidegateError
+from proxy.keycloak_setup.command import Consent
 from proxy.settings.schema import schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxy.keycloak_setup.command import Setup
     from proxy.operations import Form
     from proxy.settings.model import Settings
 
@@ -36,7 +38,7 @@ upstreams:
 WARNED = GOOD + "routes: [{path: /a}]\n"
 BAD = WARNED.replace("server: {", "server: {listn: x, ")
 
-COMMANDS = ("run", "demo", "check", "explain", "sessions", "audit", "schema", "keygen", "health")
+COMMANDS = ("run", "demo", "check", "explain", "sessions", "audit", "schema", "keygen", "keycloak-setup", "health")
 
 
 def sidegate(*arguments: str) -> Result:
@@ -385,6 +387,98 @@ class TestSessionsAndAudit:
     @pytest.mark.parametrize("command", ["list", "end"])
     def test_the_help_of_each_part_has_an_example(self, command: str) -> None:
         assert f"\nExample:\n  sidegate sessions {command}" in sidegate("sessions", command, "--help").stdout
+
+
+class TestKeycloakSetup:
+    """What the command line makes of it; the work itself has tests of its own."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch, here: Path) -> list[Any]:
+        """What the command is asked to do, in a folder with files."""
+        made: list[Any] = []
+
+        def set_up(settings: Settings, setup: Setup, *, agree: Callable[[str], bool]) -> int:
+            made.append(setup)
+            if setup.consent is Consent.ASK:
+                made.append(agree("Make it?"))
+            return 0
+
+        monkeypatch.setattr("proxy.keycloak_setup.command.set_up", set_up)
+        monkeypatch.delenv("SIDEGATE_ADMIN_PASSWORD", raising=False)
+        (here / "password").write_text("from-the-file\n")
+        return made
+
+    def call(self, *arguments: str, file: str = "good.yaml", answer: str | None = None) -> Result:
+        url = () if "--admin-url" in arguments else ("--admin-url", "https://sso.example.com/")
+        password = () if "none" in arguments else ("--admin-password-file", "password")
+        given = [one for one in arguments if one != "none"]
+        result = CliRunner().invoke(main, ["keycloak-setup", "-c", file, *url, *password, *given], input=answer)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    def test_the_password_comes_from_the_file_before_the_environment(
+        self, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SIDEGATE_ADMIN_PASSWORD", "from-the-environment")
+
+        results = [self.call("--yes"), self.call("--yes", "none")]
+
+        assert [result.exit_code for result in results] == [0, 0]
+        assert [setup.administrator.password.reveal() for setup in asked] == ["from-the-file", "from-the-environment"]
+        assert asked[0].administrator.base_url == "https://sso.example.com"
+        assert (asked[0].administrator.realm, asked[0].administrator.username) == ("master", "admin")
+
+    def test_without_a_terminal_nobody_is_asked_for_a_password(self, asked: list[Any]) -> None:
+        result = self.call("--yes", "none")
+
+        assert (result.exit_code, asked) == (2, [])
+        assert "give --admin-password-file, or set SIDEGATE_ADMIN_PASSWORD" in result.stderr
+
+    def test_a_password_file_that_is_not_there_is_a_sentence(self, asked: list[Any]) -> None:
+        result = self.call("--admin-password-file", "nope", "--yes", "none")
+
+        assert (result.exit_code, asked) == (2, [])
+        assert result.stderr == "the file nope cannot be read (no such file or directory); check the path\n"
+
+    def test_a_wrong_admin_url_is_a_sentence(self, asked: list[Any]) -> None:
+        result = self.call("--admin-url", "https://sso.example.com/realms/acme", "--yes")
+
+        assert (result.exit_code, asked) == (2, [])
+        assert result.stderr.startswith("--admin-url takes only what stands before /realms/")
+
+    @pytest.mark.parametrize(("answer", "agreed"), [("y\n", True), ("n\n", False), ("\n", False)])
+    def test_a_person_is_asked(self, asked: list[Any], answer: str, *, agreed: bool) -> None:
+        assert self.call(answer=answer).exit_code == 0
+
+        assert asked[1] is agreed
+
+    def test_no_answer_is_a_sentence(self, asked: list[Any]) -> None:
+        result = self.call(answer="")
+
+        assert result.exit_code == 1
+        assert "nobody answered, so nothing was changed; --yes does not ask" in result.stderr
+
+    def test_a_dry_run_stays_one_beside_yes(self, asked: list[Any]) -> None:
+        self.call("--dry-run", "--yes")
+
+        assert asked[0].consent is Consent.ONLY_SHOW
+
+    def test_a_secret_that_is_not_here_yet_is_no_obstacle(self, asked: list[Any], here: Path) -> None:
+        secret = "client_auth: {secret: {file: nope}}"
+        (here / "apart.yaml").write_text(GOOD.replace("client_auth: {method: none}", secret))
+
+        assert sidegate("check", "-c", "apart.yaml").exit_code == 2
+        assert self.call("--yes", file="apart.yaml").exit_code == 0
+
+    @pytest.mark.parametrize("secret", ["{fiel: nope}", "{file: nope, env: X}"])
+    def test_any_other_problem_of_the_file_is_one(self, asked: list[Any], here: Path, secret: str) -> None:
+        text = GOOD.replace("client_auth: {method: none}", f"client_auth: {{secret: {secret}}}")
+        (here / "wrong.yaml").write_text(text)
+
+        for file in ("wrong.yaml", "bad.yaml", "nope.yaml"):
+            result = self.call("--yes", file=file)
+            assert (result.exit_code, result.stdout, asked) == (2, "", [])
+            assert result.stderr.startswith(file)
 
 
 def test_the_schema_is_printed_as_it_stands_in_the_repository() -> None:

@@ -9,6 +9,7 @@ are honoured, ``~/.netrc`` is not: aiohttp's ``trust_env`` would read both.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import ssl
@@ -130,6 +131,13 @@ class HttpClient:
         """POST a form in UTF-8; raises as :meth:`get`."""
         typed = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         return await self._exchange(operation, "POST", url, body=urlencode(form).encode(), headers=typed)
+
+    async def send_json(
+        self, operation: str, url: str, *, method: str, document: Mapping[str, object], headers: Mapping[str, str]
+    ) -> ProviderAnswer:
+        """Send a JSON object by POST or PUT; raises as :meth:`get`."""
+        typed = {"Content-Type": "application/json", **headers}
+        return await self._exchange(operation, method, url, body=json.dumps(document).encode(), headers=typed)
 
     async def _exchange(
         self, operation: str, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str]

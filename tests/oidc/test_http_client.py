@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import ssl
@@ -60,6 +61,17 @@ async def test_a_form_is_sent_as_such_in_utf_8(http: HttpClient, server: Answeri
     (asked,) = server.asked
     assert (asked.method, asked.form, asked.headers["x-a"]) == ("POST", {"password": "ü &=+"}, "b")
     assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_json_is_sent_as_such(http: HttpClient, server: AnsweringServer, method: str) -> None:
+    server.give("/clients", {})
+
+    await http.send_json("admin", f"{server.url}/clients", method=method, document={"a": "ü"}, headers={"X-A": "b"})
+
+    (asked,) = server.asked
+    assert (asked.method, json.loads(asked.body), asked.headers["x-a"]) == (method, {"a": "ü"}, "b")
+    assert asked.headers["content-type"] == "application/json"
 
 
 async def test_nothing_is_said_beyond_what_is_needed(http: HttpClient, server: AnsweringServer) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 AT_KEYCLOAK = (
     "tests/contracts/test_provider_contract.py",
     "tests/keycloak/",
+    "tests/keycloak_setup/test_at_keycloak.py",
     "tests/oidc/test_provider_at_keycloak.py",
     "tests/support/test_fixtures.py",
 )
