@@ -64,11 +64,6 @@ _SESSIONS: Final = """\
 sidegate sessions list -c sidegate.yaml
 sidegate sessions end -c sidegate.yaml --user alice"""
 
-_EXPLAIN: Final = """\
-sidegate explain -c sidegate.yaml GET /admin/users --role viewer
-sidegate explain -c sidegate.yaml GET '/static/..;/admin' --anonymous
-sidegate explain -c sidegate.yaml POST /save -H 'Sec-Fetch-Site: cross-site'"""
-
 _KEYCLOAK_SETUP: Final = """\
 sidegate keycloak-setup -c sidegate.yaml --dry-run \\
     --admin-url https://sso.example.com
@@ -188,18 +183,17 @@ def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said:
     """
     as_json, person = said.pop("as_json"), _person(**said)
     settings = _usable_alone(path)
-    from proxy import explain as explaining  # noqa: PLC0415 - the whole house is slow to import
-    from proxy.explanation import Ink  # noqa: PLC0415
+    from proxy.explain import command, question  # noqa: PLC0415 - the whole house is slow to import
+    from proxy.explain.explanation import Ink  # noqa: PLC0415
 
     try:
-        question = explaining.Question(
-            method=method, url=url, headers=headers, person=None if person is None else explaining.Person(**person)
-        )
-        explanation = explaining.explain(settings, question)
-    except explaining.QuestionRefused as refusal:
+        who = None if person is None else question.Person(**person)
+        asked = question.Question(method=method, url=url, headers=headers, person=who)
+        explanation = command.explain(settings, asked)
+    except question.QuestionRefused as refusal:
         _wrong_input(str(refusal))
     if as_json:
-        click.echo(explaining.document_text(explanation))
+        click.echo(command.document_text(explanation))
         return
     is_tinted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for line in explanation.lines(Ink.COLOUR if is_tinted else Ink.PLAIN):

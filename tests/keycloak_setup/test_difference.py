@@ -129,7 +129,7 @@ def test_what_keycloak_leaves_out_is_what_it_takes_for_granted() -> None:
         "frontchannelLogout": None,
     }
 
-    assert plan_for(client(**absent)) == Plan(())
+    assert plan_for(client(None, **absent)) == Plan(())
 
 
 def test_an_inner_name_that_is_answered_may_stand_there() -> None:
