@@ -6,7 +6,7 @@ import json
 
 from proxy.core.policy import Reason
 from proxy.core.routing import PUBLIC, Looked, Route, WhyNot
-from proxy.explanation import SENTENCES, Asked, Explanation, Ink, Passed, Reply
+from proxy.explain.explanation import SENTENCES, Asked, Explanation, Ink, Passed, Reply
 
 
 def route(index: int, pattern: str = "/a") -> Route:
