@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.core.answer_headers import AnswerToKept
-from proxy.core.cookies import kept_cookie_value
+from proxy.core.cookies import kept_cookie_value, session_cookie_value
 from proxy.core.kept import (
     MAX_KEPT_BODY,
     Kept,
@@ -140,13 +140,18 @@ class FormKeeper:
         return None if mark is None else awaited_kept(mark, accepted)
 
     async def found(self, kept_id: str, accepted: Accepted) -> Kept | None:
-        """Return what is known of the form that waits for this very URL; None when there is none any more.
+        """Return what is known of the form that waits for this very URL and person; None when there is none any more.
+
+        Another person is not told what they may not post: they asked for a page.
 
         Raises:
             StoreUnavailable
         """
         kept = await self._parts.kept.peek(kept_id)
-        return kept if kept is not None and kept.place == place_of(accepted) else None
+        cookie_value = session_cookie_value(accepted.head, self._rules.cookies)
+        if kept is None or cookie_value is None or kept.place != place_of(accepted):
+            return None
+        return kept if await self._parts.authenticator.owner(cookie_value) == kept.subject_hash else None
 
     async def sent(self, kept_id: str, kept: Kept, forward: Forward) -> SendKept | None:
         """Return the form as it is sent on by this decision; None when it is another person's, or was just taken.

@@ -284,8 +284,22 @@ async def test_nobody_s_way_back_sends_nothing(gate: GateInHand) -> None:
     admission = await gate.admit(b"/anything", (b"Cookie", mark), NAVIGATES, SAME_ORIGIN, HTML)
 
     assert isinstance(admission, Reply)
-    assert admission.answer.status == 401
+    assert header(admission, b"location") == b"/_sidegate/login?return_to=/anything"
     assert await gate.kept.peek(kept_id) is not None
+
+
+async def test_another_person_is_answered_as_if_there_were_no_form() -> None:
+    rights = [
+        {"path": "/p", "methods": ["POST"], "access": {"any_role": ["admin"]}},
+        {"path": "/p", "access": "optional"},
+    ]
+    gate = GateInHand(routes=rights)
+    kept_id = await keep(gate, b"/p")
+
+    admission = await back(gate, kept_id, b"/p", subject="bob-id")
+
+    assert isinstance(admission, Forward)
+    assert admission.method == b"GET"
 
 
 @pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
