@@ -288,6 +288,18 @@ async def test_nobody_s_way_back_sends_nothing(gate: GateInHand) -> None:
     assert await gate.kept.peek(kept_id) is not None
 
 
+async def test_whoever_is_allowed_as_another_person_is_given_no_form(gate: GateInHand) -> None:
+    """What the cookie says comes first, but for whom it is sent on is who was decided about."""
+    kept_id = await keep(gate, b"/anything")
+    kept = await gate.kept.peek(kept_id)
+    assert kept is not None
+    forward = await gate.admit(b"/anything", await gate.signed_in("viewer", subject="bob-id"), HTML)
+    assert isinstance(forward, Forward)
+
+    assert await gate.gate._keeper.sent(kept_id, kept, forward) is None
+    assert await gate.kept.peek(kept_id) is not None
+
+
 async def test_another_person_is_answered_as_if_there_were_no_form() -> None:
     rights = [
         {"path": "/p", "methods": ["POST"], "access": {"any_role": ["admin"]}},
