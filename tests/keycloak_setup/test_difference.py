@@ -106,6 +106,21 @@ def test_a_wrong_setting_is_set_right_alone(member: str, wrong: object, right: o
 
 
 @pytest.mark.parametrize(
+    ("changes", "gone", "come"),
+    [
+        ({"publicClient": True}, "off", "on"),  # the console asks for the opposite: Client authentication
+        ({"frontchannelLogout": True}, "on", "off"),
+        ({"attributes": {"backchannel.logout.session.required": "false"}}, "off", "on"),
+        ({"attributes": {"pkce.code.challenge.method": ""}}, "not set", "S256"),
+    ],
+)
+def test_values_are_told_as_the_console_shows_them(changes: dict[str, Any], gone: str, come: str) -> None:
+    change = only(plan_for(client(**changes)))
+
+    assert (change.gone, change.come) == ((gone,), (come,))
+
+
+@pytest.mark.parametrize(
     ("attribute", "wrong", "right"),
     [
         ("pkce.code.challenge.method", "plain", "S256"),
