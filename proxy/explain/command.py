@@ -60,7 +60,7 @@ async def _explained(settings: Settings, question: Question) -> Explanation:
 def document_text(explanation: Explanation) -> str:
     """Return the document as it is printed."""
     document: dict[str, Any] = explanation.document()
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2)
 
 
 # --- the stage -------------------------------------------------------------------------------------------------------
