@@ -10,7 +10,7 @@ from proxy import keys
 def test_every_key_has_a_name_of_its_own() -> None:
     found = [value for value in vars(keys).values() if isinstance(value, web.AppKey | web.RequestKey)]
 
-    assert len({str(key) for key in found}) == len(found) == 11
+    assert len({str(key) for key in found}) == len(found) == 13
 
 
 def test_a_key_finds_what_was_put_under_it() -> None:
