@@ -78,9 +78,12 @@ async def sign_out(request: web.Request, session: Session, return_to: str) -> we
 async def show_logged_out(request: web.Request) -> web.StreamResponse:
     """Say that it is done; the provider sends people here with the ``state`` that we gave it."""
     options = request.app[OPTIONS]
-    return_to = LogoutStates(options.server_key).open(only(request, "state") or "")
+    state = only(request, "state") or ""
+    return_to = LogoutStates(options.server_key).open(state)
     context: LoggedOutPage = {"login_url": options.path("login", return_to=return_to)}
-    return page(request, "logged_out", context)
+    # What is no state of ours goes no further, not in a link to the same page in another language either.
+    again = options.path("logged-out", state=state if return_to is not None else None)
+    return page(request, "logged_out", context, again=again)
 
 
 def nothing_to_end(request: web.Request, return_to: str) -> web.Response:
