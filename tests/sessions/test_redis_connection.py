@@ -106,8 +106,8 @@ async def test_a_redis_that_hangs_costs_bounded_time_then_none_and_recovers(empt
             times = await asyncio.gather(*(_seconds_refused(connection) for _ in range(300)))
             assert max(times) < OPERATION_S + 2
             await _until(lambda: not connection.readiness().is_ready)
-            await asyncio.sleep(0)
-            assert await _seconds_refused(connection) < OPERATION_S
+            # One of them may be the one that looks whether it is back.
+            assert min([await _seconds_refused(connection) for _ in range(3)]) < OPERATION_S / 2
         finally:
             empty_redis.resume()
 
