@@ -41,7 +41,7 @@ from proxy.sessions.stream_keeper import StreamKeeper
 from proxy.settings.load import load_settings
 from proxy.settings.model import Settings
 from proxy.settings.values import UnixAddress
-from proxy.stores import Surroundings, make_stores
+from proxy.stores import make_stores
 from proxy.tasks import TaskOwner
 from proxy.web.admin_access import AdminAccess
 from proxy.web.administration import AdministrationParts, StoreAdministration
@@ -78,7 +78,7 @@ class Sidegate:
         self._pages = JinjaPages(slices.look(settings))
         self._provider = OpenIdProvider(slices.provider_options(settings), clock=clock, observer=observer)
         self._live = LiveStreamRegistry(observer)
-        self._stores = make_stores(settings, Surroundings(clock=clock, observer=observer, live=self._live))
+        self._stores = make_stores(settings, clock=clock, observer=observer, live=self._live)
         self._store: SessionStore = self._stores.sessions
         self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
         self._keeper = StreamKeeper(self._live, self._store, self._refresher, clock=clock, observer=observer)

@@ -26,7 +26,6 @@ from proxy.observe.observer import ProductionObserver
 from proxy.observe.redaction import printable
 from proxy.redis_stores import RedisStores
 from proxy.sessions.live import LiveStreamRegistry
-from proxy.stores import Surroundings
 from proxy.web.administration import AdministrationParts, Operator, StoreAdministration
 from proxy.web.user_agents import words_of
 
@@ -76,7 +75,7 @@ async def _at_redis(settings: Settings) -> AsyncIterator[Administration]:
     """Give the store itself, with a trail that has what is done here written before the end."""
     clock = SystemClock()
     observer = ProductionObserver(_tell_warnings, clock=clock, level=LogLevel.WARNING)
-    stores = RedisStores(settings, Surroundings(clock=clock, observer=observer, live=LiveStreamRegistry(observer)))
+    stores = RedisStores(settings, clock=clock, observer=observer, live=LiveStreamRegistry(observer))
     if stores.audit is not None:
         observer.keep_audit(stores.audit)
     parts = AdministrationParts(

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from proxy.certificates import TlsFiles
+    from proxy.ports import Clock, LiveStreams, Observer
     from proxy.settings.model import Settings
-    from proxy.stores import Surroundings
 
 MAX_CACHED: Final = 50_000
 """Sessions of Redis that one replica keeps decoded; whoever is beyond costs a round trip now and then."""
@@ -50,13 +50,12 @@ class RedisStores:
         sealer: of what lies there.
     """
 
-    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock, observer: Observer, live: LiveStreams) -> None:
         """Connect to nothing yet.
 
         Raises:
             SettingsError: a key or a file cannot be used.
         """
-        clock, observer = surroundings.clock, surroundings.observer
         tls = slices.redis_tls(settings)
         self.tls_files: Sequence[TlsFiles] = () if tls is None else (tls,)
         self.sealer = Sealer(slices.encryption_keys(settings))
@@ -64,15 +63,16 @@ class RedisStores:
         parts = RedisStoreParts(
             clock=clock,
             observer=observer,
-            live=surroundings.live,
+            live=live,
             cache=SessionCache(MAX_CACHED, MAX_CACHED_BYTES),
             max_cached=MAX_CACHED,
             max_per_user=settings.sessions.max_per_user,
         )
-        self._surroundings = surroundings
+        self._clock = clock
+        self._observer = observer
         self._kept = RedisSessionStore(self.connection, self.sealer, parts=parts, tracking=self._make_tracking)
         self._recovery = Recovery(Ledger(), self._kept, observer=observer, clock=clock)
-        self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=surroundings.live)
+        self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=live)
         self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
         self._served = slices.served_clients(settings)
         self._tasks = TaskOwner(lambda fault: observer.error("old logins were not looked through", fault=repr(fault)))
@@ -88,17 +88,17 @@ class RedisStores:
         self.audit = self._make_audit(settings)
 
     def _make_audit(self, settings: Settings) -> RedisAuditTrail | None:
-        kept, around = slices.audit_redis_limits(settings), self._surroundings
+        kept = slices.audit_redis_limits(settings)
         if kept is None:
             return None
-        return RedisAuditTrail(self.connection, self.sealer, limits=kept, clock=around.clock, observer=around.observer)
+        return RedisAuditTrail(self.connection, self.sealer, limits=kept, clock=self._clock, observer=self._observer)
 
     def _make_tracking(self, store: RedisSessionStore) -> Tracking:
         self._tracking = Tracking(
             self.connection,
             store,
-            observer=self._surroundings.observer,
-            clock=self._surroundings.clock,
+            observer=self._observer,
+            clock=self._clock,
             on_new_primary=self._repeat,
         )
         return self._tracking

@@ -7,7 +7,6 @@ in Redis has a file of its own, which is imported only where the settings name i
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from proxy import slices
@@ -37,15 +36,6 @@ if TYPE_CHECKING:
     )
     from proxy.redis_stores import RedisStores
     from proxy.settings.model import Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every store is given."""
-
-    clock: Clock
-    observer: Observer
-    live: LiveStreams
 
 
 class KeptTrail(AuditTrail, Protocol):
@@ -97,27 +87,28 @@ class Stores(Protocol):
         """Return the number of live sessions at once, for ``sessions_active``."""
 
 
-def make_stores(settings: Settings, surroundings: Surroundings) -> MemoryStores | RedisStores:
+def make_stores(
+    settings: Settings, *, clock: Clock, observer: Observer, live: LiveStreams
+) -> MemoryStores | RedisStores:
     """Return the stores that ``sessions.store`` names; nothing is asked before ``start``.
 
     Raises:
         SettingsError: a key or a file of ``sessions.redis`` cannot be used.
     """
     if settings.sessions.store != "redis":
-        return MemoryStores(settings, surroundings)
+        return MemoryStores(settings, clock=clock, observer=observer, live=live)
     from proxy.redis_stores import RedisStores  # noqa: PLC0415 - a tenth of a start, and most have no Redis
 
-    return RedisStores(settings, surroundings)
+    return RedisStores(settings, clock=clock, observer=observer, live=live)
 
 
 class MemoryStores:
     """Everything in this process."""
 
-    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock, observer: Observer, live: LiveStreams) -> None:
         """Begin empty."""
-        clock, observer = surroundings.clock, surroundings.observer
         limits = slices.memory_limits(settings)
-        self.sessions = MemorySessionStore(clock, live=surroundings.live, observer=observer, limits=limits)
+        self.sessions = MemorySessionStore(clock, live=live, observer=observer, limits=limits)
         self.authentications = MemoryAuthenticationStore(clock)
         self.kept = MemoryKeptRequests(clock, random_bytes=secrets.token_bytes)
         self.throttle = FailureThrottle(

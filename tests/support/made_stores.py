@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from proxy.clock import SystemClock
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.settings.model import Settings
-from proxy.stores import Surroundings, make_stores
+from proxy.stores import make_stores
 from tests.support.observers import RecordingObserver
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def stores_of(
         }
     )
     observer = RecordingObserver()
-    around = Surroundings(clock=clock or SystemClock(), observer=observer, live=LiveStreamRegistry(observer))
-    return make_stores(settings, around), observer
+    live = LiveStreamRegistry(observer)
+    return make_stores(settings, clock=clock or SystemClock(), observer=observer, live=live), observer
 
 
 def on_redis(port: int, **redis: Any) -> dict[str, Any]:
