@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from proxy.core.routing import Met, Route, RouteMatch
     from proxy.core.session import Session
     from proxy.core.target import RequestTarget
-    from proxy.explain.command import Stage
+    from proxy.explain.stage import Stage
     from proxy.ports import Admission, RequestEvent
 
 

@@ -1,0 +1,100 @@
+"""The stage: the real gate of a file, with a clock that stands still and a store that holds one session at most."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from proxy import slices
+from proxy.clock import SystemClock
+from proxy.gate.accept import Acceptor
+from proxy.gate.authenticate import Authenticator
+from proxy.gate.handler import Gate, GateParts
+from proxy.observe.observer import ProductionObserver
+from proxy.respond import Responder
+from proxy.sessions.live import LiveStreamRegistry
+from proxy.sessions.memory import MemoryLimits, MemorySessionStore
+from proxy.sessions.memory_kept import MemoryKeptRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.core.request import Headers
+    from proxy.core.secret import Secret
+    from proxy.core.session import Session
+    from proxy.gate.handler import GateRules
+    from proxy.settings.model import Settings
+
+
+class _Standstill:
+    """A ``ports.Clock`` that stands still, so that nothing passes between the decision and its account."""
+
+    def __init__(self) -> None:
+        self._now, self._monotonic = SystemClock.now(), SystemClock.monotonic()
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+
+class _NeverRefreshed:
+    """A ``ports.Refresher`` for tokens that nobody made: they are as good as they will ever be."""
+
+    def ready(self, _session: Session) -> bool:
+        return True
+
+    async def fresh(self, _cookie_value: Secret, session: Session) -> Session | None:
+        return session
+
+
+class _BlankPages:
+    """``ports.Pages`` that nobody reads: of an answer only status and Location are told."""
+
+    def render(self, name: str, **_: object) -> bytes:
+        return f"the page {name}".encode()
+
+    def language(self, languages: Sequence[str]) -> str:
+        return next(iter(languages), "en")
+
+    def speaks(self, tag: str) -> bool:
+        return tag == "en"
+
+    def headers(self, name: str) -> Headers:
+        return ((b"X-Page", name.encode()),)
+
+
+class Stage:
+    """The gate of a file, with a store that is empty so far."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = _Standstill()
+        self.rules: GateRules = slices.gate_rules(settings)
+        self.acceptor = Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes)
+        observer = ProductionObserver(_nobody_reads, clock=self.clock)
+        live = LiveStreamRegistry(observer)
+        self.store = MemorySessionStore(self.clock, live=live, observer=observer, limits=MemoryLimits())
+        authenticator = Authenticator(
+            self.store,
+            _NeverRefreshed(),
+            client_id=settings.keycloak.client_id,
+            clock=self.clock,
+            observer=observer,
+        )
+        self.gate = Gate(
+            self.rules,
+            GateParts(
+                acceptor=self.acceptor,
+                authenticator=authenticator,
+                kept=MemoryKeptRequests(self.clock, random_bytes=secrets.token_bytes),
+                responder=Responder(_BlankPages()),
+                observer=observer,
+                clock=self.clock,
+            ),
+        )
+
+
+def _nobody_reads(_lines: bytes) -> None:
+    """Take what the gate would log: all of it is said on the terminal."""
