@@ -17,13 +17,13 @@ from proxy.web.cookies import root_cookie
 from proxy.web.flow_notes import asks_again, start_link, wish_of
 from proxy.web.form_tokens import LoginFormTokens, refuse_expired
 from proxy.web.kept import lead_on, marked, waiting_notice, way_on
-from proxy.web.login_answers import Refusal
 from proxy.web.login_form import read_login_form
 from proxy.web.login_page import form_document, form_page
 from proxy.web.options import OPTIONS, LoginMode
 from proxy.web.origin import Provenance, provenance
 from proxy.web.pace import wait_for_grid
 from proxy.web.page import found
+from proxy.web.refusal import Refusal
 from proxy.web.sign_in import Refused, sign_in_once
 from proxy.web.silent_return import silent_wish
 from proxy.web.submission import Submission

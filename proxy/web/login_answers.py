@@ -5,84 +5,26 @@ Unknown user, wrong password, wrong code, locked and disabled account are one re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from proxy import errors, keys
-from proxy.core.authentication import TabStatus
-from proxy.core.tokens import GrantRefusal
 from proxy.ports import AuditEvent
-from proxy.respond import CHALLENGE, row_of
+from proxy.respond import CHALLENGE
 from proxy.web.callback_failed import callback_failed
 from proxy.web.caller import caller_of, user_agent_of, wants_json
 from proxy.web.cookies import root_id_or_new, set_root_cookie, set_session_cookie
 from proxy.web.login_page import again_link, form_page, form_token, kept_name, setup_link
 from proxy.web.page import page, see_other
 from proxy.web.person import person
+from proxy.web.refusal import SETUP_REQUIRED, THROTTLED
 
 if TYPE_CHECKING:
     from proxy.core.session import Session
     from proxy.pages.contexts import SetupRequiredPage
-    from proxy.web.sign_in import Refused, SignedIn
-    from proxy.web.submission import Submission
-
-INVALID_CREDENTIALS = "invalid_credentials"
-SETUP_REQUIRED = "account_setup_required"
-"""Codes that no error has, because they are expected outcomes."""
-
-THROTTLED = "throttled"
-"""The code of too many failures; the reason says which limit holds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a login did not come about, and the form to draw again.
-
-    Attributes:
-        code: of contract §3, for JSON and for the choice of the sentence.
-        reason: finer word for the audit trail, never shown.
-        detail: a sentence for the operator's log; None when nothing is to be mended.
-        sent: what is known of the form.
-        tab_id: of the tab that goes on in the form that is drawn again; None when a fresh one begins.
-    """
-
-    status: int
-    code: str
-    reason: str
-    sent: Submission
-    retry_after_s: int | None = None
-    detail: str | None = None
-    tab_id: str | None = None
-
-    @classmethod
-    def of(cls, error: errors.SidegateError, sent: Submission) -> Refusal:
-        """Return the refusal that an error is, by the table of ``respond``."""
-        row = row_of(error)
-        detail = str(error) if isinstance(error, (errors.ProviderFault, errors.StoreFault)) else None
-        return cls(
-            status=row.status,
-            code=row.code,
-            reason=error.reason,
-            sent=sent,
-            retry_after_s=error.retry_after_s if isinstance(error, errors.Throttled) else row.retry_after_s,
-            detail=detail,
-            tab_id=None if sent.tab is None or isinstance(error, errors.CsrfRejected) else sent.tab.tab_id,
-        )
-
-    @classmethod
-    def by_provider(cls, refused: Refused, sent: Submission) -> Refusal:
-        """Return the refusal of a password; only an account that needs setting up is told from the rest."""
-        is_setup = refused.why is GrantRefusal.ACCOUNT_SETUP_REQUIRED
-        is_open = refused.tab.status is TabStatus.OPEN
-        return cls(
-            status=401,
-            code=SETUP_REQUIRED if is_setup else INVALID_CREDENTIALS,
-            reason=refused.why.value,
-            sent=sent,
-            tab_id=sent.tab.tab_id if sent.tab is not None and is_open else None,
-        )
+    from proxy.web.refusal import Refusal
+    from proxy.web.sign_in import SignedIn
 
 
 def accepted(request: web.Request, signed_in: SignedIn, wanted: str) -> web.Response:

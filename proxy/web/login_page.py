@@ -25,7 +25,7 @@ from proxy.web.throttle import waiting_time
 if TYPE_CHECKING:
     from proxy.pages.contexts import LoginPage, ProviderLink
     from proxy.web.flow_notes import Wish
-    from proxy.web.login_answers import Refusal
+    from proxy.web.refusal import Refusal
 
 
 def form_page(
