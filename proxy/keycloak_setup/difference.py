@@ -13,9 +13,11 @@ from proxy.keycloak_setup.state import POST_LOGOUT_URIS, ClientState, Mapper, Sc
 from proxy.keycloak_setup.wanted import (
     AUDIENCE,
     BASIC_SCOPE,
+    CLIENT_ROLES,
     FOR_CLIENT,
     FULL_PATH,
     GROUPS,
+    REALM_ROLES,
     Holds,
     WantedClient,
     WantedMapper,
@@ -293,7 +295,7 @@ def _new_mapper(look: _Look, wanted: WantedMapper) -> Change:
     return Change(
         "Client scopes → dedicated → Add mapper",
         gone=(),
-        come=(f"{name} ({_KINDS[wanted.kind]})" if wanted.kind in _KINDS else name,),
+        come=(f"{name} ({_KINDS[wanted.kind]})",),
         why=wanted.why,
         edit=AddMapper(name, wanted.kind, wanted.config),
     )
@@ -301,8 +303,8 @@ def _new_mapper(look: _Look, wanted: WantedMapper) -> Change:
 
 _KINDS: Final = {
     GROUPS: "Group Membership, full path",
-    "oidc-usermodel-realm-role-mapper": "User Realm Role",
-    "oidc-usermodel-client-role-mapper": "User Client Role",
+    REALM_ROLES: "User Realm Role",
+    CLIENT_ROLES: "User Client Role",
     AUDIENCE: "Audience",
 }
 """What the console calls them."""
