@@ -195,8 +195,7 @@ def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said:
     if as_json:
         click.echo(command.document_text(explanation))
         return
-    is_tinted = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    for line in explanation.lines(Ink.COLOUR if is_tinted else Ink.PLAIN):
+    for line in explanation.lines(Ink.COLOUR if _has_colours() else Ink.PLAIN):
         click.echo(line)
 
 
@@ -222,9 +221,10 @@ def keygen() -> None:
 def health(path: Path, *, ready: bool) -> None:
     """Ask the running process whether it is well; for the health check of a container.
 
-    Exits with 0 when it is, else with 1.
+    Exits with 0 when it is, 1 when it is not, 2 when the file is wrong.
     """
-    settings = _usable(path)
+    # A secret that is just being replaced makes no process ill that has read it already.
+    settings = _usable_alone(path)
     from proxy.health_client import ask_health  # noqa: PLC0415 - only here
     from proxy.settings.values import UnixAddress  # noqa: PLC0415 - pydantic is slow to import
 
@@ -377,11 +377,15 @@ def _admin_password(user: str, file: Path | None) -> Secret:
 
 
 def _agreed(question: str) -> bool:
-    """Ask; no answer is no."""
+    """Ask; no answer is no, and Ctrl-C is none."""
+    # The event loop below keeps Ctrl-C for itself until it turns again, and it stands still while somebody is asked.
+    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return click.confirm(question)
     except click.Abort:
         raise SidegateError("nobody answered, so nothing was changed; --yes does not ask") from None
+    finally:
+        signal.signal(signal.SIGINT, of_the_loop)
 
 
 def _has_colours() -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from proxy.errors import SidegateError
 
 PATIENCE_S: Final = 3.0
-"""Seconds for the whole answer; a loop that cannot turn for so long is not well."""
+"""Seconds for the connection, and for each piece of the answer; a loop that cannot turn for so long is not well."""
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask a process that listens there
 

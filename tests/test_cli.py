@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from proxy import __version__
+from proxy import __version__, cli
 from proxy.cli import main
 from proxy.errors import SettingsError, SidegateError
 from proxy.keycloak_setup.command import Consent
@@ -223,6 +224,16 @@ class TestHealth:
 
         assert result.exit_code == 1
         assert result.stderr.startswith("sidegate: nobody answers on management.listen")
+
+    def test_a_secret_that_is_being_replaced_makes_nobody_ill(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("proxy.health_client.ask_health", lambda _address, _page: "well")
+        gone = GOOD.replace("client_auth: {method: none}", "client_auth: {secret: {file: nope}}")
+        (here / "gone.yaml").write_text(gone)
+
+        assert sidegate("check", "-c", "gone.yaml").exit_code == 2
+        assert sidegate("health", "-c", "gone.yaml").stdout == "well\n"
 
 
 @pytest.mark.usefixtures("here")
@@ -457,6 +468,20 @@ class TestKeycloakSetup:
 
         assert result.exit_code == 1
         assert "nobody answered, so nothing was changed; --yes does not ask" in result.stderr
+
+    def test_ctrl_c_at_the_question_is_no_answer_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def person(_prompt: str) -> str:
+            signal.raise_signal(signal.SIGINT)
+            return "y"
+
+        async def work() -> bool:
+            before = signal.getsignal(signal.SIGINT)
+            with pytest.raises(SidegateError, match="nobody answered, so nothing was changed"):
+                cli._agreed("Make it?")
+            return signal.getsignal(signal.SIGINT) is before
+
+        monkeypatch.setattr("click.termui.visible_prompt_func", person)
+        assert asyncio.run(work())
 
     def test_a_dry_run_stays_one_beside_yes(self, asked: list[Any]) -> None:
         self.call("--dry-run", "--yes")
