@@ -286,6 +286,8 @@ class StreamKeeper:
         except TimeoutError:
             return False
         self._live.moved(key, session, cookie_value=heir, now=self._clock.now())
+        # Of its end while it was on its way nobody could be told: until now it had no streams here.
+        self._live.in_doubt(session.key)
         self._forget(key)
         return True
 

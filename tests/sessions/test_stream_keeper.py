@@ -608,6 +608,30 @@ async def test_a_stream_whose_session_went_on_elsewhere_follows_it(stage: Stage)
     assert stream.ends == [ENDED]
 
 
+async def test_an_heir_that_ends_while_it_is_on_its_way_from_the_store_closes_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.store.is_trusted = False
+    stream = stage.opens(await stage.signed_in())
+    answers: dict[Secret, list[Session | None]] = {A: [None], B: [make_session(B), None]}
+
+    async def load(cookie_value: Secret) -> Session | None:
+        return answers[cookie_value].pop(0)
+
+    async def heir(cookie_value: Secret) -> Secret | None:
+        return B if cookie_value == A else None
+
+    monkeypatch.setattr(stage.store.inner, "load", load)
+    monkeypatch.setattr(stage.store.inner, "heir", heir)
+    stage.live.in_doubt(session_key(A))
+    await stage.keeper.look_at_doubts()
+    await stage.settle()
+    await stage.keeper.look_at_doubts()
+    await stage.settle()
+
+    assert stream.ends == [ENDED]
+
+
 async def test_a_stream_whose_heir_never_came_closes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.store.is_trusted = False
     stream = stage.opens(await stage.signed_in())
