@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.clock import SystemClock
 from proxy.core.authentication import MAX_TABS, ROOT_LIFETIME_S, ExecutionStatus, OfClient, Tab, TabStatus
 from proxy.core.secret import Secret
 from proxy.core.session import LoginOrigin
 from proxy.sessions.redis_authentication import RedisAuthenticationStore, _tab, _to_bytes
-from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.sealing import Sealer
+from tests.sessions.redis_parts import started
 from tests.support.clocks import FakeClock
 from tests.support.observers import RecordingObserver
 from tests.support.redis_stores import KEY, options_of
@@ -25,6 +24,7 @@ from tests.support.sessions import ISSUER, make_tab
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from proxy.sessions.redis_connection import RedisConnection
     from tests.redis.server import RedisServer
 
 texts = st.text(st.characters(), max_size=20)
@@ -58,10 +58,8 @@ def observer() -> RecordingObserver:
 
 @pytest.fixture
 async def connection(empty_redis: RedisServer) -> AsyncIterator[RedisConnection]:
-    made = RedisConnection(options_of(empty_redis), RecordingObserver(), SystemClock())
-    await made.start()
-    yield made
-    await made.close()
+    async with started(options_of(empty_redis)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.clock import SystemClock
 from proxy.core.kept import KEPT_LIFETIME_S
 from proxy.errors import StoreFull
-from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.redis_kept import RedisKeptRequests, _kept, _to_bytes
 from proxy.sessions.sealing import Sealer
+from tests.sessions.redis_parts import started
 from tests.support.clocks import FakeClock
 from tests.support.kept import make_kept
 from tests.support.observers import RecordingObserver
@@ -21,6 +20,7 @@ from tests.support.redis_stores import KEY, options_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from proxy.sessions.redis_connection import RedisConnection
     from tests.redis.server import RedisServer
 
 OTHER_KEY = b"x" * 32
@@ -33,10 +33,8 @@ def observer() -> RecordingObserver:
 
 @pytest.fixture
 async def connection(empty_redis: RedisServer) -> AsyncIterator[RedisConnection]:
-    made = RedisConnection(options_of(empty_redis), RecordingObserver(), SystemClock())
-    await made.start()
-    yield made
-    await made.close()
+    async with started(options_of(empty_redis)) as made:
+        yield made
 
 
 def store_on(connection: RedisConnection, observer: RecordingObserver, *keys: bytes) -> RedisKeptRequests:
