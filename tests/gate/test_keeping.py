@@ -10,7 +10,7 @@ from proxy.core.answer_headers import AnswerToKept
 from proxy.core.kept import KEPT_LIFETIME_S, MAX_KEPT_BODY, KeptRequest, NotKept, kept_mark
 from proxy.core.secret import Secret
 from proxy.core.session import EndCause, session_key, subject_hash
-from proxy.errors import StoreFull
+from proxy.errors import StoreFault, StoreFull, StoreUnavailable
 from proxy.ports import Forward, KeepBody, Reply, SendKept
 from tests.gate.conftest import HTML, GateInHand, header
 from tests.support.sessions import ISSUER
@@ -151,14 +151,17 @@ async def test_a_body_that_is_too_large_is_told(gate: GateInHand) -> None:
     assert b"too large" in reply.answer.body
 
 
-async def test_a_store_that_is_full_or_away_is_told(gate: GateInHand, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [StoreFull("no room"), StoreUnavailable("away")], ids=["full", "away"])
+async def test_a_store_that_is_full_or_away_is_told(
+    gate: GateInHand, monkeypatch: pytest.MonkeyPatch, fault: StoreFault
+) -> None:
     admission = await post(gate, b"/save", *POSTED, await ended(gate))
     assert isinstance(admission, KeepBody)
 
-    async def full(_request: KeptRequest) -> str:
-        raise StoreFull("no room")
+    async def refuse(_request: KeptRequest) -> str:
+        raise fault
 
-    monkeypatch.setattr(gate.kept, "keep", full)
+    monkeypatch.setattr(gate.kept, "keep", refuse)
     await _told(gate, await admission.keep(BODY), NotKept.FULL)
 
 
