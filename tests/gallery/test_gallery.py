@@ -15,7 +15,7 @@ from tests.support.browser_fixtures import screenshot
 from tests.support.pictures import LOGO_SVG, png
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, Route
 
     from proxy.pages.render import JinjaPages
 
@@ -186,6 +186,28 @@ async def test_nothing_above_moves_when_the_field_for_a_code_unfolds(sheet: Page
 
     assert await sheet.locator("#otp").is_visible()
     assert [await sheet.locator(one).bounding_box() for one in above] == before
+
+
+async def test_a_form_of_ones_own_is_never_stuck_with_our_script(sheet: Page, tmp_path: Path) -> None:
+    form = (
+        '<form id="login" method="post" action="/sent"><input id="password" name="password"><button>Go</button></form>'
+    )
+    extends = '{% extends "sidegate/login.html" %}{% block form %}' + form + "{% endblock %}"
+    (tmp_path / "login.html").write_text(extends, "utf-8")
+    await show(sheet, gallery(templates_dir=tmp_path), LOGIN)
+    sent = []
+
+    async def stay(route: Route) -> None:
+        sent.append(route.request.method)
+        await route.fulfill(status=204)
+
+    await sheet.route(f"{ORIGIN}/sent", stay)
+    for _ in range(2):
+        await sheet.locator("button").click()
+        await sheet.evaluate("dispatchEvent(new Event('pageshow'))")
+
+    assert sent == ["POST", "POST"]
+    assert await sheet.locator("button").text_content() == "Go"
 
 
 async def test_a_script_in_a_logo_never_runs(browser: Any, tmp_path: Path) -> None:

@@ -50,18 +50,19 @@
   };
 
   const watchSending = (form, password) => {
-    const button = form.querySelector("[type=submit]");
-    const slow = find("#slow");
+    // A company's own form may lack either; the form must work all the same.
+    const button = form.querySelector("[type=submit], button:not([type])") || document.createElement("button");
+    const slow = find("#slow") || document.createElement("p");
     const reveal = find("#reveal");
     const words = button.textContent;
     let stalled;
     const begin = () => {
       button.setAttribute("aria-disabled", "true"); // not "disabled": that would take the focus away
-      button.textContent = button.dataset.sending;
+      button.textContent = button.dataset.sending || words;
       slow.textContent = "";
       stalled = setTimeout(() => {
         end();
-        slow.textContent = slow.dataset.words;
+        slow.textContent = slow.dataset.words || "";
       }, STALLED_MS);
     };
     const end = () => {
@@ -112,9 +113,9 @@
     const form = find("#login");
     const password = find("#password");
     if (!form) return;
-    if (find("#reveal")) letShow(password, find("#reveal"));
+    if (password && find("#reveal")) letShow(password, find("#reveal"));
     if (find("#caps")) tellCapsLock(password, find("#caps"));
-    if (find("#unfold")) letUnfold(find("#unfold"), find("#otp-field"));
+    if (find("#unfold") && find("#otp-field")) letUnfold(find("#unfold"), find("#otp-field"));
     const isSending = watchSending(form, password);
     if (form.dataset.status) noticeLogins(form, isSending);
   });
