@@ -111,7 +111,7 @@ class Tab:
     Attributes:
         root_id: what the cookie ``…-login`` holds.
         issuer, client_id: which provider and client it is a login at; of no use to any other.
-        state, nonce, code_verifier: see :class:`OneUse`; the last two are empty when the tab is not open.
+        state, nonce, code_verifier: see :class:`OneUse`; the last two are empty in a form's tab and when it is over.
         return_to: a path of our own origin, already judged by ``core.return_to``.
         origin: which of the two flows.
         restarts: how often the provider said "start again"; bounds the loop.

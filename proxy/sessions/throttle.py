@@ -1,7 +1,7 @@
 """The throttle of sign-ins: failures of each person, each address and each known browser, in moving windows.
 
 What lives here: which limits a try is under, and the names under which failures are counted. The arithmetic is that of
-the ``limits`` library; where its entries lie is the business of :mod:`throttle_memory` and :mod:`throttle_redis`.
+the ``limits`` library; where its entries lie is the business of :mod:`memory_throttle` and :mod:`redis_throttle`.
 
 Nobody is counted by name. A limit has a fixed number of *places*, and an HMAC says which is whose. So there is nothing
 that a flood of invented names could push out, memory has an end however many there are, and nobody can choose with whom

@@ -87,10 +87,10 @@ async def _take_tab(request: web.Request) -> Tab | None:
         return None
     store = request.app[keys.AUTHENTICATIONS]
     tab = await store.peek(root_id, state)
-    if tab is not None and tab.status is TabStatus.OPEN:
-        tab = await store.take(root_id, state)
     if tab is None or not _is_ours(request, tab):
-        # Nothing was taken, so the record that the quota counts is there still: who knows a state alone frees nothing.
+        # Nothing is taken, so the record that the quota counts is there still: who knows a state alone frees nothing.
+        return None
+    if tab.status is TabStatus.OPEN and (tab := await store.take(root_id, state)) is None:
         return None
     request.app[FLOW_QUOTA].release(caller_of(request).address, state)
     return tab

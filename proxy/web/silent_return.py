@@ -86,8 +86,7 @@ def refuse_another_person(tab: Tab, grant: Grant) -> None:
 
 def back_to_form(request: web.Request, tab: Tab) -> web.Response:
     """Lead to the login page, which will not try again."""
-    notes = {name: value for name, value in along(tab.notes).items() if name != NOTE}
-    return found(request.app[OPTIONS].path("login", return_to=tab.return_to, **notes))
+    return found(request.app[OPTIONS].path("login", return_to=tab.return_to, **along(tab.notes)))
 
 
 def _is_settled(request: web.Request, wish: Wish) -> bool:

@@ -461,6 +461,7 @@ class TestRoots:
         assert page.status == 400
         assert own.provider.exchanges == []
         assert state.startswith("form.")
+        assert await own.authentications.peek(root_id, state) is not None, "it goes on counting"
         assert root_id == browser.cookies[ROOT]
 
     @pytest.mark.parametrize("changes", [{"client_id": "other-app"}, {"issuer": "https://other.example"}])
@@ -473,6 +474,7 @@ class TestRoots:
         page = await browser.get(f"{CALLBACK}?{callback_query(flow, code=None, error='x')}")
 
         assert (page.status, own.observer.audits[-1].reason) == (400, "unknown_state")
+        assert len(await own.authentications.tabs(browser.cookies[ROOT])) == 1, "it is there for whom it is"
 
 
 class TestRecords:
