@@ -388,6 +388,20 @@ async def test_it_goes_over_no_connection_that_was_idle(path: Path, keeper: Keep
     assert [request.connection for request in echo_app.requests] == [0, 1]
 
 
+async def test_it_goes_over_the_connection_that_belongs_to_its_client_alone(
+    path: Path, keeper: Keeper, echo_app: RawUpstream
+) -> None:
+    """What the app knows of somebody by NTLM it knows of that connection only."""
+    keeper.body = b"a=1"
+    client = await path.client()
+    await client.ask(b"GET / HTTP/1.1\r\nHost: app\r\nAuthorization: NTLM aaa\r\n\r\n")
+
+    await client.ask(BACK)
+
+    assert [request.connection for request in echo_app.requests] == [0, 0]
+    assert echo_app.requests[1].body == b"a=1"
+
+
 async def test_what_could_not_be_sent_is_given_back() -> None:
     async with serving(free_port()) as path:
         keeper = Keeper(body=b"a=1").on(path.gate)
