@@ -225,7 +225,7 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         status=503,
         code="misconfigured",
         title="Signing in is not set up correctly",
-        sentence="The sign-in service refuses this site. Tell the people who run it the number below.",
+        sentence="The sign-in service refuses this site. Tell the people who run it the request id.",
         retry_after_s=60,
     ),
     errors.TokenRejected: Row(
@@ -275,7 +275,7 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         title="This page asks for more proof",
         sentence="The sign-in service did not ask you for the stronger or fresher proof of who you are that this page "
         "needs. Nothing has changed for you. Please try again; if it stays so, tell the people who run this site the "
-        "number below.",
+        "request id.",
     ),
     errors.FormRejected: Row(
         status=400,
