@@ -53,6 +53,12 @@ def test_the_header_is_read_best_first(header: str, expected: tuple[str, ...]) -
     assert preferred_languages(header) == expected
 
 
+def test_no_more_of_a_header_is_read_than_people_speak() -> None:
+    tags = tuple(f"x{n}" for n in range(2 * MAX_LANGUAGES))
+
+    assert preferred_languages(",".join(tags)) == tags[:MAX_LANGUAGES]
+
+
 @given(st.text())
 def test_no_header_is_a_fault(header: str) -> None:
     found = preferred_languages(header)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from proxy.core.secret import Secret
 from proxy.errors import CsrfRejected
 from proxy.web.form_tokens import (
+    MAX_TOKEN_LENGTH,
     FormTab,
     LoginFormTokens,
     LogoutStates,
     SessionFormTokens,
+    SessionNotices,
     claimed,
     derived_key,
     refuse_expired,
@@ -76,6 +78,16 @@ def test_the_longest_wishes_have_room() -> None:
     tab = FormTab("root", "t" * 16, "/" * 2048, 2000.0, notes)
 
     assert LoginFormTokens(KEY).read(LoginFormTokens(KEY).issue(tab), "root") == tab
+
+
+def test_what_is_longer_than_any_of_ours_is_not_looked_at() -> None:
+    long, cookie = "/" * MAX_TOKEN_LENGTH, Secret("cookie")
+    token = LoginFormTokens(KEY).issue(FormTab("root", "tab", long, 2000.0))
+
+    assert refused(token) == "csrf_rejected"
+    assert claimed(token) == (None, {})
+    assert LogoutStates(KEY).open(LogoutStates(KEY).issue(long)) is None
+    assert SessionNotices(KEY).open(SessionNotices(KEY).issue(long, cookie), cookie) == ""
 
 
 def test_what_nobody_vouches_for_is_told_as_it_stands() -> None:

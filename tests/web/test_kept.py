@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -131,8 +132,9 @@ async def test_who_comes_too_late_is_told(own: OwnPages) -> None:
     assert "no longer there" in await told(own, link, NotKept.GONE)
 
 
-async def test_a_form_for_another_host_is_not_sent_to_this_one(own: OwnPages) -> None:
-    place = Place(scheme="https", host="other.example.com", target=PLACE.target)
+@pytest.mark.parametrize("elsewhere", [{"host": "other.example.com"}, {"scheme": "http"}])
+async def test_a_form_for_another_origin_is_not_sent_to_this_one(own: OwnPages, elsewhere: dict[str, Any]) -> None:
+    place = replace(PLACE, **elsewhere)
 
     await told(own, await waiting(own, ALICE, place=place), NotKept.GONE)
 

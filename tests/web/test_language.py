@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.web.language import MAX_ASKED, here, language_url, languages_of, locales_note
+from proxy.web.language import MAX_ASKED, asked_languages, here, language_url, languages_of, locales_note
 
 if TYPE_CHECKING:
     from tests.web.conftest import MakeRequest
@@ -25,6 +25,12 @@ def test_the_address_comes_first_then_the_choice_that_is_kept_then_the_browser(m
 @pytest.mark.parametrize("query", ["ui_locales=de&ui_locales=fr", "ui_locales=%3Cb%3E", "ui_locales=", "other=de"])
 def test_what_an_address_says_twice_or_not_in_tags_does_not_count(query: str, make_request: MakeRequest) -> None:
     assert languages_of(make_request(f"/_sidegate/login?{query}")) == ()
+
+
+def test_no_more_of_an_address_is_looked_at_than_people_ask_for(make_request: MakeRequest) -> None:
+    tags = tuple(f"x{n}" for n in range(2 * MAX_ASKED))
+
+    assert asked_languages(make_request(f"/_sidegate/login?ui_locales={'+'.join(tags)}")) == tags[:MAX_ASKED]
 
 
 def test_the_provider_hears_of_every_language_up_to_a_number(make_request: MakeRequest) -> None:

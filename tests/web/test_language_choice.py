@@ -109,6 +109,12 @@ async def test_what_is_no_page_keeps_nothing(own: OwnPages) -> None:
         assert (page.status, COOKIE in page.set_cookies) == (200, False)
 
 
+async def test_what_is_posted_keeps_nothing(own: OwnPages) -> None:
+    page = await own.browser().post(f"{OWN}/login?ui_locales=de", {"username": "alice", "password": "wrong"})
+
+    assert (page.status, language(page), COOKIE in page.set_cookies) == (403, "de", False)
+
+
 async def test_every_page_that_people_read_offers_the_languages(own: OwnPages) -> None:
     browser = await own.signed_in()
     stranger = own.browser()

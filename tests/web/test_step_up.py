@@ -95,7 +95,7 @@ class TestAsking:
 
 
 class TestGoingOn:
-    async def test_the_session_goes_on_under_a_new_id_with_its_age_end_and_notes(self, own: OwnPages) -> None:
+    async def test_the_session_goes_on_under_a_new_id_with_its_age_and_end(self, own: OwnPages) -> None:
         browser = await own.signed_in(remember_me="true")
         old, old_cookie = await own.live(browser), cookie_of(browser)
         own.clock.advance(3 * DAY)
@@ -157,10 +157,12 @@ class TestGoingOn:
 
     async def test_what_waits_for_it_is_named_in_the_session_beside_the_old_notes(self, own: OwnPages) -> None:
         browser = await own.signed_in()
+        old = replace(await own.live(browser), notes={"before": "told"})
+        await own.sessions.replace(cookie_of(browser), old)
 
         await step_up(own, browser, f"{GOLD}&kept={'k' * 22}")
 
-        assert (await own.live(browser)).notes["kept"] == "k" * 22
+        assert (await own.live(browser)).notes == {"before": "told", "kept": "k" * 22}
 
 
 class TestAtTheProvider:
