@@ -60,20 +60,21 @@
   };
 
   const judge = (said, now, method) => {
-    const who = said.authenticated && (said.username || true);
+    const { expires_at, idle_expires_at } = said.session || {};
+    const end = Math.min(expires_at, idle_expires_at);
+    const left = end * 1000 - now;
+    // One that is over is nobody's, though the server may not have ended it yet: a public page that went to the login
+    // for it would be led back at once, for ever.
+    const who = said.authenticated && left > 0 && (said.username || true);
     if (person && who !== person) return leave();
     person = who;
-    all("user").forEach((place) => (place.textContent = said.name || said.username));
+    all("user").forEach((place) => (place.textContent = who ? said.name || said.username : ""));
     all("logout").forEach((place) => {
       if (!place.firstElementChild) place.append(button(place.dataset.text || words[0], signOut));
       place.hidden = !who;
     });
     if (!who) return;
-    const { expires_at, idle_expires_at } = said.session;
-    const end = Math.min(expires_at, idle_expires_at);
-    const left = end * 1000 - now;
     endsAt = Date.now() + left;
-    if (left <= 0) return leave();
     if (method) {
       // When it did not help, there is no more to be had.
       tried = left < TWO_MINUTES && end;
