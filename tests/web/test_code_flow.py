@@ -108,11 +108,14 @@ class TestStart:
         assert (await own.browser().get(START)).status == 302
         assert (await own.browser().get(START)).status == 429
 
-    async def test_flows_that_came_to_their_end_do_not_count(self, own: OwnPages) -> None:
+    @pytest.mark.parametrize(("answer", "status"), [({}, 302), ({"code": None, "error": "access_denied"}, 400)])
+    async def test_flows_that_came_to_their_end_do_not_count(
+        self, own: OwnPages, answer: dict[str, str | None], status: int
+    ) -> None:
         browser, quota = own.browser(), own.client.app[FLOW_QUOTA]  # type: ignore[index]
         for number in range(FLOWS_PER_ADDRESS - 1):
             quota.admit("203.0.113.7", str(number))
 
         for _ in range(3):
             started = await browser.get(START)
-            assert (await browser.get(f"{CALLBACK}?{callback_query(started)}")).status == 302
+            assert (await browser.get(f"{CALLBACK}?{callback_query(started, **answer)}")).status == status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,3 +50,10 @@ def test_the_record_of_a_form_has_a_name_that_no_state_can_be() -> None:
     assert name != STATES.of_form("root", "other")
     assert name != STATES.of_form("other", "tab")
     assert "tab" not in name
+
+
+def test_a_form_and_a_flow_that_say_the_same_are_told_apart() -> None:
+    told = bytes([0]) + RANDOM
+    of_flow = urlsafe_b64decode(STATES.issue("root", restarts=0, random=RANDOM) + "=").removeprefix(told)
+
+    assert urlsafe_b64decode(STATES.of_form("root", told.decode()).removeprefix("form.")) != of_flow

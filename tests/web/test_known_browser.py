@@ -47,6 +47,18 @@ def test_the_oldest_name_goes_when_there_are_too_many() -> None:
     assert all(marks().mark_of(cookie, f"user-{number}", START) for number in range(1, MAX_MARKS + 1))
 
 
+def test_no_more_marks_are_looked_at_than_we_make() -> None:
+    forged = cookie_of(*(f"user-{number}" for number in range(MAX_MARKS)), key=OTHER_KEY)
+
+    assert marks().mark_of(f"{forged}.{cookie_of('alice')}", "alice", START) is None
+
+
+def test_a_mark_that_is_over_goes_with_the_next_login() -> None:
+    cookie = marks().with_mark(cookie_of("bob"), "alice", now=START + KNOWN_MAX_AGE_S, mark_id=ID)
+
+    assert cookie.count(".") == 0
+
+
 def test_a_second_login_renews_the_mark_and_pushes_nobody_out() -> None:
     cookie = cookie_of("bob", *["alice"] * 20)
 
