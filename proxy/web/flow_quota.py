@@ -52,8 +52,9 @@ class FlowQuota:
         if len(flows) >= self._per_address:
             msg = f"{key} has {len(flows)} sign-ins in progress"
             raise TooManyLogins(msg)
+        # A form whose record gave way to newer tabs is counted for anew, under the same name.
+        self._count += state not in flows
         flows[state] = self._clock.now() + ROOT_LIFETIME_S
-        self._count += 1
         while self._count > self._in_all:
             self._count -= len(self._flows.popitem(last=False)[1])
 
