@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         SessionSummary,
         Tombstone,
     )
-    from proxy.core.tokens import Grant, GrantRefusal
+    from proxy.core.tokens import ExchangedToken, ExchangeRefusal, Grant, GrantRefusal
     from proxy.errors import SidegateError
 
 
@@ -530,6 +530,7 @@ class ProviderMetadata:
     end_session_endpoint: str | None = None
     end_session_endpoint_internal: str | None = None
     revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
     iss_parameter_supported: bool = False
     claims_parameter_supported: bool = False
     acr_values_supported: tuple[str, ...] = ()
@@ -621,6 +622,36 @@ class Provider(Protocol):
 
         Raises:
             ProviderUnavailable
+        """
+
+    async def introspect(self, token: Secret) -> Mapping[str, object] | None:
+        """Ask the provider what an access token says (RFC 7662 §2); None when it is not active, for whatever reason.
+
+        Keycloak says "not active" also to a client that is not in the token's audience. Claims with which the answer
+        contradicts itself (another ``iss``, an ``exp`` that is over) make it not active too; what else the caller asks
+        of a token (``aud``, ``typ``) is the caller's to check.
+
+        Raises:
+            ProviderUnavailable: no answer, nonsense, or the provider has no such endpoint.
+            ClientMisconfigured: it refuses this client.
+        """
+
+    async def exchange(
+        self, subject_token: Secret, *, audience: str, scope: str | None
+    ) -> ExchangedToken | ExchangeRefusal:
+        """Exchange an access token for one that is for ``audience`` (RFC 8693 §2, as Keycloak's standard token exchange
+        does it). What comes back is for somebody else to verify, and opaque here.
+
+        Args:
+            audience: the client at the provider for which the token is.
+            scope: words with single spaces between; None: what the provider gives by itself.
+
+        Returns:
+            A refusal when the provider does not give this token to this person.
+
+        Raises:
+            ProviderUnavailable: no answer, or nonsense.
+            ClientMisconfigured: exchange is off for this client, the audience is unknown, or the provider refuses us.
         """
 
     async def verify(self, compact: str, *, purpose: str, peer: str = "") -> VerifiedJws:

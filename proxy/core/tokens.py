@@ -59,3 +59,29 @@ class GrantRefusal(StrEnum):
     ACCOUNT_SETUP_REQUIRED = "account_setup_required"
     INVALID_GRANT = "invalid_grant"
     """A code or refresh token that is over, used or revoked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangedToken:
+    """An access token that was given for another one (RFC 8693 §2.2.1); opaque here, for its audience to verify.
+
+    Attributes:
+        expires_at: Unix seconds of our own clock; the instant of the answer when it named no lifetime, so that such a
+            token is good for the request at hand and kept for no other.
+    """
+
+    access_token: Secret
+    expires_at: float
+
+
+class ExchangeRefusal(StrEnum):
+    """Why the token endpoint gave no token for another one although it understood us: an expected outcome."""
+
+    ACCESS_DENIED = "access_denied"
+    """The token may not be exchanged by this client, or not for this person."""
+    INVALID_TARGET = "invalid_target"
+    """This person has no access to the audience."""
+    INVALID_SCOPE = "invalid_scope"
+    """The scope asked for is not to be had."""
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a reason
+    """The token to be exchanged is over: its session at the provider has ended, or its time."""

@@ -38,6 +38,7 @@ class Endpoints:
     jwks: str | None = None
     userinfo: str | None = None
     end_session: str | None = None
+    introspection: str | None = None
 
     @property
     def are_complete(self) -> bool:
@@ -117,6 +118,7 @@ def _assembled(document: Mapping[str, object], addresses: Addresses) -> Provider
     by_hand = addresses.endpoints
     end_session = by_hand.end_session or _optional(document, "end_session_endpoint", addresses)
     revocation = _optional(document, "revocation_endpoint", addresses)
+    introspection = _internal(_optional(document, "introspection_endpoint", addresses), addresses)
     userinfo = by_hand.userinfo or _internal(_optional(document, "userinfo_endpoint", addresses), addresses)
     return ProviderMetadata(
         issuer=addresses.issuer,
@@ -127,6 +129,7 @@ def _assembled(document: Mapping[str, object], addresses: Addresses) -> Provider
         end_session_endpoint=end_session,
         end_session_endpoint_internal=_internal(end_session, addresses),
         revocation_endpoint=_internal(revocation, addresses),
+        introspection_endpoint=by_hand.introspection or introspection,
         iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
         claims_parameter_supported=document.get("claims_parameter_supported") is True,
         acr_values_supported=_words(document.get("acr_values_supported")),

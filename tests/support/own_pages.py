@@ -34,10 +34,13 @@ from tests.support.sessions import ISSUER, make_tokens
 from tests.support.stores import FailingSessionStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import ClientResponse
     from aiohttp.test_utils import TestClient
 
     from proxy.core.session import Session
+    from proxy.core.tokens import ExchangedToken, ExchangeRefusal
 
 PUBLIC_URL = "https://app.example.com"
 OWN = "/_sidegate"
@@ -141,6 +144,14 @@ class FakeLoginProvider:
     async def end_other_session(self, session: Any, sid: str) -> ports.AccountAnswer:
         self.ended_elsewhere.append((session.identity.subject, sid))
         return self._account()
+
+    async def introspect(self, token: Secret) -> Mapping[str, object] | None:
+        raise NotImplementedError
+
+    async def exchange(
+        self, subject_token: Secret, *, audience: str, scope: str | None
+    ) -> ExchangedToken | ExchangeRefusal:
+        raise NotImplementedError
 
     def _account(self) -> ports.AccountAnswer:
         if isinstance(self.account_answer, SidegateError):
