@@ -200,11 +200,13 @@ def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said:
 
 
 @main.command(epilog=_SCHEMA)
-def schema() -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="For people: every key in a table (docs/reference.md).")
+def schema(as_markdown: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Print the JSON Schema of the file, for editors that complete and check YAML."""
+    from proxy.settings.reference import reference_text  # noqa: PLC0415 - pydantic is slow to import
     from proxy.settings.schema import schema_text  # noqa: PLC0415 - pydantic is slow to import
 
-    click.echo(schema_text(), nl=False)
+    click.echo(reference_text() if as_markdown else schema_text(), nl=False)
 
 
 @main.command(epilog=_KEYGEN)

@@ -31,11 +31,11 @@ def schema_text() -> str:
 
 def schema() -> Fragment:
     """Return the schema of the whole file."""
-    return {"$schema": DIALECT, "title": "Settings of Sidegate", **_polished(_generated())}
+    return {"$schema": DIALECT, "title": "Settings of Sidegate", **_polished(generated())}
 
 
 @cache
-def _generated() -> Fragment:
+def generated() -> Fragment:
     """Return the schema as pydantic makes it, with defaults as the file writes them, once."""
     generated = Settings.model_json_schema()
     definitions = {"Settings": generated, **generated["$defs"]}
@@ -128,28 +128,28 @@ def flow_text(value: object) -> str:
 
 def _field_at(path: KeyPath) -> Fragment:
     """Return the fragment of one field, with the words that stand beside its type; empty when there is none."""
-    fields = [_generated()]
+    fields = [generated()]
     for part in path:
-        fields = [step for field in fields for shape in _shapes(field) for step in _step(shape, part)]
+        fields = [step for field in fields for shape in shapes(field) for step in _step(shape, part)]
     return fields[0] if fields else {}
 
 
 def _shapes_at(path: KeyPath) -> list[Fragment]:
     """Return each type that a value at ``path`` may have."""
-    return list(_shapes(_field_at(path)))
+    return list(shapes(_field_at(path)))
 
 
-def _shapes(fragment: Fragment) -> Iterator[Fragment]:
+def shapes(fragment: Fragment) -> Iterator[Fragment]:
     """Yield each type of a fragment, references followed."""
     if "$ref" in fragment:
-        yield from _shapes(_generated()["$defs"][fragment["$ref"].rpartition("/")[2]])
+        yield from shapes(generated()["$defs"][fragment["$ref"].rpartition("/")[2]])
         return
     alternatives = fragment.get("anyOf") or fragment.get("oneOf")
     if not alternatives:
         yield fragment
         return
     for alternative in alternatives:
-        yield from _shapes(alternative)
+        yield from shapes(alternative)
 
 
 def _step(shape: Fragment, part: str | int) -> Iterator[Fragment]:
