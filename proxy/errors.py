@@ -25,7 +25,9 @@
     │   ├── ProviderUnavailable      away, slow, or answering nonsense
     │   │   ├── AnswerLost           the connection broke after the request was sent
     │   │   └── GrantUnverified      tokens came, and what they are verified with did not
-    │   └── ClientMisconfigured      the provider refuses *us*: never the user's fault
+    │   ├── ClientMisconfigured      the provider refuses *us*: never the user's fault
+    │   └── ExchangeFailed           no token for the app could be had
+    ├── ExchangeRefused              the provider gives this person no token for the app
     ├── TokenRejected                a token that fails a rule; ``reason`` names it
     ├── SessionEnded                 what has ended stays ended
     ├── RightsLost                   the session lives on, without the right to the route
@@ -197,6 +199,18 @@ class ClientMisconfigured(ProviderFault):
     """The identity provider refuses *this client*: wrong secret, grant not allowed, wrong redirect URI."""
 
     reason = "misconfigured"
+
+
+class ExchangeFailed(ProviderFault):
+    """The token that the app of a route is to get could not be had (``token_exchange``); it is sent no other."""
+
+    reason = "token_exchange_failed"
+
+
+class ExchangeRefused(SidegateError):
+    """The provider gives this person no token for the app of a route (``token_exchange``)."""
+
+    reason = "token_exchange_refused"
 
 
 class TokenRejected(SidegateError):

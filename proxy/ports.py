@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from proxy.core.answer import Answer
     from proxy.core.answer_headers import AnswerPlan
     from proxy.core.authentication import OfClient, Tab, TabsFilter
+    from proxy.core.bearer import Bearer
     from proxy.core.kept import Kept, KeptRequest, NotKept
+    from proxy.core.narrowing import Narrowing
     from proxy.core.policy import Allow
     from proxy.core.request import Headers, RequestHead
     from proxy.core.request_fields import RequestFields
+    from proxy.core.routing import TokenExchange
     from proxy.core.secret import Secret
     from proxy.core.session import (
         EndCause,
@@ -91,7 +94,7 @@ class Forward:
 
     Attributes:
         allow: the proof; only ``core.policy.decide`` makes one.
-        upstream: name of the upstream.
+        upstream: key of the upstream in the data path: its name, and the site's key before it where there are several.
         target: request-target for the upstream, byte for byte.
         headers: every end-to-end field, Host included; no framing field, no hop-by-hop field. In parts where they are
             sent as they are, so that their lines need not be made each time.
@@ -117,12 +120,15 @@ class Forward:
 class OwnPage:
     """Give the request to Sidegate's own pages: a fresh head, made from an allowlist, with the caller in
     :data:`OWN_HEADERS` (which no client can send through).
+
+    ``site``: the key of the site whose pages they are; each has its own.
     """
 
     method: bytes
     target: bytes
     headers: Headers
     event: RequestEvent
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +213,38 @@ class Gatekeeper(Protocol):
 
     def finished(self, event: RequestEvent) -> None:
         """Hear of the end of the exchange, exactly once for each admission or fault."""
+
+
+class IdentityAssertion(Protocol):
+    """A signed statement of who asks, for apps that want proof (``identity_headers.assertion``)."""
+
+    def signed(self, person: Session | Bearer, narrowing: Narrowing, *, now: float) -> bytes:
+        """Return a compact JWS about this person, as the app behind a route may know them; it holds for at least half
+        of ``lifetime``, unless the person's own time is over sooner. At once, never raises.
+
+        Args:
+            narrowing: of the route.
+            now: Unix seconds.
+        """
+
+    def key_set(self) -> Mapping[str, object]:
+        """Return the public keys by which it is verified (RFC 7517 §5)."""
+
+
+class ExchangedTokens(Protocol):
+    """Access tokens for the apps of single routes, had for the person's own (RFC 8693; ``token_exchange``)."""
+
+    def at_once(self, person: Session | Bearer, wanted: TokenExchange) -> Secret | None:
+        """Return the token that is kept for this person and app, or None when :meth:`eventually` must be awaited."""
+
+    async def eventually(self, person: Session | Bearer, wanted: TokenExchange) -> Secret:
+        """Return a token for the app; one call at the provider however many wait, detached from their cancellation.
+
+        Raises:
+            ExchangeRefused: the provider gives none to this person.
+            ExchangeFailed: none could be had.
+            ProviderUnavailable: the person's own token is over, and the provider is away.
+        """
 
 
 class OpenStream(Protocol):
@@ -662,6 +700,28 @@ class Provider(Protocol):
         Raises:
             TokenRejected: not a JWS, algorithm not allowed, no key fits, signature wrong.
             ProviderUnavailable: keys could not be had.
+        """
+
+
+class BearerTokens(Protocol):
+    """The access tokens of API clients (RFC 6750)."""
+
+    def at_once(self, token: Secret) -> Bearer | NotCached:
+        """Return the bearer of a token that was verified before and has not ended; NOT_CACHED when :meth:`verified`
+        must be asked. ``exp`` is judged here too.
+        """
+
+    async def verified(self, token: Secret, *, peer: str) -> Bearer:
+        """Verify a token: signature, claims, and that neither its login nor what its client was issued has ended.
+
+        Args:
+            peer: who shows it; what strangers may cause at the provider is bounded for each.
+
+        Raises:
+            TokenRejected: it is none that counts here; ``reason`` says why.
+            ProviderUnavailable: its key or an introspection cannot be had.
+            ClientMisconfigured: the provider refuses us, not the token.
+            StoreUnavailable: nobody can say whether it has ended: never a pass.
         """
 
 

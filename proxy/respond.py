@@ -228,6 +228,20 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         sentence="The sign-in service refuses this site. Tell the people who run it the request id.",
         retry_after_s=60,
     ),
+    errors.ExchangeFailed: Row(
+        status=502,
+        code="token_exchange_failed",
+        title="The application cannot be reached",
+        sentence=_ASK_AGAIN,
+        words="upstream_unreachable",
+    ),
+    errors.ExchangeRefused: Row(
+        status=403,
+        code="token_exchange_refused",
+        title=_PERMISSIONS.title,
+        sentence=_PERMISSIONS.sentence,
+        words=_PERMISSIONS.code,
+    ),
     errors.TokenRejected: Row(
         status=400,
         code="token_rejected",

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from proxy.core.claims import ClaimPattern
+from proxy.core.narrowing import EVERYTHING, Narrowing
 from proxy.core.target import Reading, fold_letters
 from proxy.errors import TargetRefused
 
@@ -239,6 +240,19 @@ class Purpose(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenExchange:
+    """The access token that the app of a route gets in place of the person's own (RFC 8693 §2.1).
+
+    Attributes:
+        audience: the client in Keycloak for whom it is.
+        scope: what of its rights is asked for, names with a space between them; None is what the provider gives.
+    """
+
+    audience: str
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One line of ``routes``, compiled.
 
@@ -249,6 +263,8 @@ class Route:
         strip_prefix: without a final slash; empty takes nothing away.
         header_set: fields put last, over ours too; a template whose claim is missing is not sent.
         header_remove: names folded by ``core.headers.fold``.
+        narrowing: which roles and groups the app hears of.
+        token_exchange: the token that the app gets; None where it gets none of its own.
     """
 
     pattern: str
@@ -262,6 +278,8 @@ class Route:
     strip_prefix: bytes = b""
     header_set: tuple[HeaderTemplate, ...] = ()
     header_remove: frozenset[bytes] = frozenset()
+    narrowing: Narrowing = EVERYTHING
+    token_exchange: TokenExchange | None = None
     csrf: Csrf = Csrf.SAME_ORIGIN
     cache: Cache = Cache.PRIVATE
     service_worker: ServiceWorker = ServiceWorker.REFUSED

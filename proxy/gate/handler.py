@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from proxy.core.session import Session, SessionKey
     from proxy.gate.accept import Acceptor
     from proxy.gate.authenticate import Authenticator
-    from proxy.ports import Clock, KeptRequests, Observer
+    from proxy.ports import Clock, ExchangedTokens, IdentityAssertion, KeptRequests, Observer
 
 MAX_RENDERED_IDENTITIES = 10_000
 """Identity headers kept ready, about 1 KiB each; above, the oldest goes and is rendered again when asked for."""
@@ -90,6 +90,7 @@ class GateRules:
         own_prefix: path of the public URL and ``server.prefix``.
         upstreams: what each upstream gets, by name; every route's upstream is among them.
         https_origin: ``https://host`` to which plain http is redirected; None when it is not.
+        site: key of the site whose own pages these are (``ports.OwnPage``).
     """
 
     routes: RouteTable
@@ -101,11 +102,17 @@ class GateRules:
     cookies: OwnCookies
     allowed_origins: AllowedOrigins
     https_origin: bytes | None = None
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateParts:
-    """Whom the gate asks."""
+    """Whom the gate asks.
+
+    Attributes:
+        assertion: None where the file wants none.
+        exchanged: None where no route has ``token_exchange``.
+    """
 
     acceptor: Acceptor
     authenticator: Authenticator
@@ -113,6 +120,8 @@ class GateParts:
     responder: Responder
     observer: Observer
     clock: Clock
+    assertion: IdentityAssertion | None = None
+    exchanged: ExchangedTokens | None = None
 
 
 class Gate:
@@ -343,7 +352,13 @@ class Gate:
         event.route = self._rules.own_prefix.decode() + "/**"
         event.decision, event.reason = "allow", "own"
         headers = own_headers(accepted, self._rules.cookies)
-        return OwnPage(method=accepted.head.method, target=accepted.target.forward, headers=headers, event=event)
+        return OwnPage(
+            method=accepted.head.method,
+            target=accepted.target.forward,
+            headers=headers,
+            event=event,
+            site=self._rules.site,
+        )
 
     def _app_logout(self, accepted: Accepted, event: RequestEvent) -> Admission:
         """End the session by the app's own link, of which the app never hears: POST does, GET leads to the question.
@@ -359,7 +374,8 @@ class Gate:
             )
         if head.method == b"POST" and not is_framed(head):
             target = rules.own_prefix + b"/logout/app"
-            return OwnPage(method=b"POST", target=target, headers=own_headers(accepted, rules.cookies), event=event)
+            headers = own_headers(accepted, rules.cookies)
+            return OwnPage(method=b"POST", target=target, headers=headers, event=event, site=rules.site)
         came_from = self._askers.page_before(head, accepted.scheme, accepted.host)
         question = self._askers.url_back_to(came_from, b"/logout")
         asker = self._askers.asker(head, event)
