@@ -1,4 +1,4 @@
-"""Who may pass: conditions of a route against a session.
+"""Who may pass: conditions of a route against a session, or against the bearer of a verified token.
 
 Only :func:`decide` makes an :class:`Allow` (:func:`decide_preflight` asks it), and the data path takes nothing else
 (law 1): an ``Allow`` demands a proof that stays in this file. ``Reason`` is the one vocabulary of policy, logs, metrics
@@ -11,6 +11,7 @@ from dataclasses import InitVar, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Never
 
+from proxy.core.bearer import Bearer
 from proxy.core.claims import claim_value
 from proxy.core.lifetime import in_words
 from proxy.core.routing import OPTIONAL, PUBLIC, Authenticated, Conditions, Optional, Preflight, Public
@@ -51,8 +52,9 @@ class Allow:
     """The request may be forwarded.
 
     Attributes:
-        session: None on public routes and for strangers on optional ones.
+        session: None on public routes, for strangers on optional ones and beside a bearer.
         access: what was demanded, so that a stream can be judged again when its session changes.
+        bearer: whose verified token came with the request; never beside a session.
 
     Raises:
         TypeError: made elsewhere than in :func:`decide`; copies and pickles are made elsewhere.
@@ -62,6 +64,12 @@ class Allow:
     session: Session | None
     access: Access | Preflight
     proof: InitVar[object]
+    bearer: Bearer | None = None
+
+    @property
+    def person(self) -> Session | Bearer | None:
+        """Return who was let in, however they proved who they are."""
+        return self.session if self.session is not None else self.bearer
 
     def __post_init__(self, proof: object) -> None:
         """Take nothing but this file's own proof."""
@@ -168,13 +176,13 @@ _ALLOW_PREFLIGHT = Allow(Reason.PREFLIGHT, None, Preflight.PASS, _PROOF)
 _CHALLENGE = Challenge(Reason.NO_SESSION)
 
 
-def decide(access: Access | Preflight, session: Session | None, now: float) -> Decision:
+def decide(access: Access | Preflight, who: Session | Bearer | None, now: float) -> Decision:
     """Decide whether a request may pass.
 
     Args:
         access: what the route demands; ``Preflight.PASS`` demands nothing (contract §2, ``preflight``).
-        session: the live session, or None. On public routes it is ignored.
-        now: Unix seconds; a session at or after its end is none, whatever the store said.
+        who: the live session or the verified bearer, or None. On public routes it is ignored.
+        now: Unix seconds; a session or bearer at or after its end is none, whatever store or cache said.
 
     Returns:
         Never raises.
@@ -183,23 +191,28 @@ def decide(access: Access | Preflight, session: Session | None, now: float) -> D
         return _ALLOW_PUBLIC
     if isinstance(access, Preflight):
         return _ALLOW_PREFLIGHT if access is Preflight.PASS else _CHALLENGE
-    if session is None or session.expires_at <= now:
+    if who is None or who.expires_at <= now:
         return _ALLOW_STRANGER if isinstance(access, Optional) else _CHALLENGE
+    reason = Reason.OPTIONAL if isinstance(access, Optional) else Reason.AUTHENTICATED
     if isinstance(access, Conditions):
-        unmet = _unmet(access, session.identity) or _unproved(access, session, now)
-        return unmet if unmet is not None else Allow(Reason.CONDITIONS_MET, session, access, _PROOF)
-    return Allow(Reason.OPTIONAL if isinstance(access, Optional) else Reason.AUTHENTICATED, session, access, _PROOF)
+        unmet = _unmet(access, who.identity) or _unproved(access, who, now)
+        if unmet is not None:
+            return unmet
+        reason = Reason.CONDITIONS_MET
+    if isinstance(who, Bearer):
+        return Allow(reason, None, access, _PROOF, who)
+    return Allow(reason, who, access, _PROOF)
 
 
-def decide_preflight(route: Route, session: Session | None, now: float) -> Decision:
+def decide_preflight(route: Route, who: Session | Bearer | None, now: float) -> Decision:
     """Decide about a CORS preflight for ``route``: it passes without a session where the route says so.
 
-    The Allow holds no session: a preflight carries no credentials (Fetch §3.3.5), so no identity is sent with it. Where
+    The Allow holds nobody: a preflight carries no credentials (Fetch §3.3.5), so no identity is sent with it. Where
     the route does not say so, the preflight is a request like any other.
     """
     if route.preflight is Preflight.PASS and route.access is not PUBLIC:
         return decide(Preflight.PASS, None, now)
-    return decide(route.access, session, now)
+    return decide(route.access, who, now)
 
 
 def _unmet(access: Conditions, identity: Identity) -> Forbid | None:
@@ -221,15 +234,15 @@ def _unmet(access: Conditions, identity: Identity) -> Forbid | None:
     )
 
 
-def _unproved(access: Conditions, session: Session, now: float) -> StepUp | None:
+def _unproved(access: Conditions, who: Session | Bearer, now: float) -> StepUp | None:
     """Return what the person must prove anew, or None. Asked last: who lacks a role gains nothing by proving more.
 
     No allowance for clocks that differ: the callback asks the same (``core.id_token.require_proof``), and whoever it
     let pass and this refused would go round in a circle.
     """
-    if access.max_age_s is not None and not _is_recent(session, access.max_age_s, now):
+    if access.max_age_s is not None and not _is_recent(who, access.max_age_s, now):
         return StepUp(Reason.AUTHENTICATION_TOO_OLD, access.acr, access.max_age_s)
-    if access.acr and session.acr not in access.acr:
+    if access.acr and who.acr not in access.acr:
         return StepUp(Reason.ACR_INSUFFICIENT, access.acr, access.max_age_s)
     return None
 
@@ -239,14 +252,14 @@ def _holds(condition: ClaimCondition, identity: Identity) -> bool:
     return value is not None and any(pattern.matches(value) for pattern in condition.any_of)
 
 
-def _is_recent(session: Session, max_age_s: float, now: float) -> bool:
-    return now - session.authenticated_at <= max_age_s
+def _is_recent(who: Session | Bearer, max_age_s: float, now: float) -> bool:
+    return now - who.authenticated_at <= max_age_s
 
 
 # --- condition by condition ------------------------------------------------------------------------------------------
 
 
-def judged(access: Access, session: Session | None, now: float) -> tuple[Judged, ...]:
+def judged(access: Access, who: Session | Bearer | None, now: float) -> tuple[Judged, ...]:
     """Say of each condition of a route whether it is met, in the order in which :func:`decide` names reasons.
 
     Returns:
@@ -255,7 +268,7 @@ def judged(access: Access, session: Session | None, now: float) -> tuple[Judged,
     """
     if not isinstance(access, Authenticated | Conditions):
         return ()
-    alive = None if session is None or session.expires_at <= now else session
+    alive = None if who is None or who.expires_at <= now else who
     signed_in = Judged("signed_in", Reason.NO_SESSION, is_met=alive is not None)
     if isinstance(access, Authenticated):
         return (signed_in,)
@@ -283,10 +296,10 @@ def _right(condition: str, reason: Reason, lack: Lack, *, is_met: bool | None) -
     return Judged(condition, reason, is_met, lack.any_of, lack)
 
 
-def _proofs(access: Conditions, session: Session | None, now: float) -> Iterator[Judged]:
+def _proofs(access: Conditions, who: Session | Bearer | None, now: float) -> Iterator[Judged]:
     if access.max_age_s is not None:
-        is_met = None if session is None else _is_recent(session, access.max_age_s, now)
+        is_met = None if who is None else _is_recent(who, access.max_age_s, now)
         yield Judged("max_age", Reason.AUTHENTICATION_TOO_OLD, is_met, (in_words(access.max_age_s),))
     if access.acr:
-        is_met = None if session is None else session.acr in access.acr
+        is_met = None if who is None else who.acr in access.acr
         yield Judged("acr", Reason.ACR_INSUFFICIENT, is_met, access.acr)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.core.bearer import Bearer
 from proxy.core.id_token import AskedProof, require_proof
 from proxy.core.identity import Identity
 from proxy.core.policy import (
@@ -27,7 +28,7 @@ from proxy.core.policy import (
 )
 from proxy.core.routing import AUTHENTICATED, OPTIONAL, PUBLIC, Access, Conditions, Preflight, Route, compile_access
 from proxy.core.secret import Secret
-from proxy.core.session import LoginOrigin, Session, SessionKey
+from proxy.core.session import NEVER, LoginOrigin, Session, SessionKey
 from proxy.core.tokens import TokenSet
 from proxy.errors import TokenRejected
 
@@ -59,6 +60,23 @@ def session(**changes: object) -> Session:
         created_at=0.0,
         expires_at=NOW + 1,
         idle_timeout_s=60.0,
+    )
+    return dataclasses.replace(alive, **changes)
+
+
+def bearer(**changes: object) -> Bearer:
+    """Who shows the same rights by a token."""
+    token = Secret("header.payload.signature")
+    alive = Bearer(
+        client_id="legacy-app",
+        identity=identity(),
+        access_token=token,
+        sid="sid",
+        issued_at=0.0,
+        authenticated_at=NEVER,
+        acr=None,
+        expires_at=NOW + 1,
+        token_hash=token.sha256(),
     )
     return dataclasses.replace(alive, **changes)
 
@@ -341,3 +359,58 @@ class TestPreflight:
 
     def test_deny_is_never_an_access(self) -> None:
         assert decide(Preflight.DENY, session(), NOW) == Challenge(Reason.NO_SESSION)
+
+
+# --- bearers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("access", [OPTIONAL, AUTHENTICATED, compile_access({"all_roles": ["viewer"]})])
+def test_an_allow_of_a_bearer_holds_the_bearer_and_no_session(access: Access) -> None:
+    who = bearer()
+
+    decision = decide(access, who, NOW)
+
+    assert isinstance(decision, Allow)
+    assert (decision.session, decision.bearer, decision.person) == (None, who, who)
+
+
+def test_an_allow_of_a_session_holds_no_bearer() -> None:
+    who = session()
+
+    decision = decide(AUTHENTICATED, who, NOW)
+
+    assert isinstance(decision, Allow)
+    assert (decision.session, decision.bearer, decision.person) == (who, None, who)
+
+
+def test_nobody_is_let_in_as_nobody() -> None:
+    decision = decide(OPTIONAL, None, NOW)
+
+    assert isinstance(decision, Allow)
+    assert decision.person is None
+
+
+def test_a_bearer_is_nobody_from_the_instant_of_exp_on() -> None:
+    assert isinstance(decide(AUTHENTICATED, bearer(expires_at=NOW + 0.001), NOW), Allow)
+    assert isinstance(decide(AUTHENTICATED, bearer(expires_at=NOW), NOW), Challenge)
+
+
+def test_a_bearer_without_the_role_is_forbidden_as_a_session_is() -> None:
+    access = compile_access({"all_roles": ["admin"]})
+
+    assert decide(access, bearer(), NOW) == decide(access, session(), NOW)
+
+
+def test_a_bearer_that_does_not_say_when_somebody_was_asked_is_too_old_for_any_max_age() -> None:
+    access = compile_access({"all_roles": ["viewer"], "max_age": 10.0**9})
+
+    assert reason(decide(access, bearer(), 2 * 10.0**9 - 1)) is Reason.NO_SESSION
+    assert isinstance(decide(access, bearer(expires_at=3e9), 2e9), StepUp)
+    assert isinstance(decide(access, bearer(expires_at=3e9, authenticated_at=2e9 - 1), 2e9), Allow)
+
+
+def test_a_bearer_of_another_level_is_asked_for_more_proof() -> None:
+    access = compile_access({"acr": ["gold"]})
+
+    assert isinstance(decide(access, bearer(acr="silver"), NOW), StepUp)
+    assert isinstance(decide(access, bearer(acr="gold"), NOW), Allow)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.core.authentication import ROOT_LIFETIME_S, Tab
+from proxy.core.bearer import Bearer
 from proxy.core.identity import Identity
 from proxy.core.secret import Secret
-from proxy.core.session import LoginOrigin, Session, session_key
+from proxy.core.session import NEVER, LoginOrigin, Session, session_key
 from proxy.core.tokens import Grant, TokenSet
 from tests.support.clocks import START
 
@@ -45,6 +46,22 @@ def make_session(cookie_value: Secret, *, subject: str = "alice-id", **changes: 
         idle_timeout_s=7 * 86400,
     )
     return replace(session, **changes)
+
+
+def make_bearer(token: Secret, *, subject: str = "alice-id", **changes: Any) -> Bearer:
+    """The bearer of an access token that was issued at START for 300 seconds."""
+    bearer = Bearer(
+        client_id="legacy-app",
+        identity=Identity(issuer=ISSUER, subject=subject, username=subject.removesuffix("-id")),
+        access_token=token,
+        sid="sid-of-token",
+        issued_at=START,
+        authenticated_at=NEVER,
+        acr=None,
+        expires_at=START + 300,
+        token_hash=token.sha256(),
+    )
+    return replace(bearer, **changes)
 
 
 def make_grant(session: Session, **changes: Any) -> Grant:
