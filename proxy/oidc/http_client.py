@@ -55,6 +55,7 @@ class ProviderAnswer:
         media_type: lower case, without parameters; empty when absent.
         received_at: our Unix time when the head was there.
         sent_at: the ``Date`` header in Unix seconds; None when absent or unreadable.
+        location: the ``Location`` header as it came; None when absent.
     """
 
     url: str
@@ -63,6 +64,7 @@ class ProviderAnswer:
     body: bytes = field(repr=False)
     received_at: float
     sent_at: float | None
+    location: str | None = field(default=None, repr=False)
 
     @property
     def clock_difference_s(self) -> float:
@@ -121,6 +123,14 @@ class HttpClient:
         """
         return await self._exchange(operation, "GET", url, body=None, headers=headers or {})
 
+    async def visit(self, operation: str, url: str) -> ProviderAnswer:
+        """GET as a browser would, which brings no cookie: a redirect is an answer too, but it is not followed.
+
+        Raises:
+            ProviderUnavailable: no connection, no answer in time, or a body over MAX_ANSWER_BYTES.
+        """
+        return await self._answered(operation, "GET", url, body=None, headers={"Accept": "text/html"})
+
     async def delete(self, operation: str, url: str, *, headers: Mapping[str, str]) -> ProviderAnswer:
         """DELETE; raises as :meth:`get`."""
         return await self._exchange(operation, "DELETE", url, body=None, headers=headers)
@@ -142,6 +152,13 @@ class HttpClient:
     async def _exchange(
         self, operation: str, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str]
     ) -> ProviderAnswer:
+        answer = await self._answered(operation, method, url, body=body, headers=headers)
+        _refuse_redirect(answer)
+        return answer
+
+    async def _answered(
+        self, operation: str, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str]
+    ) -> ProviderAnswer:
         started = self._clock.monotonic()
         outcome = "unreachable"
         try:
@@ -154,7 +171,6 @@ class HttpClient:
             raise kind(f"{url} cannot be reached: {_why(fault)}") from fault
         finally:
             self._observer.provider_call(operation, outcome, self._clock.monotonic() - started)
-        _refuse_redirect(answer)
         return answer
 
     async def _send(self, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str]) -> ProviderAnswer:
@@ -179,6 +195,7 @@ class HttpClient:
                 body=await _bounded_body(response),
                 received_at=received_at,
                 sent_at=_instant(response.headers.get("Date")),
+                location=response.headers.get("Location"),
             )
 
     def _open_session(self) -> aiohttp.ClientSession:

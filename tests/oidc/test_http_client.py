@@ -108,6 +108,17 @@ async def test_no_redirect_is_followed(http: HttpClient, server: AnsweringServer
     assert server.paths() == ["/x"]
 
 
+async def test_a_visit_says_where_a_redirect_leads_and_does_not_go_there(
+    http: HttpClient, server: AnsweringServer
+) -> None:
+    server.give("/auth", {}, status=302, Location="/elsewhere?error=login_required")
+
+    answer = await http.visit("authorization", f"{server.url}/auth")
+
+    assert (answer.status, answer.location) == (302, "/elsewhere?error=login_required")
+    assert [asked.path for asked in server.asked] == ["/auth"]
+
+
 async def test_an_answer_over_the_limit_is_not_read_to_its_end(http: HttpClient, server: AnsweringServer) -> None:
     server.give("/fits", b"x" * MAX_ANSWER_BYTES)
     server.give("/large", b"x" * (MAX_ANSWER_BYTES + 1))
