@@ -1,7 +1,9 @@
 """The composition root: settings become a wired process, and nobody else knows concrete classes.
 
-:class:`Sidegate` is one process: made, started, closed. :func:`serve_forever` is ``sidegate run``, :func:`demo` is
-``sidegate demo``. Settings are cut into the rooms' own options by ``slices.py``.
+:class:`Sidegate` is one process: made, started, closed. ``site.py`` wires what follows from one file or portal,
+``sites.py`` holds those of the process, and :meth:`Sidegate.exchange` is how a reload swaps them.
+:func:`serve_forever` is ``sidegate run``, :func:`demo` is ``sidegate demo``. Settings are cut into the rooms' own
+options by ``slices.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import gc
 import logging
 import os
 import resource
-import secrets
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -23,79 +24,79 @@ from proxy.certificates import watch
 from proxy.clock import SystemClock
 from proxy.core.lifetime import promised_lifetime
 from proxy.errors import SidegateError
-from proxy.forward.own_pages import OwnPages
+from proxy.forward.served import LEAVES_AFTER_S
 from proxy.forward.server import DataPath
-from proxy.gate.accept import Acceptor
-from proxy.gate.authenticate import Authenticator
-from proxy.gate.handler import Gate, GateParts
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
 from proxy.observe.observer import ProductionObserver
-from proxy.oidc.provider import OpenIdProvider
-from proxy.pages.render import JinjaPages
-from proxy.respond import Responder
-from proxy.sessions.fresh_tokens import RefreshParts
 from proxy.sessions.live import LiveStreamRegistry
-from proxy.sessions.refresher import SessionRefresher
 from proxy.sessions.stream_keeper import StreamKeeper
-from proxy.settings.load import load_settings
+from proxy.settings.load import load_sites, one_site
 from proxy.settings.model import Settings
 from proxy.settings.values import UnixAddress
+from proxy.site import SharedParts, Site
+from proxy.sites import Sites
 from proxy.stores import make_stores
 from proxy.tasks import TaskOwner
 from proxy.web.admin_access import AdminAccess
 from proxy.web.administration import AdministrationParts, StoreAdministration
-from proxy.web.application import WebServices, own_application
 from proxy.web.health import HealthServices, health_application
 from proxy.web.management_api import ApiServices, management_api
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Coroutine, Mapping, Sequence
     from pathlib import Path
 
-    from proxy.ports import Clock, SessionStore
+    from proxy.ports import Clock
+    from proxy.settings.load import SiteSettings
     from proxy.settings.values import Address
 
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-OWN_PAGES_KEEPALIVE_S = 75.0
-"""Longer than the data path keeps an idle pair, so that aiohttp never closes one that is about to be used."""
-
 
 class Sidegate:
-    """One wired process: every part made once, started in order, closed in the opposite order."""
+    """One wired process: every part made once, started in order, closed in the opposite order.
 
-    def __init__(self, settings: Settings, *, clock: Clock, observer: ProductionObserver) -> None:
+    What follows from a site's own settings is in ``sites`` and can be exchanged while we run (:meth:`exchange`).
+    Listeners, stores, open streams, the observer, the management API and what the file says of them are made once.
+    """
+
+    def __init__(self, sites: Sequence[SiteSettings], *, clock: Clock, observer: ProductionObserver) -> None:
         """Wire the parts; nothing is opened or asked before :meth:`start`.
+
+        Args:
+            sites: at least one; keys of the process as a whole are equal in all, so they are read from the first.
 
         Raises:
             SettingsError: a certificate, CA file or key cannot be used.
         """
-        self._settings = settings
+        self._settings = settings = sites[0].settings
         self._clock = clock
         self._observer = observer
         self._is_draining = False
-        self._pages = JinjaPages(slices.look(settings))
-        self._provider = OpenIdProvider(slices.provider_options(settings), clock=clock, observer=observer)
-        self._live = LiveStreamRegistry(observer)
-        self._stores = make_stores(settings, clock=clock, observer=observer, live=self._live)
-        self._store: SessionStore = self._stores.sessions
-        self._refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
-        self._keeper = StreamKeeper(self._live, self._store, self._refresher, clock=clock, observer=observer)
-        self._web_options = slices.web_options(settings)
-        self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
+        self.live = LiveStreamRegistry(observer)
+        self.stores = make_stores(settings, clock=clock, observer=observer, live=self.live)
+        self._shared = SharedParts(
+            stores=self.stores, clock=clock, observer=observer, server_keys=slices.server_keys(settings)
+        )
+        self._generation = 0
+        self.sites = Sites([Site(one, self._shared) for one in sites])
+        self._leaving: list[Site] = []
+        self._keeper = StreamKeeper(self.live, self.stores.sessions, self.sites, clock=clock, observer=observer)
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._api = web.AppRunner(self._management_api(), access_log=None)
-        self._gate = self._make_gate()
         self._tls = slices.server_tls(settings)
-        self._upstream_tls = slices.upstream_tls(settings)
-        self._tasks = TaskOwner(lambda fault: observer.error("the watch over TLS files ended", fault=repr(fault)))
+        self._tasks = TaskOwner(lambda fault: observer.error("a task of the process ended", fault=repr(fault)))
         self._data_path: DataPath | None = None
-        if (audit := self._stores.audit) is not None:
+        self._tell_metrics()
+
+    def _tell_metrics(self) -> None:
+        observer = self._observer
+        if (audit := self.stores.audit) is not None:
             observer.keep_audit(audit)
             observer.metrics.watch_dropped_audit(lambda: audit.dropped + observer.audit_left_out)
-        observer.metrics.watch_sessions(self._stores.active_sessions)
-        observer.metrics.watch_streams(lambda: len(self._live))
+        observer.metrics.watch_sessions(self.stores.active_sessions)
+        observer.metrics.watch_streams(lambda: len(self.live))
         observer.metrics.watch_connections(
             open_now=lambda: self._data_path.open_connections if self._data_path else 0,
             refused=lambda: self._data_path.refused_connections if self._data_path else 0,
@@ -107,28 +108,62 @@ class Sidegate:
         Raises:
             SidegateError: a port is in use or may not be opened.
         """
-        await self._provider.start()
-        await self._stores.start()
+        for site in self.sites.current:
+            await site.start()
+        await self.stores.start()
         self._keeper.start()
-        await self._own.setup()
         await _listen(self._management, "management.listen", self._settings.management.listen)
         await _listen(self._api, "management.api_listen", self._settings.management.api_listen)
         self._data_path = DataPath(
-            gatekeeper=self._gate,
-            upstreams=slices.upstream_options(self._settings, self._upstream_tls),
-            own_pages=OwnPages(_server_of(self._own)),
-            live=self._live,
+            self.sites.served(),
+            live=self.live,
             options=slices.forward_options(self._settings, self._tls, descriptors=_descriptors()),
             clock=self._clock,
         )
         own = () if self._tls is None else (self._tls,)
-        _ = self._tasks.start(watch((*own, *self._upstream_tls.values(), *self._stores.tls_files), self._observer))
+        _ = self._tasks.start(watch((*own, *self.stores.tls_files), self._observer))
         listen = self._settings.server.listen
         try:
             await self._data_path.start(str(listen))
         except OSError as error:
             raise _cannot_listen("server.listen", listen, error) from error
-        self._observer.notice(promised_lifetime(self._settings.session_plan))
+        for site in self.sites.current:
+            self._observer.notice(promised_lifetime(site.settings.session_plan))
+
+    async def exchange(self, sites: Sequence[SiteSettings]) -> None:
+        """Serve these sites instead of those of before: all of them, or, when one cannot be made, none.
+
+        No request is dropped: what was admitted goes its way at the former sites, which are let go of
+        ``LEAVES_AFTER_S`` later. Sessions, open streams and connections of clients stay. Each new provider is given
+        ``keycloak.timeout`` to be found; when it is away, its site is served all the same, as after a start.
+
+        Args:
+            sites: keys of the process as a whole are not looked at; whoever calls says which of them need a restart.
+
+        Raises:
+            SettingsError: one of them cannot be made; everything is as before.
+        """
+        self._generation += 1
+        made = [Site(one, self._shared, generation=self._generation) for one in sites]
+        try:
+            for site in made:
+                await site.start()
+            await asyncio.gather(*(site.until_ready() for site in made))
+        except BaseException:
+            for site in made:
+                await site.close()
+            raise
+        former = self.sites.replace(made)
+        if self._data_path is not None:
+            self._data_path.serve(self.sites.served())
+        self._leaving += former
+        _ = self._tasks.start(self._let_go(former))
+
+    async def _let_go(self, former: Sequence[Site]) -> None:
+        await asyncio.sleep(LEAVES_AFTER_S)
+        for site in former:
+            self._leaving.remove(site)
+            await site.close()
 
     async def close(self) -> None:
         """Drain: not ready, no new connection, what runs may end within ``shutdown_grace``; then let go of all."""
@@ -136,67 +171,20 @@ class Sidegate:
         await self._tasks.close()
         if self._data_path is not None:
             await self._data_path.drain(self._settings.server.shutdown_grace)
-        await self._own.cleanup()
         await self._api.cleanup()
         await self._management.cleanup()
         await self._keeper.close()
-        await self._refresher.close()
-        await self._stores.close()
-        await self._provider.close()
+        for site in (*self._leaving, *self.sites.current):
+            await site.close()
+        await self.stores.close()
 
     # --- parts --------------------------------------------------------------------------------------------------------
-
-    def _make_gate(self) -> Gate:
-        settings, clock, observer = self._settings, self._clock, self._observer
-        return Gate(
-            slices.gate_rules(settings),
-            GateParts(
-                acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
-                authenticator=Authenticator(
-                    self._store,
-                    self._refresher,
-                    client_id=settings.keycloak.client_id,
-                    clock=clock,
-                    observer=observer,
-                ),
-                kept=self._stores.kept,
-                responder=Responder(self._pages, everywhere=slices.everywhere(settings)),
-                observer=observer,
-                clock=clock,
-            ),
-        )
-
-    def _refresh_parts(self) -> RefreshParts:
-        return RefreshParts(
-            provider=self._provider,
-            store=self._store,
-            leases=self._stores.leases,
-            clock=self._clock,
-            observer=self._observer,
-        )
-
-    def _own_application(self) -> web.Application:
-        return own_application(
-            WebServices(
-                options=self._web_options,
-                sessions=self._store,
-                authentications=self._stores.authentications,
-                kept=self._stores.kept,
-                provider=self._provider,
-                throttle=self._stores.throttle,
-                refresher=self._refresher,
-                observer=self._observer,
-                pages=self._pages,
-                assets=self._pages.assets,
-                clock=self._clock,
-            )
-        )
 
     def _health_application(self) -> web.Application:
         return health_application(
             HealthServices(
-                keycloak=self._provider.readiness,
-                store=self._store.readiness,
+                keycloak=self.sites.readiness,
+                store=self.stores.sessions.readiness,
                 is_draining=lambda: self._is_draining,
                 exposition=lambda: (self._observer.exposition(), EXPOSITION_CONTENT_TYPE),
             )
@@ -204,9 +192,9 @@ class Sidegate:
 
     def _management_api(self) -> web.Application:
         parts = AdministrationParts(
-            site=slices.site(self._web_options),
-            sessions=self._store,
-            trail=self._stores.audit,
+            site=slices.site(self.sites.current[0].web_options),
+            sessions=self.stores.sessions,
+            trail=self.stores.audit,
             observer=self._observer,
             clock=self._clock,
         )
@@ -237,12 +225,6 @@ async def _listen(runner: web.AppRunner, key: str, address: Address) -> None:
         raise _cannot_listen(key, address, error) from error
 
 
-def _server_of(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
-    if runner.server is None:
-        raise SidegateError("the own pages were not set up")
-    return runner.server
-
-
 def _cannot_listen(key: str, address: object, error: OSError) -> SidegateError:
     # asyncio writes the address into strerror once more; the negative numbers are those of getaddrinfo.
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
@@ -259,12 +241,11 @@ def serve_forever(path: Path) -> int:
         SettingsError: the file or something it names cannot be used.
         SidegateError: an address cannot be listened on.
     """
-    settings = load_settings(path)
-    return _run(_serve_until_signalled(settings))
+    return _run(_serve_until_signalled(load_sites(path)))
 
 
-async def _serve_until_signalled(settings: Settings) -> int:
-    observer = make_observer(settings)
+async def _serve_until_signalled(sites: Sequence[SiteSettings]) -> int:
+    observer = make_observer(sites[0].settings)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:
@@ -274,19 +255,20 @@ async def _serve_until_signalled(settings: Settings) -> int:
         signal.SIGHUP, lambda: observer.warning("SIGHUP: the file is read at start only; restart to apply changes")
     )
     try:
-        return await _serve(settings, observer, ended)
+        return await _serve(sites, observer, ended)
     finally:
         observer.close()
 
 
-async def _serve(settings: Settings, observer: ProductionObserver, ended: asyncio.Event) -> int:
-    sidegate = Sidegate(settings, clock=SystemClock(), observer=observer)
+async def _serve(sites: Sequence[SiteSettings], observer: ProductionObserver, ended: asyncio.Event) -> int:
+    sidegate = Sidegate(sites, clock=SystemClock(), observer=observer)
     try:
         await sidegate.start()
         # What is there now stays until the end: nothing is gained by looking through it with each full collection.
         gc.collect()
         gc.freeze()
-        sys.stderr.write(f"sidegate: serving {settings.server.public_url} on {settings.server.listen}\n")
+        served = ", ".join(str(one.settings.server.public_url) for one in sites)
+        sys.stderr.write(f"sidegate: serving {served} on {sites[0].settings.server.listen}\n")
         sys.stderr.flush()
         await ended.wait()
     finally:
@@ -328,7 +310,7 @@ def demo(port: int) -> int:
 
 async def _serve_configuration(configuration: Mapping[str, object]) -> Sidegate:
     settings = Settings.model_validate(configuration)
-    sidegate = Sidegate(settings, clock=SystemClock(), observer=_quiet_observer())
+    sidegate = Sidegate(one_site(settings), clock=SystemClock(), observer=_quiet_observer())
     try:
         await sidegate.start()
     except BaseException:

@@ -787,6 +787,9 @@ class Observer(Protocol):
     def login(self, method: str, outcome: str) -> None:
         """``logins_total{method,outcome}``: method ``form`` or ``code``."""
 
+    def identity_truncated(self, header: str) -> None:
+        """``identity_truncated_total{header}``: somebody has more roles or groups than the app can be told."""
+
     def throttled(self, limit: str) -> None:
         """``throttled_total{limit}``: a sign-in was refused because too many failed before."""
 

@@ -69,7 +69,7 @@ from proxy.web.administration import Site
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from proxy.core.request import Headers
     from proxy.core.secret import Secret
@@ -123,33 +123,41 @@ def _target_rules(settings: Settings) -> TargetRules:
     )
 
 
-def gate_rules(settings: Settings) -> GateRules:
-    """Return the compiled rules of the gate."""
+def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
+    """Return the compiled rules of the gate; ``site`` is its key in the data path."""
     server, cookies = settings.server, own_cookies(settings)
     headers = _header_rules(settings, cookies)
     added = SecurityHeaders.ADDED if settings.security_headers else SecurityHeaders.AS_SENT
     return GateRules(
-        routes=route_table(settings),
+        routes=route_table(settings, site=site),
         own_prefix=server.own_prefix.encode(),
         target=_target_rules(settings),
         headers=headers,
-        upstreams={name: _upstream_headers(headers, one) for name, one in settings.upstreams.items()},
+        upstreams={
+            upstream_key(site, name): _upstream_headers(headers, one) for name, one in settings.upstreams.items()
+        },
         answers=AnswerRules(cookies=cookies, security_headers=added),
         cookies=cookies,
         allowed_origins=AllowedOrigins(
             frozenset(origin.encode() for origin in (server.public_url.origin, *server.allowed_origins))
         ),
         https_origin=f"https://{server.public_url.authority}".encode() if server.https_redirect else None,
+        site=site,
     )
 
 
-def route_table(settings: Settings) -> RouteTable:
-    """Return the compiled routes."""
-    routes = tuple(_route(settings, index, route) for index, route in enumerate(settings.routes))
+def route_table(settings: Settings, *, site: str = "") -> RouteTable:
+    """Return the compiled routes; they name upstreams by their keys."""
+    routes = tuple(_route(settings, index, route, site=site) for index, route in enumerate(settings.routes))
     return RouteTable(routes, PathCase(settings.server.path_case))
 
 
-def _route(settings: Settings, index: int, route: RouteSettings) -> Route:
+def upstream_key(site: str, name: str) -> str:
+    """Return by what gate and data path know an upstream of a site: no other site has this key."""
+    return f"{site}/{name}" if site else name
+
+
+def _route(settings: Settings, index: int, route: RouteSettings, *, site: str) -> Route:
     refuses = route.on_unauthenticated != "login"
     return Route(
         pattern=route.path,
@@ -159,7 +167,7 @@ def _route(settings: Settings, index: int, route: RouteSettings) -> Route:
         on_unauthenticated=OnUnauthenticated.UNAUTHORIZED if refuses else OnUnauthenticated.BY_REQUEST,
         preflight=Preflight(route.preflight),
         activity=Activity.PASSIVE if route.passive else Activity.COUNTS,
-        upstream=settings.upstream_of(route),
+        upstream=upstream_key(site, settings.upstream_of(route)),
         strip_prefix=route.strip_prefix.encode(),
         header_set=tuple(HeaderTemplate(name, text) for name, text in route.headers.set.items()),
         header_remove=frozenset(fold(name.encode()) for name in route.headers.remove),
@@ -286,9 +294,9 @@ def _paths(*files: str | None) -> list[Path]:
     return [Path(file) for file in files if file is not None]
 
 
-def upstream_options(settings: Settings, tls: Mapping[str, TlsFiles]) -> dict[str, UpstreamOptions]:
-    """Return how each upstream is reached; those named in ``tls`` by TLS."""
-    return {name: _upstream(one, tls.get(name)) for name, one in settings.upstreams.items()}
+def upstream_options(settings: Settings, tls: Mapping[str, TlsFiles], *, site: str = "") -> dict[str, UpstreamOptions]:
+    """Return how each upstream is reached, by its key; those whose name is in ``tls`` by TLS."""
+    return {upstream_key(site, name): _upstream(one, tls.get(name)) for name, one in settings.upstreams.items()}
 
 
 def _upstream(upstream: UpstreamSettings, tls: TlsFiles | None) -> UpstreamOptions:
@@ -474,16 +482,17 @@ def _path(file: str | None) -> Path | None:
     return None if file is None else Path(file)
 
 
-def web_options(settings: Settings) -> WebOptions:
-    """Return what Sidegate's own endpoints take."""
+def web_options(settings: Settings, *, keys: Sequence[bytes] = ()) -> WebOptions:
+    """Return what Sidegate's own endpoints take; ``keys`` as :func:`server_keys` gave them to the process."""
     keycloak, sessions = settings.keycloak, settings.sessions
+    newest, *older = keys or server_keys(settings)
     return WebOptions(
         public_url=str(settings.server.public_url),
         issuer=keycloak.issuer,
         client_id=keycloak.client_id,
         cookies=own_cookies(settings),
-        server_key=_server_key(settings),
-        older_keys=tuple(source.read_key() for source in sessions.encryption_keys[1:]),
+        server_key=newest,
+        older_keys=tuple(older),
         login=_login_options(settings),
         sessions=SessionOptions(lifetime_s=sessions.lifetime, idle_timeout_s=sessions.idle_timeout),
         prefix=settings.server.prefix,
@@ -541,10 +550,9 @@ def _login_options(settings: Settings) -> LoginOptions:
     )
 
 
-def _server_key(settings: Settings) -> bytes:
-    """Return the first of ``encryption_keys``, or a key that lives as long as this process."""
-    keys = settings.sessions.encryption_keys
-    return keys[0].read_key() if keys else secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES)
+def server_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Return ``encryption_keys``, the newest first, or one that lives as long as whoever asks for it."""
+    return tuple(encryption_keys(settings)) or (secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES),)
 
 
 def _feature(switch: bool) -> Feature:  # noqa: FBT001 - where booleans of the file end

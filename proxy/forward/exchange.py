@@ -616,7 +616,7 @@ class OwnPageShown(Exchange):
     def __init__(self, page: OwnPage, asked: ReadHead, *, client: ClientSide, around: Surroundings) -> None:
         """Prepare it."""
         super().__init__(page, asked, client=client, around=around)
-        self._origin = around.own_pages
+        self._origin = around.own_pages[page.site]
         self._plan = _OWN_PAGE_PLAN
 
     def _is_ordinary(self) -> bool:

@@ -51,6 +51,10 @@ class Origin:
         """Close every idle connection."""
         _close(self._pool.empty())
 
+    def retire(self) -> None:
+        """The same, and keep none that is given back: what runs may end, and nobody comes any more."""
+        _close(self._pool.retire())
+
     async def open(self) -> UpstreamConnection:
         """Make a new connection; names are looked up anew, and each address is tried in turn.
 

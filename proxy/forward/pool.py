@@ -66,6 +66,11 @@ class Pool(Generic[C]):
             del self._idle[connection]
         return over
 
+    def retire(self) -> list[C]:
+        """Take out everything, and keep nothing from now on."""
+        self._idle_s = 0.0
+        return self.empty()
+
     def empty(self) -> list[C]:
         """Take out everything."""
         over = list(self._idle)

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from proxy.forward.client import ClientConnection
 from proxy.forward.options import UnixAddress, parse_listen
 from proxy.forward.origin import Origin
+from proxy.forward.served import LEAVES_AFTER_S, OriginTable
 from proxy.forward.surroundings import Surroundings
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from proxy.forward.options import ForwardOptions, UpstreamOptions
-    from proxy.ports import Clock, Gatekeeper, LiveStreams
+    from proxy.forward.options import ForwardOptions
+    from proxy.forward.served import Served
+    from proxy.ports import Clock, LiveStreams
 
 BACKLOG = 1024
 """Connections that the kernel holds for us; it caps this at ``net.core.somaxconn`` itself."""
@@ -28,28 +30,24 @@ BACKLOG = 1024
 SWEEP_S = 1.0
 """How often idle upstream connections are looked through, and request heads forgotten."""
 
+MAX_LEAVING = 16
+"""Exchanges of which the former places are still found; above, the oldest are let go before their time."""
+
 
 class DataPath:
     """Serves clients: admitted requests go to upstreams and to our own pages."""
 
-    def __init__(
-        self,
-        *,
-        gatekeeper: Gatekeeper,
-        upstreams: Mapping[str, UpstreamOptions],
-        own_pages: Origin,
-        live: LiveStreams,
-        options: ForwardOptions,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, served: Served, *, live: LiveStreams, options: ForwardOptions, clock: Clock) -> None:
         """Wire it; nothing is opened before :meth:`start`."""
-        self._origins = {name: Origin(upstream) for name, upstream in upstreams.items()}
+        self._origins = OriginTable(_origins_of(served))
+        self._own_pages = OriginTable(served.own_pages)
+        self._leaving: list[tuple[float, dict[str, Origin], dict[str, Origin]]] = []
         self._tasks = TaskOwner(_report)
         self._around = Surroundings(
-            gatekeeper=gatekeeper,
+            gatekeeper=served.gatekeeper,
             live=live,
             origins=self._origins,
-            own_pages=own_pages,
+            own_pages=self._own_pages,
             options=options,
             clock=clock,
             tasks=self._tasks,
@@ -104,6 +102,23 @@ class DataPath:
         if self._sweep_timer is None:
             self._sweep()
 
+    def serve(self, served: Served) -> None:
+        """Serve this from now on; the next request head that is read meets it, and what was admitted goes its way.
+
+        The keys of ``served`` are new ones, but for what stays as it is: the idle connections of everything else are
+        closed at once, those in use when their answer is whole.
+        """
+        upstreams, own_pages = dict(self._origins), dict(self._own_pages)
+        for origin in (*upstreams.values(), *own_pages.values()):
+            origin.retire()
+        self._origins.update(_origins_of(served))
+        self._own_pages.update(served.own_pages)
+        self._around.gatekeeper = served.gatekeeper
+        leaves_at = asyncio.get_running_loop().time() + LEAVES_AFTER_S
+        self._leaving.append((leaves_at, upstreams, own_pages))
+        if len(self._leaving) > MAX_LEAVING:
+            self._let_leave(self._leaving[0][0])
+
     async def drain(self, grace_s: float) -> None:
         """Take no new connection, let what runs finish, and end what is left after ``grace_s`` seconds."""
         for server in self._servers:
@@ -132,11 +147,22 @@ class DataPath:
     def _sweep(self) -> None:
         for origin in self._all_origins():
             origin.sweep()
+        self._let_leave(asyncio.get_running_loop().time())
         self._around.heads.age()
         self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
+    def _let_leave(self, now: float) -> None:
+        while self._leaving and self._leaving[0][0] <= now:
+            _, upstreams, own_pages = self._leaving.pop(0)
+            self._origins.leave(upstreams)
+            self._own_pages.leave(own_pages)
+
     def _all_origins(self) -> list[Origin]:
-        return [*self._origins.values(), self._around.own_pages]
+        return [*self._origins.values(), *self._own_pages.values()]
+
+
+def _origins_of(served: Served) -> dict[str, Origin]:
+    return {key: Origin(upstream) for key, upstream in served.upstreams.items()}
 
 
 def _report(fault: BaseException) -> None:

@@ -11,12 +11,10 @@ from proxy.forward.buffers import ReadBuffer
 from proxy.forward.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from proxy.core.request import RequestHead
     from proxy.forward.framing import RequestFrame
     from proxy.forward.options import ForwardOptions
-    from proxy.forward.origin import Origin
+    from proxy.forward.served import OriginTable
     from proxy.ports import Clock, Gatekeeper, LiveStreams
     from proxy.tasks import TaskOwner
 
@@ -47,6 +45,7 @@ class Surroundings:
     """See the module.
 
     Attributes:
+        gatekeeper, origins, own_pages: exchanged by :meth:`DataPath.serve`; a connection asks for them anew each time.
         is_draining: no connection is kept after its exchange.
         connections: every client connection that is open.
         heads: the last head of each client that asked lately. Equal bytes of the same client are the same head; what is
@@ -59,8 +58,8 @@ class Surroundings:
 
     gatekeeper: Gatekeeper
     live: LiveStreams
-    origins: Mapping[str, Origin]
-    own_pages: Origin
+    origins: OriginTable
+    own_pages: OriginTable
     options: ForwardOptions
     clock: Clock
     tasks: TaskOwner

@@ -33,6 +33,8 @@ from proxy.core.headers import (
     UpstreamHeaders,
 )
 from proxy.core.kept import head_of_sent, is_form_post
+from proxy.core.narrowing import EVERYTHING
+from proxy.core.path_mending import PathMending
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, StepUp, decide, decide_preflight
 from proxy.core.refresh import access_is_live
 from proxy.core.request_fields import HeadBlock
@@ -69,7 +71,8 @@ if TYPE_CHECKING:
     from proxy.core.answer import Answer
     from proxy.core.cookies import OwnCookies
     from proxy.core.identity import Identity
-    from proxy.core.request import Accepted, RequestHead
+    from proxy.core.narrowing import Narrowing
+    from proxy.core.request import Accepted, Headers, RequestHead
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
     from proxy.gate.accept import Acceptor
@@ -90,6 +93,7 @@ class GateRules:
         own_prefix: path of the public URL and ``server.prefix``.
         upstreams: what each upstream gets, by name; every route's upstream is among them.
         https_origin: ``https://host`` to which plain http is redirected; None when it is not.
+        own_hosts: Host values that are answered, lower case: in an app's answer they mean this site.
         site: key of the site whose own pages these are (``ports.OwnPage``).
     """
 
@@ -102,6 +106,7 @@ class GateRules:
     cookies: OwnCookies
     allowed_origins: AllowedOrigins
     https_origin: bytes | None = None
+    own_hosts: frozenset[bytes] = frozenset()
     site: str = ""
 
 
@@ -142,9 +147,9 @@ class Gate:
                 clock=parts.clock,
             ),
         )
-        self._rendered: dict[SessionKey, tuple[Identity, RenderedIdentity]] = {}
-        self._private = AnswerPlan(rules.answers, Sharing.PRIVATE)
-        self._as_sent = AnswerPlan(rules.answers, Sharing.AS_SENT)
+        self._assertion = parts.assertion
+        self._rendered: dict[SessionKey | tuple[SessionKey, Narrowing], tuple[Identity, RenderedIdentity]] = {}
+        self._plans = {id(route): _plans_of(route, rules) for route in rules.routes.routes}
 
     # --- ports.Gatekeeper ---------------------------------------------------------------------------------------------
 
@@ -270,15 +275,18 @@ class Gate:
         if session is None:
             outgoing = self._outgoing(head, settled, AuthorizationField.PASSED)
             fields = upstream.completed(outgoing.head, event, identity=NOBODY, route=route)
-            plan = self._as_sent
+            plan = outgoing.plan_for_stranger
         else:
             if upstream.authorization_of_session is AuthorizationField.REPLACED:
                 self._refuse_dead_token(session)
             outgoing = self._outgoing(head, settled, upstream.authorization_of_session)
             token = session.tokens.access_token
-            identity = self._identity(session)
-            fields = upstream.completed(outgoing.head, event, identity=identity, route=route, access_token=token)
-            plan = self._as_sent if route.cache is Cache.AS_SENT else self._private
+            identity = self._identity(session, route.narrowing)
+            further = () if self._assertion is None else self._signed(self._assertion, session, route)
+            fields = upstream.completed(
+                outgoing.head, event, identity=identity, route=route, access_token=token, further=further
+            )
+            plan = outgoing.plan
             if route.activity is Activity.COUNTS:
                 self._parts.authenticator.touch(session)
         event.decision, event.reason = "allow", allow.reason
@@ -316,21 +324,30 @@ class Gate:
             self._refuse_own_prefix(target)
         fields = self._rules.upstreams[route.upstream].of_head(settled.accepted(head), authorization)
         upgrade = b"websocket" if is_websocket(head) else None
-        settled.outgoing = Outgoing(HeadBlock(head.method, target, fields), authorization, upgrade)
+        plan, for_stranger = self._plans[id(route)]
+        settled.outgoing = Outgoing(HeadBlock(head.method, target, fields), authorization, upgrade, plan, for_stranger)
         return settled.outgoing
 
-    def _identity(self, session: Session) -> RenderedIdentity:
-        """Return the identity fields, rendered once for each state of a session."""
-        found = self._rendered.get(session.key)
+    def _identity(self, session: Session, narrowing: Narrowing) -> RenderedIdentity:
+        """Return the identity fields, rendered once for each state of a session and each way in which routes narrow."""
+        key = session.key if narrowing is EVERYTHING else (session.key, narrowing)
+        found = self._rendered.get(key)
         if found is not None and found[0] is session.identity:
             return found[1]
-        rendered = self._rules.headers.identity_headers(session.identity)
+        rendered = self._rules.headers.identity_headers(narrowing.narrowed(session.identity))
         for sentence in rendered.left_out:
             self._parts.observer.warning("an identity header is incomplete", detail=sentence)
+        for name in rendered.truncated:
+            self._parts.observer.identity_truncated(name)
         while len(self._rendered) >= MAX_RENDERED_IDENTITIES:
             del self._rendered[next(iter(self._rendered))]
-        self._rendered[session.key] = (session.identity, rendered)
+        self._rendered[key] = (session.identity, rendered)
         return rendered
+
+    def _signed(self, assertion: IdentityAssertion, session: Session, route: Route) -> Headers:
+        """Return the field of the assertion; a field of the same name that a client sent is gone long before."""
+        signed = assertion.signed(session, route.narrowing, now=self._parts.clock.now())
+        return ((self._rules.headers.assertion_field, signed),)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -531,3 +548,13 @@ class Gate:
 
 async def _now(admission: Admission | Awaitable[Admission]) -> Admission:
     return await admission if isinstance(admission, Awaitable) else admission
+
+
+def _plans_of(route: Route, rules: GateRules) -> tuple[AnswerPlan, AnswerPlan]:
+    """Return what is done to the answers of a route: for somebody who is known, and for strangers."""
+    mending = None
+    if route.strip_prefix:
+        upstream_host = rules.upstreams[route.upstream].host.lower()
+        mending = PathMending(route.strip_prefix, rules.own_prefix, rules.own_hosts, upstream_host)
+    sharing = Sharing.AS_SENT if route.cache is Cache.AS_SENT else Sharing.PRIVATE
+    return AnswerPlan(rules.answers, sharing, mending), AnswerPlan(rules.answers, Sharing.AS_SENT, mending)

@@ -11,7 +11,7 @@ import os
 import re
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -94,6 +94,31 @@ def _load(path: Path, checks: Sequence[Check]) -> Loaded:
     except _FileRefused as refusal:
         return Loaded(None, (refusal.problem,))
     return _load_tree(path, tree, checks)
+
+
+class SiteSettings(NamedTuple):
+    """What one site of a process is made of.
+
+    Attributes:
+        name: of the portal; empty for a file without portals.
+    """
+
+    name: str
+    settings: Settings
+
+
+def one_site(settings: Settings) -> tuple[SiteSettings, ...]:
+    """Return the sites of a file without portals."""
+    return (SiteSettings("", settings),)
+
+
+def load_sites(path: Path) -> tuple[SiteSettings, ...]:
+    """Return the settings of each site of a file; keys of the process as a whole are equal in all of them.
+
+    Raises:
+        SettingsError: with each error on a line of its own.
+    """
+    return one_site(load_settings(path))
 
 
 def load_settings(path: Path) -> Settings:

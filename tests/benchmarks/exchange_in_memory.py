@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from proxy.app import Sidegate
 from proxy.core.secret import Secret
 from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
+from proxy.forward.served import Served
 from proxy.forward.server import DataPath
 from proxy.observe.observer import ProductionObserver
+from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from tests.forward.dialogue import NoOwnPages
 from tests.support.clocks import FakeClock
@@ -99,12 +101,14 @@ class ExchangeInMemory:
         settings = Settings.model_validate(SETTINGS)
         clock = FakeClock()
         self.observer = ProductionObserver(lambda _lines: None, clock=clock)
-        self._wired = Sidegate(settings, clock=clock, observer=self.observer)
+        self._wired = Sidegate(one_site(settings), clock=clock, observer=self.observer)
         self._data_path = DataPath(
-            gatekeeper=self._wired._gate,
-            upstreams={"app": UpstreamOptions(address=TcpAddress("127.0.0.1", 8000))},
-            own_pages=NoOwnPages(),
-            live=self._wired._live,
+            Served(
+                gatekeeper=self._wired.sites.served().gatekeeper,
+                upstreams={"app": UpstreamOptions(address=TcpAddress("127.0.0.1", 8000))},
+                own_pages={"": NoOwnPages()},
+            ),
+            live=self._wired.live,
             options=ForwardOptions(),
             clock=clock,
         )
@@ -123,7 +127,7 @@ class ExchangeInMemory:
         who = replace(
             session.identity, email="a@b.test", email_is_verified=True, name="Alice", roles=frozenset({"editor"})
         )
-        await self._wired._store.create(value, replace(session, identity=who))
+        await self._wired.stores.sessions.create(value, replace(session, identity=who))
         return (
             b"GET /small HTTP/1.1\r\nHost: 127.0.0.1:4180\r\nUser-Agent: bench\r\nAccept: */*\r\n"
             b"Accept-Language: en\r\nCookie: sidegate=" + value.reveal().encode() + b"\r\n\r\n"

@@ -35,6 +35,7 @@ from proxy.errors import (
 from proxy.forward.framing import FRAMING_FIELDS
 from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
 from proxy.forward.origin import Origin
+from proxy.forward.served import Served
 from proxy.forward.server import DataPath
 from proxy.ports import Admission, Forward, OwnPage, Reply, RequestEvent
 from tests.support.clocks import START, FakeClock
@@ -318,9 +319,11 @@ async def serving(
     """Serve on a free port in front of ``port``."""
     gate, streams, clock = FewWords(), Streams(), FakeClock()
     data_path = DataPath(
-        gatekeeper=gate,
-        upstreams={"app": upstream or UpstreamOptions(address=TcpAddress("127.0.0.1", port))},
-        own_pages=own_pages or NoOwnPages(),
+        Served(
+            gatekeeper=gate,
+            upstreams={"app": upstream or UpstreamOptions(address=TcpAddress("127.0.0.1", port))},
+            own_pages={"": own_pages or NoOwnPages()},
+        ),
         live=streams,
         options=options,
         clock=clock,

@@ -122,7 +122,7 @@ async def test_pages_share_connections_and_many_may_be_asked_at_once(path: Path)
     bodies = await asyncio.gather(*(visit(number) for number in range(40)))
 
     assert bodies == [b"/own/echo?%d|" % number for number in range(40)]
-    pool = path.data_path._around.own_pages._pool
+    pool = path.data_path._around.own_pages[""]._pool
     await until(lambda: 0 < len(pool) <= 40)
 
 

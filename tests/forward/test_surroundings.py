@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.forward.options import ForwardOptions
+from proxy.forward.served import OriginTable
 from proxy.forward.surroundings import Surroundings
 from tests.forward.dialogue import FewWords, Streams
 from tests.support.clocks import START, FakeClock
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def surroundings(clock: FakeClock) -> Surroundings:
     nothing: Any = None
-    return Surroundings(FewWords(), Streams(), {}, nothing, ForwardOptions(), clock, nothing)
+    return Surroundings(FewWords(), Streams(), OriginTable(), OriginTable(), ForwardOptions(), clock, nothing)
 
 
 def test_the_date_is_that_of_the_clock_and_changes_with_it() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from proxy import slices
 from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
+from proxy.forward.served import Served
 from proxy.forward.server import DataPath
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
@@ -119,9 +120,11 @@ class Course:
     async def start(self) -> None:
         await self.log.start()
         self._data_path = DataPath(
-            gatekeeper=self.witness,
-            upstreams={"app": UpstreamOptions(address=TcpAddress("127.0.0.1", self.log.port), idle_s=60.0)},
-            own_pages=NoOwnPages(),
+            Served(
+                gatekeeper=self.witness,
+                upstreams={"app": UpstreamOptions(address=TcpAddress("127.0.0.1", self.log.port), idle_s=60.0)},
+                own_pages={"": NoOwnPages()},
+            ),
             live=Streams(),
             options=PATIENT,
             clock=FakeClock(),

@@ -1,0 +1,80 @@
+"""The sites of one process, held so that a reload can exchange them all in one step.
+
+A part of the composition root. Whoever outlives an exchange (the keeper of open streams, ``/readyz``, the management
+API) asks here each time and keeps no site: what belongs to a session is found by the session's own portal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.forward.served import Served
+from proxy.gate.portals import Portals
+from proxy.ports import Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.core.secret import Secret
+    from proxy.core.session import Session
+    from proxy.ports import Gatekeeper
+    from proxy.site import Site
+
+
+class Sites:
+    """See the module; to the keeper of streams it is a ``ports.Refresher``."""
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        """Hold these, at least one."""
+        self.current = tuple(sites)
+        self._was_ready = False
+
+    def replace(self, sites: Sequence[Site]) -> tuple[Site, ...]:
+        """Hold these from now on; returns those that were held, which the caller closes when nobody uses them."""
+        former, self.current = self.current, tuple(sites)
+        return former
+
+    def of(self, session: Session) -> Site | None:
+        """Return the site whose session this is, or None when the file has it no more."""
+        for site in self.current:
+            keycloak = site.settings.keycloak
+            if keycloak.client_id == session.client_id and keycloak.issuer == session.identity.issuer:
+                return site
+        return None
+
+    def served(self) -> Served:
+        """Return what the data path is to serve: with one site its gate itself, so that nobody pays for portals."""
+        return Served(
+            gatekeeper=self._gatekeeper(),
+            upstreams={key: options for site in self.current for key, options in site.upstreams.items()},
+            own_pages={site.key: site.own_pages for site in self.current},
+        )
+
+    def _gatekeeper(self) -> Gatekeeper:
+        if len(self.current) == 1:
+            return self.current[0].gate
+        return Portals({host: site.gate for site in self.current for host in site.settings.server.host_values})
+
+    # --- ports.Refresher ----------------------------------------------------------------------------------------------
+
+    def ready(self, session: Session) -> bool:
+        """Ask the session's own site; what belongs to none is never ready."""
+        site = self.of(session)
+        return site is not None and site.refresher.ready(session)
+
+    async def fresh(self, cookie_value: Secret, session: Session) -> Session | None:
+        """Ask the session's own site; what belongs to none is nobody's session any more."""
+        site = self.of(session)
+        return None if site is None else await site.refresher.fresh(cookie_value, session)
+
+    # --- /readyz ------------------------------------------------------------------------------------------------------
+
+    def readiness(self) -> Readiness:
+        """Ready once a provider of any site was had, and from then on, whatever is exchanged; names what is away."""
+        said = [(site.name, site.provider.readiness()) for site in self.current]
+        self._was_ready = self._was_ready or any(one.is_ready for _, one in said)
+        for name, one in said:
+            if one.detail != "ok":
+                detail = f"{name}: {one.detail}" if name else one.detail
+                return Readiness(is_ready=self._was_ready, detail=detail, since=one.since)
+        return Readiness(is_ready=self._was_ready, since=said[0][1].since)

@@ -1,0 +1,92 @@
+"""The sites of a process: found by what belongs to them, and exchanged in one step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from proxy.core.secret import Secret
+from proxy.gate.portals import Portals
+from proxy.ports import Readiness
+from proxy.settings.load import SiteSettings
+from proxy.settings.model import Settings
+from proxy.site import Site
+from proxy.sites import Sites
+from tests.support.made_sites import shared_parts, site_file
+from tests.support.sessions import ISSUER, make_session
+
+if TYPE_CHECKING:
+    from proxy.core.session import Session
+
+COOKIE = Secret("c")
+
+
+def site(name: str = "", *, generation: int = 0, **file: Any) -> Site:
+    """A site that was never started."""
+    settings = Settings.model_validate(site_file(**file))
+    return Site(SiteSettings(name, settings), shared_parts(), generation=generation)
+
+
+async def test_a_single_site_is_served_by_its_own_gate() -> None:
+    alone = site()
+
+    served = Sites([alone]).served()
+
+    assert served.gatekeeper is alone.gate
+    assert list(served.upstreams) == ["app"]
+    assert served.own_pages == {"": alone.own_pages}
+
+
+async def test_every_site_has_places_of_its_own_in_every_generation() -> None:
+    wiki, admin = site("wiki", generation=3), site("admin", generation=3)
+
+    served = Sites([wiki, admin]).served()
+
+    assert isinstance(served.gatekeeper, Portals)
+    assert set(served.upstreams) == {"wiki#3/app", "admin#3/app"}
+    assert set(served.own_pages) == {"wiki#3", "admin#3"}
+    assert site("wiki", generation=4).key != wiki.key
+
+
+async def test_a_session_is_refreshed_by_its_own_site() -> None:
+    sites = Sites([site("wiki", keycloak={"client_id": "wiki"}), site("admin", keycloak={"client_id": "admin"})])
+    session = replace(make_session(COOKIE), client_id="admin")
+
+    assert sites.of(session) is sites.current[1]
+
+
+async def test_a_session_whose_site_is_gone_is_nobodys() -> None:
+    sites = Sites([site(keycloak={"client_id": "other"})])
+    session: Session = make_session(COOKIE)
+
+    assert sites.of(session) is None
+    assert not sites.ready(session)
+    assert await sites.fresh(COOKIE, session) is None
+
+
+async def test_a_process_that_was_ready_stays_so_when_its_sites_are_exchanged(monkeypatch: Any) -> None:
+    former, present = site(), site(generation=1)
+    sites = Sites([former])
+    monkeypatch.setattr(former.provider, "readiness", lambda: Readiness(is_ready=True))
+    assert sites.readiness().is_ready
+
+    assert sites.replace([present]) == (former,)
+
+    assert sites.readiness().is_ready
+    assert "waiting" in sites.readiness().detail
+
+
+async def test_it_is_ready_with_the_first_provider_and_names_the_portal_of_one_that_is_away(monkeypatch: Any) -> None:
+    wiki, admin = site("wiki"), site("admin")
+    sites = Sites([wiki, admin])
+    assert not sites.readiness().is_ready
+
+    monkeypatch.setattr(admin.provider, "readiness", lambda: Readiness(is_ready=True))
+
+    said = sites.readiness()
+    assert said.is_ready
+    assert said.detail.startswith("wiki: waiting")
+
+
+def test_sessions_of_tests_are_of_the_sites_issuer() -> None:
+    assert site_file()["keycloak"]["issuer"] == ISSUER
