@@ -21,6 +21,7 @@ from proxy.core.remembered import Remembered
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from proxy.core.path_mending import PathMending
     from proxy.core.request import Headers
 
 
@@ -114,10 +115,15 @@ class AnswerRules:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
-    """What is done to the answers of upstreams; chosen by the gate, applied by the data path."""
+    """What is done to the answers of upstreams; chosen by the gate, applied by the data path.
+
+    Attributes:
+        mending: of paths, where a route takes a prefix away; else None.
+    """
 
     rules: AnswerRules
     sharing: Sharing
+    mending: PathMending | None = None
 
     def apply(self, status: int, headers: Headers) -> Headers:
         """Return the end-to-end fields for the browser, but for the request id, which whoever writes them adds.
@@ -135,6 +141,8 @@ class AnswerPlan:
                 looked_into.append((verdict, header))
         is_private = self.sharing is _PRIVATE and status >= 200
         added = self.rules.added if status >= 200 else ()
+        if self.mending is not None:
+            fields, looked_into = self._mended(fields, looked_into)
         if looked_into:
             fields, added = self._looked_into(fields, looked_into, added=added, is_private=is_private)
         elif is_private:
@@ -167,6 +175,15 @@ class AnswerPlan:
             hop_by_hop = {token.strip().lower() for _, value in named for token in value.split(b",")}
             fields = [header for header in fields if header[0].lower() not in hop_by_hop]
         return fields, _lacking(security, added) if security else added
+
+    def _mended(
+        self, fields: list[Field], looked_into: list[tuple[_Verdict, Field]]
+    ) -> tuple[list[Field], list[tuple[_Verdict, Field]]]:
+        """Put the prefix that was taken away back into what names paths."""
+        if self.mending is None:
+            return fields, looked_into
+        mended = self.mending.field
+        return [mended(header) for header in fields], [(verdict, mended(header)) for verdict, header in looked_into]
 
     def _sets_ours(self, set_cookie: bytes) -> bool:
         name = set_cookie.partition(b";")[0].partition(b"=")[0]

@@ -237,11 +237,16 @@ class UnverifiedEmail(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RenderedIdentity:
-    """Fields that say who is there, sentences about what could not be said, and the claims for a route's own fields."""
+    """Fields that say who is there, sentences about what could not be said, and the claims for a route's own fields.
+
+    Attributes:
+        truncated: names of lists that were too long, and are sent without their end.
+    """
 
     headers: Headers
     left_out: tuple[str, ...] = ()
     claims: Mapping[str, object] = field(default_factory=dict)
+    truncated: tuple[str, ...] = ()
     block: Block = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -272,14 +277,16 @@ class HeaderRules:
     role_clients: tuple[str, ...] = ()
     cookie_strip: tuple[str, ...] = ()
     identity_names: frozenset[bytes] = field(init=False, repr=False)
+    assertion_field: bytes = field(init=False, repr=False)
     _role_prefixes: tuple[str, ...] = field(init=False, repr=False)
     _keeps_cookie: Remembered[bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Gather the names that no client may send."""
         own = {fold(template.field_name) for template in self.templates}
-        if self.assertion is not None:
-            own.add(fold(checked_field_name(self.assertion)))
+        assertion = ASSERTION_NAME if self.assertion is None else checked_field_name(self.assertion)
+        own.add(fold(assertion))
+        object.__setattr__(self, "assertion_field", assertion)
         stripped = self.cookies.every_name | {fold_cookie_name(name.encode()) for name in self.cookie_strip}
         object.__setattr__(self, "identity_names", IDENTITY_NAMES | own)
         object.__setattr__(self, "_role_prefixes", tuple(f"{name}:" for name in (self.client_id, *self.role_clients)))
@@ -288,12 +295,11 @@ class HeaderRules:
     def identity_headers(self, identity: Identity) -> RenderedIdentity:
         """Return the fields of a person; the gate keeps them for as long as the session stays as it is."""
         names, page = _PRESETS[self.preset], _FieldSheet()
-        sends_email = identity.email_is_verified or self.unverified_email is UnverifiedEmail.SEND
         page.put(names.subject, identity.subject)
         page.put(names.username, identity.username)
-        page.put(names.email, identity.email if sends_email else None)
+        page.put(names.email, self.email_sent(identity))
         page.put(names.name, identity.name)
-        roles = sorted(filter(self._is_sent, identity.roles))
+        roles = self.roles_sent(identity)
         groups = sorted(identity.groups)
         if names.roles_go is _Roles.AMONG_GROUPS:
             groups += [f"role:{role}" for role in roles]
@@ -302,6 +308,15 @@ class HeaderRules:
         for template in self.templates:
             page.put(template.field_name, template.render(identity.claims))
         return page.finished(identity.claims)
+
+    def roles_sent(self, identity: Identity) -> list[str]:
+        """Return the roles of which the app hears, in the order in which they are sent."""
+        return sorted(filter(self._is_sent, identity.roles))
+
+    def email_sent(self, identity: Identity) -> str | None:
+        """Return the e-mail address, unless it is not verified and such are dropped."""
+        sends = identity.email_is_verified or self.unverified_email is UnverifiedEmail.SEND
+        return identity.email if sends else None
 
     def _is_sent(self, role: str) -> bool:
         """Say whether the app hears of a role: the realm's, our own client's, and those of ``role_clients``."""
@@ -325,6 +340,7 @@ class _FieldSheet:
     def __init__(self) -> None:
         self._fields: dict[bytes, Field] = {}
         self._left_out: list[str] = []
+        self._truncated: list[str] = []
 
     def put(self, name: bytes | None, value: str | None) -> None:
         """Put a text. One with control characters or space around it is left out whole: trimmed or cleaned it could
@@ -340,7 +356,11 @@ class _FieldSheet:
             self._fields[fold(name)] = (name, encoded)
 
     def put_list(self, name: bytes | None, entries: Sequence[str]) -> None:
-        """Put a list, joined by commas: an entry that holds one would be two."""
+        """Put a list, joined by commas: an entry that holds one would be two.
+
+        Of a list that is too long the first entries are sent, in alphabetical order and each whole, so that the same
+        person is always told of in the same way.
+        """
         if name is None:
             return
         sent: list[bytes] = []
@@ -352,6 +372,7 @@ class _FieldSheet:
             encoded = entry.encode()
             if length + len(encoded) + 1 > MAX_LIST_BYTES:
                 self._left_out.append(f"{name.decode()}: more than {MAX_LIST_BYTES} bytes; the rest is left out")
+                self._truncated.append(name.decode())
                 break
             sent.append(encoded)
             length += len(encoded) + 1
@@ -360,7 +381,7 @@ class _FieldSheet:
 
     def finished(self, claims: Mapping[str, object]) -> RenderedIdentity:
         """Return what was put."""
-        return RenderedIdentity(tuple(self._fields.values()), tuple(self._left_out), claims)
+        return RenderedIdentity(tuple(self._fields.values()), tuple(self._left_out), claims, tuple(self._truncated))
 
 
 # --- verdicts on names -----------------------------------------------------------------------------------------------
@@ -518,13 +539,18 @@ class UpstreamHeaders:
         identity: RenderedIdentity,
         route: RouteFields,
         access_token: Secret | None = None,
+        further: Headers = (),
     ) -> Headers | RequestFields:
-        """Return what :meth:`of_head` gave, followed by what is of this one request (see :meth:`for_request`)."""
+        """Return what :meth:`of_head` gave, followed by what is of this one request (see :meth:`for_request`).
+
+        Args:
+            further: fields about the person that are not of ``identity``; a route may take them out like any other.
+        """
         parts = RequestFields(of_head, ids.request_id.encode(), ids.traceparent.encode(), identity.block)
         is_replaced = access_token is not None and self.authorization_of_session is _REPLACED
-        if not (is_replaced or route.header_remove or route.header_set):
+        if not (is_replaced or further or route.header_remove or route.header_set):
             return parts
-        fields = tuple(parts)
+        fields = (*parts, *further)
         if access_token is not None and is_replaced:
             fields = (*fields, (b"Authorization", b"Bearer " + access_token.reveal().encode()))
         if route.header_remove or route.header_set:

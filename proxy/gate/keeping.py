@@ -167,7 +167,7 @@ class FormKeeper:
             return None
         self._parts.observer.notice("a form that was kept is sent on", request_id=forward.event.request_id)
         forward.event.method = forward.method.decode()
-        plan = AnswerToKept(forward.answer.rules, forward.answer.sharing)
+        plan = AnswerToKept(forward.answer.rules, forward.answer.sharing, forward.answer.mending)
         give_back = partial(self._give_back, kept_id, request)
         return SendKept(forward=replace(forward, answer=plan), body=request.body, give_back=give_back)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from proxy.core.request import Accepted
 
 if TYPE_CHECKING:
+    from proxy.core.answer_headers import AnswerPlan
     from proxy.core.headers import AuthorizationField
     from proxy.core.policy import Forbid
     from proxy.core.request import PeerTrust, RequestHead, Scheme
@@ -29,11 +30,14 @@ class Outgoing:
     Attributes:
         head: method, request-target for the upstream, and what ``UpstreamHeaders.of_head`` gave for ``authorization``.
         upgrade: as in ``ports.Forward``.
+        plan, plan_for_stranger: what is done to the answer: when somebody is known, and when nobody is.
     """
 
     head: HeadBlock
     authorization: AuthorizationField
     upgrade: bytes | None
+    plan: AnswerPlan
+    plan_for_stranger: AnswerPlan
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ class RecordingObserver:
         self.audits: list[AuditEvent] = []
         self.logins: list[tuple[str, str]] = []
         self.throttles: list[str] = []
+        self.truncated: list[str] = []
         self.refreshes: list[str] = []
         self.refresh_waits: list[float] = []
         self.outages_served = 0
@@ -49,6 +50,9 @@ class RecordingObserver:
 
     def login(self, method: str, outcome: str) -> None:
         self.logins.append((method, outcome))
+
+    def identity_truncated(self, header: str) -> None:
+        self.truncated.append(header)
 
     def throttled(self, limit: str) -> None:
         self.throttles.append(limit)
