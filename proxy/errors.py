@@ -12,6 +12,7 @@
     │   ├── BodyTooLarge
     │   ├── MethodRefused            CONNECT, TRACE, PRI, or a method with small letters
     │   ├── AuthorizationRefused     two Authorization fields
+    │   │   └── BearerMalformed      one that says Bearer, without a token behind it
     │   └── ClientTooSlow            head or body did not arrive in time
     ├── UpstreamFault
     │   ├── UpstreamUnreachable
@@ -29,6 +30,7 @@
     │   └── ExchangeFailed           no token for the app could be had
     ├── ExchangeRefused              the provider gives this person no token for the app
     ├── TokenRejected                a token that fails a rule; ``reason`` names it
+    ├── BearerRejected               the same of the token of an API client
     ├── SessionEnded                 what has ended stays ended
     ├── RightsLost                   the session lives on, without the right to the route
     ├── LoginFault
@@ -115,6 +117,12 @@ class AuthorizationRefused(RequestRefused):
     """More than one Authorization field: nobody can say which counts."""
 
     reason = "authorization_ambiguous"
+
+
+class BearerMalformed(AuthorizationRefused):
+    """The Authorization field says Bearer, and what follows is not one token (RFC 6750 §2.1)."""
+
+    reason = "malformed_bearer"
 
 
 class ClientTooSlow(RequestRefused):
@@ -217,6 +225,12 @@ class TokenRejected(SidegateError):
     """A token fails a rule of its standard; ``reason`` names the rule (``wrong_issuer``, ``expired``, …)."""
 
     reason = "token_rejected"
+
+
+class BearerRejected(SidegateError):
+    """The bearer token of a request does not count; ``reason`` is that of :class:`TokenRejected`."""
+
+    reason = "invalid_token"
 
 
 class SessionEnded(SidegateError):

@@ -84,6 +84,7 @@ class Row:
         sentence: what happened, and what to do.
         retry_after_s: seconds for ``Retry-After`` (RFC 9110 §10.2.3), or None.
         words: what the catalogs call this row; the code, unless two rows share it.
+        challenge: ``WWW-Authenticate`` (RFC 6750 §3); empty where no other credentials would help.
     """
 
     status: int
@@ -93,6 +94,7 @@ class Row:
     retry_after_s: int | None = None
     words: str = ""
     again: Again = Again.BY_HAND
+    challenge: bytes = b""
 
     @property
     def title_id(self) -> str:
@@ -164,6 +166,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         code="authorization_ambiguous",
         title="Bad request",
         sentence="The request has more than one Authorization field; send one.",
+    ),
+    errors.BearerMalformed: Row(
+        status=400,
+        code="malformed_bearer",
+        title="Bad request",
+        sentence="Authorization says Bearer, and what follows is not one token.",
+        challenge=b'Bearer realm="sidegate", error="invalid_request"',
     ),
     errors.ClientTooSlow: Row(
         status=408, code="client_too_slow", title="Too slow", sentence="The request did not arrive in time."
@@ -247,6 +256,13 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
         code="token_rejected",
         title="Signing in did not work",
         sentence="The sign-in service gave an answer that cannot be trusted. Please sign in again.",
+    ),
+    errors.BearerRejected: Row(
+        status=401,
+        code="invalid_token",
+        title="The access token does not count",
+        sentence="It is expired, revoked, or of another kind, issuer or audience. Get a new one for this service.",
+        challenge=b'Bearer realm="sidegate", error="invalid_token"',
     ),
     errors.SessionEnded: Row(
         status=401,
@@ -366,6 +382,9 @@ _FORBIDDEN = {
 CHALLENGE = b'Bearer realm="sidegate"'
 """``WWW-Authenticate`` of every 401 (RFC 9110 §15.5.2 wants one)."""
 
+INSUFFICIENT_SCOPE = b'Bearer realm="sidegate", error="insufficient_scope"'
+"""``WWW-Authenticate`` of a 403 to who showed a token (RFC 6750 §3.1)."""
+
 
 def step_up_url(decision: StepUp, asker: Asker) -> str:
     """Return the path that leads to the provider for what the decision asks.
@@ -413,7 +432,8 @@ class Responder:
 
     def error(self, error: errors.SidegateError, asker: Asker) -> Answer:
         """Answer for a fault; the error's message is not shown."""
-        return self._answer(row_of(error), asker)
+        row = row_of(error)
+        return self._answer(row, asker, extra=((b"WWW-Authenticate", row.challenge),) if row.challenge else ())
 
     def challenge(self, _decision: Challenge, asker: Asker) -> Answer:
         """Send a navigation to the login page; tell a program, or a frame, with 401 (contract §4)."""
@@ -458,11 +478,18 @@ class Responder:
 
     def forbid(self, decision: Forbid, asker: Asker) -> Answer:
         """Say what is missing: to a person on a page, to a program in members."""
+        return self._forbidden(decision, asker, ())
+
+    def forbid_bearer(self, decision: Forbid, asker: Asker) -> Answer:
+        """Say to who showed a token what it lacks (RFC 6750 §3.1)."""
+        return self._forbidden(decision, asker, ((b"WWW-Authenticate", INSUFFICIENT_SCOPE),))
+
+    def _forbidden(self, decision: Forbid, asker: Asker, extra: Headers) -> Answer:
         row = _FORBIDDEN.get(decision.reason, _PERMISSIONS)
         members: dict[str, object] = {}
         if row is _PERMISSIONS:
             members = {"required_roles": list(decision.required_roles), "user_roles": list(decision.user_roles)}
-        return self._answer(row, asker, members=members, missing=decision.missing)
+        return self._answer(row, asker, extra=extra, members=members, missing=decision.missing)
 
     def not_found(self, asker: Asker) -> Answer:
         """Answer for a path that no route takes."""

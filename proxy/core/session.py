@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 NEVER: Final = 0.0
 """When somebody was asked for proof of whom nobody knows that: at no time that a route with ``max_age`` would take."""
 
+REMEMBER_ENDED_S: Final = 24 * 3600.0
+"""Seconds for which it is remembered which logins have ended: at least as long as a token that was issued before counts
+(``core.access_token``)."""
+
 SessionKey = NewType("SessionKey", str)
 """SHA-256 of the cookie value, hex: what stores, indexes and logs may hold."""
 

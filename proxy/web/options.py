@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from proxy.core.lifetime import SessionPlan
+from proxy.core.session import REMEMBER_ENDED_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +87,7 @@ class SessionOptions:
     lifetime_s: float
     idle_timeout_s: float
     browser_lifetime_s: float = 12 * 3600.0
-    remember_ended_s: float = 24 * 3600.0
+    remember_ended_s: float = REMEMBER_ENDED_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
