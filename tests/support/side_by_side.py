@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 AT_KEYCLOAK = (
+    "tests/container/test_pod.py",
     "tests/contracts/test_provider_contract.py",
     "tests/keycloak/",
     "tests/keycloak_setup/test_at_keycloak.py",
