@@ -24,6 +24,8 @@ from proxy.settings.values import parse_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
 KEY_BYTES: Final = 32
 """AES-256 (NIST SP 800-38D): the length of a session key."""
 
@@ -102,6 +104,20 @@ class SecretSource(BaseModel):
         if len(key) != KEY_BYTES:
             raise SettingsError(f"{self} is no session key of {KEY_BYTES} bytes; make one with `sidegate keygen`")
         return key
+
+    def read_signing_keys(self) -> tuple[EllipticCurvePrivateKey, ...]:
+        """Return the keys that sign the identity assertion, the one that signs first.
+
+        Raises:
+            SettingsError: as :meth:`read`, or the text is no PEM with P-256 keys.
+        """
+        from proxy.settings.signing_keys import parse_signing_keys  # noqa: PLC0415 - cryptography is slow to import
+
+        text = self.read().reveal()
+        try:
+            return parse_signing_keys(text)
+        except SettingsError as error:
+            raise SettingsError(f"in {self} {error}") from error
 
     def __str__(self) -> str:
         """Name the source, never the secret."""
