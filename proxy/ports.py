@@ -14,12 +14,14 @@ from proxy.core.routing import Activity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from proxy.core.answer import Answer
     from proxy.core.answer_headers import AnswerPlan
     from proxy.core.authentication import OfClient, Tab, TabsFilter
     from proxy.core.bearer import Bearer
     from proxy.core.kept import Kept, KeptRequest, NotKept
+    from proxy.core.login import Login
     from proxy.core.narrowing import Narrowing
     from proxy.core.policy import Allow
     from proxy.core.request import Headers, RequestHead
@@ -252,7 +254,7 @@ class OpenStream(Protocol):
 
     @property
     def admitted(self) -> Forward:
-        """What the gate admitted; its ``allow`` has a session."""
+        """What the gate admitted; its ``allow`` has a person."""
 
     @property
     def began_at(self) -> float:
@@ -301,6 +303,16 @@ class LiveStreams(Protocol):
         store is asked at once, and they are judged by what it says.
         """
 
+    def opened_by_bearer(self, stream: OpenStream, bearer: Bearer) -> None:
+        """Register a stream of a bearer, as :meth:`opened` does for a session; its key is ``bearer.key``.
+
+        Raises:
+            StreamsFull
+        """
+
+    def bearers_in_doubt(self) -> None:
+        """Hear that some login has ended: the streams of bearers, who have no session here, are looked at."""
+
     def all_in_doubt(self) -> None:
         """The same of every session: the store cannot say any more, or did not for a while, what changes."""
 
@@ -315,6 +327,16 @@ class NotCached(Enum):
     """The store must be asked."""
 
     NOT_CACHED = "not_cached"
+
+
+class LoginStanding(Protocol):
+    """A login that had not ended when the store was asked; hold it for as long as that is to be known."""
+
+    def holds(self) -> bool:
+        """Say at once whether it has not ended since, as far as was heard, and whether it would have been heard.
+
+        Otherwise the store must be asked anew.
+        """
 
 
 class SessionStore(Protocol):
@@ -394,6 +416,9 @@ class SessionStore(Protocol):
 
     async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
         """Say whether a login with these marks is over."""
+
+    async def standing(self, login: Login) -> LoginStanding | None:
+        """Look a login up, for who shows its token again and again; None when it is over (:meth:`has_ended`)."""
 
     def readiness(self) -> Readiness:
         """Say whether the store is there, for ``/readyz``; memory always is."""
@@ -836,6 +861,51 @@ class Observer(Protocol):
 
     def error(self, message: str, **fields: str | float) -> None:
         """Say something that the operator must mend."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerTrace:
+    """What a request brings along of a trace (W3C Trace Context §3).
+
+    Attributes:
+        traceparent, tracestate: as they were sent; None without a valid ``traceparent``.
+        is_trusted: whether the trace goes on here. A stranger's is named beside a new one, and does not decide whether
+            that is recorded.
+        scheme: by which it came, as far as is known yet.
+    """
+
+    traceparent: str | None = None
+    tracestate: str | None = None
+    is_trusted: bool = False
+    scheme: str = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPlace:
+    """Where requests are sent on to, for the trace; ``port`` is None for a unix socket."""
+
+    name: str
+    address: str
+    port: int | None
+
+
+class Tracing(Protocol):
+    """A trace of each request, told to a collector. Never raises, never waits; ends with ``Observer.request``."""
+
+    def begin(self, caller: CallerTrace) -> str:
+        """Begin the span of a request; returns the trace context that its upstream is sent, by which the others know it.
+
+        The parent that it names is the span of the call to the upstream.
+        """
+
+    def asked_by(self, traceparent: str, scheme: str) -> None:
+        """Hear by which scheme the browser asked, as a trusted proxy says."""
+
+    def sent_on(self, traceparent: str, place: UpstreamPlace) -> None:
+        """Hear that the request goes to an upstream now; that span ends with the request."""
+
+    def inside(self, traceparent: str) -> AbstractContextManager[None]:
+        """Return a context in which calls of store and provider are this request's; tasks begun in it inherit it."""
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------

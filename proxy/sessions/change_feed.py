@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from proxy.sessions.redis_options import RedisNode, RedisOptions
     from proxy.sessions.resp_connection import Reply, RespConnection
 
-TRACKED_KINDS = ("s:", "w:")
-"""What follows the prefix in the names of tracked keys: records of sessions, and watermarks."""
+TRACKED_KINDS = ("s:", "w:", "e:")
+"""What follows the prefix in the names of tracked keys: records of sessions, watermarks, and the marks of what else has
+ended."""
 
 CHANNEL = "changes"
 """What follows the prefix in the name of the channel on which replicas tell one another."""

@@ -10,16 +10,27 @@ forgetting never lets anybody in.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
 from proxy.sessions.expiring import ExpiringMap
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.core.login import Login
+
 
 class EndedMarks:
-    """Provider sessions, and persons up to an instant, whose logins are over."""
+    """Provider sessions, and persons up to an instant, whose logins are over.
+
+    Attributes:
+        changes: counts the marks that came: what was judged before the last of them must be judged anew.
+    """
 
     def __init__(self, cap: int) -> None:
         """Begin with nothing ended; ``cap`` is a number of marks."""
+        self.changes = 0
         self._marks: ExpiringMap[BySid | BySubject | EverySessionOf, EndedMark] = ExpiringMap(cap)
         self._floor = float("-inf")
 
@@ -29,6 +40,7 @@ class EndedMarks:
 
     def put(self, mark: EndedMark, now: float) -> None:
         """Keep a mark; of two for the same thing the later end and the longer keeping count."""
+        self.changes += 1
         known = self._marks.get(mark.what, now)
         if known is not None:
             ended_at, keep_until = max(known.ended_at, mark.ended_at), max(known.keep_until, mark.keep_until)
@@ -52,6 +64,28 @@ class EndedMarks:
     def may_have_covered(self, issued_at: float) -> bool:
         """Say whether a mark that had to be forgotten at the cap could have named a login of that instant."""
         return is_at_or_before(issued_at, self._floor)
+
+
+class MemoryStanding:
+    """``ports.LoginStanding``: a login is held against the marks again when there are new ones."""
+
+    __slots__ = ("_has_ended", "_judged_at", "_login", "_marks")
+
+    def __init__(self, login: Login, marks: EndedMarks, has_ended: Callable[[Login], bool]) -> None:
+        """The login was held against all ``marks`` that there are by now."""
+        self._login = login
+        self._marks = marks
+        self._has_ended = has_ended
+        self._judged_at = marks.changes
+
+    def holds(self) -> bool:
+        """Say whether the login goes on."""
+        if self._judged_at == self._marks.changes:
+            return True
+        if self._has_ended(self._login):
+            return False
+        self._judged_at = self._marks.changes
+        return True
 
 
 def is_at_or_before(issued_at: float, ended_at: float) -> bool:

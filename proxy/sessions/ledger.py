@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from proxy.core.login import Login
 from proxy.core.session import BySid, BySubject, ByUsername, EndCause, EndedMark, EverySessionOf
 
 if TYPE_CHECKING:
@@ -116,12 +117,12 @@ class Ledger:
         """The same of what the store has yet to take alone."""
         return _cover(self._kept, session)
 
-    def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
+    def has_ended(self, login: Login) -> bool:
         """Say whether a mark here names this login."""
-        for what in _groups_of(issuer=issuer, client_id=client_id, sid=sid, subject=subject):
+        for what in _groups_of(login):
             for endings in (self._kept, self._lately):
                 ending = endings.get((what, True))
-                if ending is not None and ending.covers_login(issued_at):
+                if ending is not None and ending.covers_login(login.issued_at):
                     return True
         return False
 
@@ -142,19 +143,16 @@ def _names_of(session: Session) -> Iterator[Name]:
     yield session.key, False
     if identity.username is not None:
         yield ByUsername(identity.issuer, identity.username), False
-    groups = _groups_of(issuer=identity.issuer, client_id=session.client_id, sid=session.sid, subject=identity.subject)
-    for what in groups:
+    for what in _groups_of(Login.of(session)):
         yield what, False
         yield what, True
 
 
-def _groups_of(
-    *, issuer: str, client_id: str, sid: str | None, subject: str
-) -> Iterator[BySid | BySubject | EverySessionOf]:
-    yield BySubject(issuer, subject)
-    yield EverySessionOf(issuer, client_id)
-    if sid is not None:
-        yield BySid(issuer, sid)
+def _groups_of(login: Login) -> Iterator[BySid | BySubject | EverySessionOf]:
+    yield BySubject(login.issuer, login.subject)
+    yield EverySessionOf(login.issuer, login.client_id)
+    if login.sid is not None:
+        yield BySid(login.issuer, login.sid)
 
 
 def _later(known: Ending | None, ending: Ending) -> Ending:

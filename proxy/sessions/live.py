@@ -1,4 +1,4 @@
-"""The open streams of sessions: WebSockets and answers still being sent, which end when their session does.
+"""The open streams of sessions and bearers: WebSockets and answers still being sent, which end when those do.
 
 Synchronous bookkeeping for one loop. The streams themselves belong to the data path, and are told here that they end,
 in slices: a thousand that close at once must not keep everybody else waiting. Who asks the store about sessions that
@@ -17,9 +17,10 @@ from proxy.core.session import EndCause
 from proxy.errors import RightsLost, SessionEnded, StreamsFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, KeysView
+    from collections.abc import Callable, Iterable, KeysView
     from collections.abc import Set as AbstractSet
 
+    from proxy.core.bearer import Bearer
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
     from proxy.errors import SidegateError
@@ -30,6 +31,9 @@ MAX_STREAMS = 100_000
 
 MAX_RECENT = 10_000
 """Sessions that ended or changed, remembered for streams that open a moment too late; the oldest goes."""
+
+SLACK = 64
+"""Bearers without streams that are tolerated before they are taken out."""
 
 CLOSE_SLICE = 64
 """Streams closed in one turn of the loop: about 10 ms, at 0.15 ms for a WebSocket with both its sides."""
@@ -65,7 +69,10 @@ class LiveStreamRegistry:
         # Where streams are that moved, and whose they are now: what they were admitted for does not say it any more.
         self._homes: dict[OpenStream, SessionKey] = {}
         self._heirs: dict[SessionKey, Heir] = {}
+        # Which of them are streams of bearers; one that has none any more is taken out when there are many.
+        self._bearers: set[SessionKey] = set()
         self._doubts: set[SessionKey] = set()
+        self._hearers: list[Callable[[SessionKey], None]] = []
         self._closing: deque[tuple[OpenStream, SidegateError]] = deque()
         self._left_this_turn = CLOSE_SLICE
         self._next_turn: asyncio.Handle | None = None
@@ -73,6 +80,17 @@ class LiveStreamRegistry:
     def __len__(self) -> int:
         """Return how many streams are open."""
         return self._count
+
+    def hear(self, hearer: Callable[[SessionKey], None]) -> Callable[[], None]:
+        """Tell ``hearer`` of each session that ended, or that changed as far as this replica knows, whether it has
+        streams or not; until what is returned is called.
+        """
+        self._hearers.append(hearer)
+        return lambda: self._hearers.remove(hearer)
+
+    def _tell(self, key: SessionKey) -> None:
+        for hearer in self._hearers:
+            hearer(key)
 
     # --- ports.LiveStreams -------------------------------------------------------------------------------------------
 
@@ -94,6 +112,18 @@ class LiveStreamRegistry:
         if key in self._recent:
             self._opened_late(stream, key)
 
+    def opened_by_bearer(self, stream: OpenStream, bearer: Bearer) -> None:
+        """Register a stream of a bearer; see ``ports.LiveStreams.opened_by_bearer``.
+
+        Raises:
+            StreamsFull
+        """
+        key = bearer.key
+        self.opened(stream, key)
+        self._bearers.add(key)
+        if len(self._bearers) > 2 * len(self._streams) + SLACK:
+            self._bearers.intersection_update(self._streams)
+
     def over(self, stream: OpenStream, key: SessionKey) -> None:
         """Take out a stream that ended by itself; one that is being closed is out already."""
         streams = self._streams.get(key)
@@ -113,17 +143,20 @@ class LiveStreamRegistry:
         # That it goes on as another one says more than that it ended for it.
         if not isinstance(self._recent.get(key), Heir):
             self._remember(key, cause)
+        self._tell(key)
         streams = self._taken(key)
         self._close(streams, SessionEnded(f"the session ended while the app answered: {cause}"))
         return len(streams)
 
     def session_changed(self, session: Session, now: float) -> int:
         """Close the streams that ``session`` would not be allowed any more; returns how many."""
+        self._tell(session.key)
         self._remember(session.key, session.version)
         return self.judge(session, now)
 
     def moved(self, key: SessionKey, heir: Session, *, cookie_value: Secret, now: float) -> int:
         """Give the streams of ``key`` to the session as which it goes on; returns how many."""
+        self._tell(key)
         self._remember(key, Heir(heir, cookie_value))
         streams = self._taken(key)
         for stream in streams:
@@ -133,8 +166,16 @@ class LiveStreamRegistry:
 
     def in_doubt(self, key: SessionKey) -> None:
         """Have the store asked about this session, if it has streams."""
+        self._tell(key)
         if key in self._streams:
             self._doubts.add(key)
+            self.has_doubts.set()
+
+    def bearers_in_doubt(self) -> None:
+        """Have the streams of every bearer looked at."""
+        self._bearers.intersection_update(self._streams)
+        if self._bearers:
+            self._doubts.update(self._bearers)
             self.has_doubts.set()
 
     def all_in_doubt(self) -> None:
@@ -200,7 +241,9 @@ class LiveStreamRegistry:
         self._heirs[key] = heir
 
     def _remember(self, key: SessionKey, what: EndCause | int | Heir) -> None:
-        """Keys are random and never come back, so what has ended may be remembered by key."""
+        """What has ended may be remembered by key: those of sessions are random and never come back, and a token whose
+        login has ended, or that is over, stays so.
+        """
         self._recent.pop(key, None)
         if len(self._recent) >= MAX_RECENT:
             del self._recent[next(iter(self._recent))]

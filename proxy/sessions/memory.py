@@ -25,6 +25,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from proxy.core.login import Login
 from proxy.core.session import (
     BySid,
     BySubject,
@@ -41,7 +42,7 @@ from proxy.core.session import (
 )
 from proxy.errors import SessionEnded, StoreFull
 from proxy.ports import AuditEvent, Readiness
-from proxy.sessions.ended import EndedMarks, is_at_or_before
+from proxy.sessions.ended import EndedMarks, MemoryStanding, is_at_or_before
 from proxy.sessions.expiring import Deadlines, ExpiringMap
 from proxy.tasks import TaskOwner
 
@@ -202,7 +203,7 @@ class MemorySessionStore:
         key = _checked_key(cookie_value, session)
         if key in self._records:
             raise ValueError("a cookie value is used for one session only")
-        if self._is_ended(session) or self._ended.may_have_covered(session.issued_at):
+        if self._login_has_ended(Login.of(session)):
             raise SessionEnded("this login was ended before its session was made")
         over = self._over_limit(session)
         self._make_room(len(over))
@@ -218,7 +219,7 @@ class MemorySessionStore:
             ValueError: the key is not that of the cookie, or the session became another person's.
         """
         record = self._live_record(_checked_key(cookie_value, session))
-        if record is None or record.session.version != session.version or self._is_ended(session):
+        if record is None or record.session.version != session.version or self._is_ended(Login.of(session)):
             return None
         if _person(record.session) != _person(session):
             raise ValueError("a session never changes hands")
@@ -287,6 +288,7 @@ class MemorySessionStore:
     async def mark_ended(self, mark: EndedMark) -> None:
         """Remember that something has ended; of a client's every session the live ones end now."""
         self._ended.put(mark, self._clock.now())
+        self._live.bearers_in_doubt()
         if isinstance(mark.what, EverySessionOf):
             covered = [record for record in self._records.values() if _is_covered(record.session, mark.what, mark)]
             for record in covered:
@@ -299,11 +301,14 @@ class MemorySessionStore:
 
     async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
         """Say whether a login with these marks is over."""
-        now = self._clock.now()
-        is_covered = self._ended.cover(
-            issuer=issuer, client_id=client_id, sid=sid, subject=subject, issued_at=issued_at, now=now
-        )
-        return is_covered or self._ended.may_have_covered(issued_at)
+        return self._login_has_ended(Login(issuer, client_id, sid, subject, issued_at))
+
+    async def standing(self, login: Login) -> MemoryStanding | None:
+        """Look a login up; None when it is over."""
+        return None if self._login_has_ended(login) else MemoryStanding(login, self._ended, self._login_has_ended)
+
+    def _login_has_ended(self, login: Login) -> bool:
+        return self._is_ended(login) or self._ended.may_have_covered(login.issued_at)
 
     async def jti_is_spent(self, jti: str) -> bool:
         """Say whether this token id was remembered."""
@@ -349,13 +354,13 @@ class MemorySessionStore:
         keys = list(self._records if which is None else self._index.get(which, ()))
         return [record for key in keys if (record := self._live_record(key)) is not None]
 
-    def _is_ended(self, session: Session) -> bool:
+    def _is_ended(self, login: Login) -> bool:
         return self._ended.cover(
-            issuer=session.identity.issuer,
-            client_id=session.client_id,
-            sid=session.sid,
-            subject=session.identity.subject,
-            issued_at=session.issued_at,
+            issuer=login.issuer,
+            client_id=login.client_id,
+            sid=login.sid,
+            subject=login.subject,
+            issued_at=login.issued_at,
             now=self._clock.now(),
         )
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from proxy.core.login import Login
 from proxy.core.session import EndCause, EverySessionOf, Session, session_key
 from proxy.errors import SessionEnded, StoreUnavailable
 from proxy.sessions.ledger import Ending, Ledger
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from proxy.core.secret import Secret
     from proxy.core.session import EndedMark, SessionKey, SessionsFilter, SessionSummary
-    from proxy.ports import Clock, LiveStreams, NotCached, Observer, SessionStore
+    from proxy.ports import Clock, LiveStreams, LoginStanding, NotCached, Observer, SessionStore
 
 FIRST_WAIT_S = 0.25
 LAST_WAIT_S = 1.0
@@ -273,11 +274,17 @@ class RecoveringStore:
 
     async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
         """Say whether a login is over, as far as this replica knows or the store does."""
-        return self._ledger.has_ended(
-            issuer=issuer, client_id=client_id, sid=sid, subject=subject, issued_at=issued_at
-        ) or await self._store.has_ended(
+        login = Login(issuer, client_id, sid, subject, issued_at)
+        return self._ledger.has_ended(login) or await self._store.has_ended(
             issuer=issuer, client_id=client_id, sid=sid, subject=subject, issued_at=issued_at
         )
+
+    async def standing(self, login: Login) -> LoginStanding | None:
+        """Look a login up; None also when this replica alone knows that it is over."""
+        if self._ledger.has_ended(login):
+            return None
+        standing = await self._store.standing(login)
+        return None if standing is None else _StandingHere(standing, login, self._ledger)
 
     def _refuse_ended(self, session: Session) -> None:
         if self._ledger.is_over(session):
@@ -294,3 +301,20 @@ class RecoveringStore:
         at = self._clock.now()
         for key in keys:
             self._ledger.took(Ending(what=key, cause=cause, at=at))
+
+
+class _StandingHere:
+    """The standing of a login in the store, and whether a logout that the store has yet to take names it."""
+
+    __slots__ = ("_inner", "_ledger", "_login")
+
+    def __init__(self, inner: LoginStanding, login: Login, ledger: Ledger) -> None:
+        self._inner = inner
+        self._login = login
+        self._ledger = ledger
+
+    def holds(self) -> bool:
+        # What the store took was told to who holds a standing; only what it has yet to take can name this login.
+        if self._ledger.kept and self._ledger.has_ended(self._login):
+            return False
+        return self._inner.holds()

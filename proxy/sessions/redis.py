@@ -28,6 +28,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.core.login import Login
 from proxy.core.session import BySubject, EndCause, EverySessionOf, session_key
 from proxy.errors import SessionEnded, StoreUnavailable
 from proxy.ports import NotCached
@@ -35,11 +36,11 @@ from proxy.sessions.codec import SessionCodec, Unreadable, summary_of
 from proxy.sessions.propagation import Propagation
 from proxy.sessions.redis_commands import Connection
 from proxy.sessions.redis_endings import Endings, tombstone_of
-from proxy.sessions.redis_marks import Login
 from proxy.sessions.redis_reading import Reading
 from proxy.sessions.redis_records import UnreadableRecords
 from proxy.sessions.redis_sweep import Sweep
 from proxy.sessions.redis_workings import make_workings
+from proxy.sessions.standings import Standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from proxy.sessions.redis_records import StoredSession
     from proxy.sessions.redis_workings import RedisStoreParts
     from proxy.sessions.sealing import Sealer
+    from proxy.sessions.standings import LoginStanding
 
 DECODED_FACTOR: Final = 3
 """Bytes of memory for each byte of a record, about: text, the objects around it, the identity header made of it."""
@@ -104,6 +106,7 @@ class RedisSessionStore:
         self._watermarks = work.watermarks
         self._known = work.touches.known
         self._reading = Reading(work)
+        self._standings = Standings(self._is_trusted)
         self._endings = Endings(work, self._announce)
         self._sweep = Sweep(work.commands, work.indexes, work.records, clock=parts.clock, observer=parts.observer)
         self._propagation = Propagation(self._buried, observer=parts.observer, clock=parts.clock)
@@ -140,9 +143,13 @@ class RedisSessionStore:
                 self._propagation.let_go(key)
             self._cache.forget(key)
             self._live.in_doubt(key)
-        elif name.startswith(self._work.names.watermark_prefix):
+            return
+        self._standings.changed(name)
+        if name.startswith(self._work.names.watermark_prefix):
             self._watermarks.forget()
             self._live.all_in_doubt()
+        elif name.startswith(self._work.names.ended_prefix):
+            self._live.bearers_in_doubt()
 
     async def _buried(self, key: SessionKey) -> Tombstone | None:
         (sealed,) = await self._work.commands.together("propagation", [("GET", self._work.names.tombstone(key))])
@@ -152,6 +159,7 @@ class RedisSessionStore:
         """Hear that anything may have changed."""
         self._cache.forget_all()
         self._watermarks.forget()
+        self._standings.everything_changed()
         self._live.all_in_doubt()
 
     # --- ports.SessionStore: one session -----------------------------------------------------------------------------
@@ -392,10 +400,11 @@ class RedisSessionStore:
             StoreUnavailable
         """
         await self._work.marks.put(mark)
-        if isinstance(mark.what, EverySessionOf):
-            await self._announce(self._work.names.marks(mark.what))
-            self._watermarks.forget()
-            self._live.all_in_doubt()
+        names = self._work.names.marks(mark.what)
+        await self._announce(names)
+        # What it means here need not wait until Redis tells.
+        for name in names:
+            self.changed(name.encode())
 
     async def has_ended(self, *, issuer: str, client_id: str, sid: str | None, subject: str, issued_at: float) -> bool:
         """Say whether a login with these marks is over.
@@ -404,6 +413,16 @@ class RedisSessionStore:
             StoreUnavailable
         """
         return await self._work.marks.have_ended(Login(issuer, client_id, sid, subject, issued_at))
+
+    async def standing(self, login: Login) -> LoginStanding | None:
+        """Look a login up, for who shows its token again and again; None when it is over.
+
+        Raises:
+            StoreUnavailable
+        """
+        # Before the question: a mark that is told from now on overtakes the answer.
+        standing = self._standings.begin(self._work.marks.names(login))
+        return None if await self._work.marks.have_ended(login) else standing
 
     async def jti_is_spent(self, jti: str) -> bool:
         """Say whether this token id was remembered.

@@ -20,7 +20,8 @@ from proxy.sessions.redis_commands import Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from proxy.core.session import EndedMark, Session
+    from proxy.core.login import Login
+    from proxy.core.session import EndedMark
     from proxy.ports import Clock
     from proxy.sessions.redis_commands import Command, RedisCommands
     from proxy.sessions.redis_names import RedisNames
@@ -43,23 +44,6 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 """Remember a token id until the later of two instants."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What a mark is compared with."""
-
-    issuer: str
-    client_id: str
-    sid: str | None
-    subject: str
-    issued_at: float
-
-    @classmethod
-    def of(cls, session: Session) -> Login:
-        """Return the login that made ``session``."""
-        identity = session.identity
-        return cls(identity.issuer, session.client_id, session.sid, identity.subject, session.issued_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +99,10 @@ class Marks:
                 if is_over:
                     return True
         return False
+
+    def names(self, login: Login) -> list[bytes]:
+        """Return under which names the marks stand that could end a login."""
+        return [name.encode() for what in _of(login) for name in self._names.marks(what)]
 
     async def have_ended(self, login: Login) -> bool:
         """Ask whether a mark names this login.

@@ -51,6 +51,7 @@ class RedisNames:
         self._sealer = sealer
         self.record_prefix = f"{prefix}s:".encode()
         self.watermark_prefix = f"{prefix}w:".encode()
+        self.ended_prefix = f"{prefix}e:".encode()
         self.every_root = _GLOB.sub(r"\\\g<0>", prefix) + "a:*"
 
     # --- of one session ----------------------------------------------------------------------------------------------

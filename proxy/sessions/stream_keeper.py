@@ -16,6 +16,7 @@ store away                  streams close after :data:`STORE_PATIENCE_S` with "t
 provider away and token     streams stay for :data:`PROVIDER_PATIENCE_S`, then close with "try again later": logouts
 over                        still reach us, yet nobody can say that the session still has its rights. Its absolute end
                             is known and kept all the same
+stream of a bearer          (no session) see ``bearer_streams``
 ==========================  =========================================================================================
 
 Times of sessions are wall clock; how long a stream is open is monotonic.
@@ -28,18 +29,21 @@ from typing import TYPE_CHECKING
 
 from proxy.core.routing import Activity
 from proxy.core.session import EndCause
-from proxy.errors import Draining, ProviderFault, StoreFault, StoreUnavailable
+from proxy.errors import Draining, ProviderFault, StoreFault
 from proxy.ports import NotCached
+from proxy.sessions.bearer_streams import BearerStreams, BearerWatch
 from proxy.sessions.expiring import Deadlines
+from proxy.sessions.store_patience import STORE_PATIENCE_S, StorePatience
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from proxy.core.login import Login
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
     from proxy.errors import SidegateError
-    from proxy.ports import Clock, Observer, Refresher, SessionStore
+    from proxy.ports import Clock, LoginStanding, Observer, Refresher, SessionStore
     from proxy.sessions.live import LiveStreamRegistry
 
 TICK_S = 1.0
@@ -56,11 +60,6 @@ MAX_ASKING = 32
 
 LOOK_SLICE = 200
 """Sessions looked at in one turn of the loop: about 2 ms."""
-
-STORE_PATIENCE_S = 0.25
-"""Seconds for which streams outlive a store that does not answer. That it may be away is noticed within 0.75 s
-(``tracking.MAX_STALENESS_S``), so the sum is the second that is promised.
-"""
 
 PROVIDER_PATIENCE_S = 60.0
 """Seconds for which streams outlive an access token that nobody can refresh: a restart of Keycloak is over by then.
@@ -115,10 +114,13 @@ class StreamKeeper:
         self._observer = observer
         self._tasks = TaskOwner(lambda fault: observer.error("looking after open streams broke", fault=repr(fault)))
         self._asking = asyncio.Semaphore(MAX_ASKING)
-        self._watched: dict[SessionKey, _Watch] = {}
+        self._watched: dict[SessionKey, _Watch | BearerWatch] = {}
         self._due: Deadlines[SessionKey] = Deadlines()
         self._outage_was_said = False
-        self._store_is_silent_until = 0.0
+        self._patience = StorePatience(clock)
+        self._bearers = BearerStreams(
+            live, self._standing, look_again_at=self._look_again_at, give_up=self._give_up, clock=clock
+        )
 
     def __len__(self) -> int:
         """Return how many sessions are looked after."""
@@ -169,23 +171,30 @@ class StreamKeeper:
 
     # --- who is looked after -----------------------------------------------------------------------------------------
 
-    def _notice(self, key: SessionKey) -> _Watch | None:
+    def _notice(self, key: SessionKey) -> _Watch | BearerWatch | None:
         """Look after a session from now on; None when its streams are over already."""
         watch = self._watch_of(key)
-        if watch is not None:
-            self._watched[key] = watch
+        if watch is None:
+            return None
+        self._watched[key] = watch
+        if isinstance(watch, BearerWatch):
+            self._due.schedule(key, self._clock.now())
+        else:
             # Before it is long there is nothing to do for it; but the store may not tell of changes.
             session = watch.session
             self._due.schedule(key, min(session.expires_at, self._clock.now() + min(TICK_S, _long_s(session))))
         return watch
 
-    def _watch_of(self, key: SessionKey) -> _Watch | None:
+    def _watch_of(self, key: SessionKey) -> _Watch | BearerWatch | None:
         heir = self._live.heir(key)
         if heir is not None:
             return _Watch(heir.session, heir.cookie_value)
         for stream in self._live.streams_of(key):
-            if stream.admitted.allow.session is not None:
-                return _Watch(stream.admitted.allow.session, stream.admitted.cookie_value)
+            allow = stream.admitted.allow
+            if allow.session is not None:
+                return _Watch(allow.session, stream.admitted.cookie_value)
+            if allow.bearer is not None:
+                return BearerWatch(allow.bearer)
         return None
 
     def _forget(self, key: SessionKey) -> None:
@@ -194,11 +203,14 @@ class StreamKeeper:
 
     # --- a look ------------------------------------------------------------------------------------------------------
 
-    def _look_safely(self, key: SessionKey, watch: _Watch) -> None:
+    def _look_safely(self, key: SessionKey, watch: _Watch | BearerWatch) -> None:
         # Whatever goes wrong with this look, there is another: nothing may fall out of sight.
         self._due.schedule(key, self._clock.now() + TICK_S)
         try:
-            self._look(key, watch)
+            if isinstance(watch, BearerWatch):
+                self._bearers.look(key, watch, tasks=self._tasks)
+            else:
+                self._look(key, watch)
         except Exception as defect:  # noqa: BLE001 - one session's defect must not leave the others alone
             self._observer.error("a session with open streams could not be looked at", fault=repr(defect))
 
@@ -227,7 +239,7 @@ class StreamKeeper:
         """Ask the store what the session is."""
         try:
             async with self._asking:
-                found = await self._asked_in_time(cookie_value)
+                found = await self._patience.asked(lambda: self._store.load(cookie_value))
                 if found is None and await self._has_moved(key, cookie_value):
                     return
                 if found is not None and self._must_ask_for_idle_end(key, watch):
@@ -245,28 +257,14 @@ class StreamKeeper:
             watch.asks_again = False
             self._look_safely(key, watch)
 
-    async def _asked_in_time(self, cookie_value: Secret) -> Session | None:
-        """Return what the store says, if it says it soon; while it is silent for one, nobody else waits for it.
+    async def _standing(self, login: Login) -> LoginStanding | None:
+        """Return what the store says of a login, if it says it soon.
 
         Raises:
             StoreFault
         """
-        if self._clock.monotonic() < self._store_is_silent_until:
-            raise StoreUnavailable("the store did not answer a moment ago")
-        try:
-            async with asyncio.timeout(STORE_PATIENCE_S):
-                return await self._answer(cookie_value)
-        except TimeoutError:
-            self._store_is_silent_until = self._clock.monotonic() + STORE_PATIENCE_S
-            raise StoreUnavailable("the store does not answer in time for open streams") from None
-
-    async def _answer(self, cookie_value: Secret) -> Session | None:
-        """Return what the store says, however often it must be asked: a connection that broke is no outage yet."""
-        while True:
-            try:
-                return await self._store.load(cookie_value)
-            except StoreFault:
-                await asyncio.sleep(STORE_PATIENCE_S / 5)
+        async with self._asking:
+            return await self._patience.asked(lambda: self._store.standing(login))
 
     async def _has_moved(self, key: SessionKey, cookie_value: Secret) -> bool:
         """Say whether the session goes on as another one, by another replica's work; then its streams do too.
@@ -338,6 +336,10 @@ class StreamKeeper:
         if not isinstance(fault, StoreFault) and now - watch.unconfirmed_since < PROVIDER_PATIENCE_S:
             self._due.schedule(key, min(watch.session.expires_at, self._clock.now() + TICK_S))
             return
+        self._give_up(key, fault)
+
+    def _give_up(self, key: SessionKey, fault: SidegateError) -> None:
+        """Close streams of which nobody could say in time whether they may go on."""
         self._forget(key)
         closed = self._live.unconfirmed(key, fault)
         if closed and not self._outage_was_said:
@@ -355,6 +357,10 @@ class StreamKeeper:
         self._live.session_ended(key, EndCause.EXPIRED if is_expired else EndCause.IDLE)
 
     # --- when next ---------------------------------------------------------------------------------------------------
+
+    def _look_again_at(self, key: SessionKey, at: float) -> None:
+        if key in self._watched:
+            self._due.schedule(key, at)
 
     def _schedule(self, key: SessionKey, watch: _Watch) -> None:
         if self._watched.get(key) is not watch:

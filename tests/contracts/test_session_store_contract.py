@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.identity import Identity
+from proxy.core.login import Login
 from proxy.core.routing import compile_access
 from proxy.core.secret import Secret
 from proxy.core.session import (
@@ -34,15 +35,15 @@ from tests.support.clocks import START, FakeClock
 from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 from tests.support.redis_stores import Replica, options_of, options_of_cluster, options_of_sentinels
-from tests.support.sessions import ISSUER, make_session, make_tokens
+from tests.support.sessions import ISSUER, make_bearer, make_session, make_tokens
 from tests.support.stores import ASYNC_OPERATIONS, FailingSessionStore
-from tests.support.streams import ENDED, RIGHTS_LOST, make_stream
+from tests.support.streams import ENDED, RIGHTS_LOST, FakeStream, admit, make_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from proxy.core.session import Session
-    from proxy.ports import SessionStore
+    from proxy.ports import LoginStanding, SessionStore
     from proxy.sessions.redis_options import RedisOptions
     from tests.redis.sentinel import SentinelHouse
 
@@ -662,6 +663,64 @@ async def test_a_mark_is_forgotten_when_its_time_is_over(store: SessionStore, wo
     await store.create(A, session)
 
     assert await live(store, A)
+
+
+def _login(**changes: object) -> Login:
+    return replace(Login(ISSUER, "legacy-app", "s1", "alice-id", START), **changes)
+
+
+async def _standing(store: SessionStore, login: Login) -> LoginStanding:
+    """A standing that holds: a store of replicas may have to find out first whether it would be told of ends."""
+    found: list[LoginStanding] = []
+
+    async def holds() -> bool:
+        standing = await store.standing(login)
+        assert standing is not None
+        found.append(standing)
+        return standing.holds()
+
+    await eventually(holds, expected=True)
+    return found[-1]
+
+
+async def test_the_standing_of_a_login_holds_until_a_mark_names_it(store: SessionStore) -> None:
+    standings = [
+        await _standing(store, _login()),
+        await _standing(store, _login(sid=None)),
+        await _standing(store, _login(sid="s2", subject="bob-id")),
+    ]
+
+    async def hold() -> list[bool]:
+        return [standing.holds() for standing in standings]
+
+    await store.mark_ended(_mark(BySid(ISSUER, "other")))
+    await eventually(hold, expected=[True, True, True])
+    await store.mark_ended(_mark(BySid(ISSUER, "s1")))
+    await eventually(hold, expected=[False, True, True])
+    await store.mark_ended(_mark(BySubject(ISSUER, "alice-id")))
+    await eventually(hold, expected=[False, False, True])
+    await store.mark_ended(_mark(EverySessionOf(ISSUER, "legacy-app")))
+    await eventually(hold, expected=[False, False, False])
+
+
+async def test_a_login_that_has_ended_has_no_standing(store: SessionStore) -> None:
+    await store.mark_ended(_mark(BySubject(ISSUER, "alice-id")))
+
+    assert await store.standing(_login()) is None
+    assert await store.standing(_login(issued_at=START + 1)) is not None
+
+
+async def test_streams_of_bearers_are_looked_at_when_a_login_ends(store: SessionStore, world: World) -> None:
+    bearer = make_bearer(A)
+    world.live.opened_by_bearer(FakeStream(admit(None, session=bearer)), bearer)
+    world.live.take_doubts()
+
+    await store.mark_ended(_mark(BySid(ISSUER, "any")))
+
+    async def is_doubted() -> bool:
+        return bearer.key in world.live.take_doubts()
+
+    await eventually(is_doubted, expected=True)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ async def _agreed(fake: FakeRedis, options: RedisOptions | None = None) -> Async
             fed.feed.close()
 
 
-async def test_it_asks_for_both_prefixes_on_the_connection_that_hears() -> None:
+async def test_it_asks_for_every_prefix_on_the_connection_that_hears() -> None:
     fake = FakeRedis(WELL)
     async with _agreed(fake) as fed:
         assert fed.feed.manner is Manner.TRACKED
@@ -69,7 +69,7 @@ async def test_it_asks_for_both_prefixes_on_the_connection_that_hears() -> None:
 
     said = [b" ".join(words) for words in fake.heard]
     assert said[0] == b"HELLO 3"
-    assert said[1] == b"CLIENT TRACKING ON BCAST PREFIX sidegate:s: PREFIX sidegate:w:"
+    assert said[1] == b"CLIENT TRACKING ON BCAST PREFIX sidegate:s: PREFIX sidegate:w: PREFIX sidegate:e:"
 
 
 @pytest.mark.parametrize(

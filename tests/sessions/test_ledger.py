@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from proxy.core.login import Login
 from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, ByUsername, EndCause, EndedMark, EverySessionOf, SessionKey
 from proxy.sessions.ledger import REPEAT_FOR_S, Ending, Ledger
 from tests.support.clocks import START
 from tests.support.sessions import ISSUER, make_session
-
-if TYPE_CHECKING:
-    from proxy.core.session import Session
 
 NOW = START + 100
 SESSION = make_session(Secret("a"))
@@ -26,16 +24,6 @@ CLIENT = EverySessionOf(ISSUER, "legacy-app")
 def _ending(what: Any, *, at: float = NOW, ended_at: float | None = None) -> Ending:
     mark = None if ended_at is None else EndedMark(what, ended_at=ended_at, keep_until=NOW + 3600)
     return Ending(what=what, cause=EndCause.BACKCHANNEL, at=at, mark=mark)
-
-
-def _login(session: Session) -> dict[str, Any]:
-    return {
-        "issuer": session.identity.issuer,
-        "client_id": session.client_id,
-        "sid": session.sid,
-        "subject": session.identity.subject,
-        "issued_at": session.issued_at,
-    }
 
 
 @pytest.fixture
@@ -93,12 +81,12 @@ def test_a_session_of_somebody_else_or_of_a_later_login_lives(ledger: Ledger, en
 def test_a_login_is_over_by_marks_alone(ledger: Ledger) -> None:
     ledger.keep(_ending(ALICE))
     ledger.keep(_ending(SESSION.key))
-    assert not ledger.has_ended(**_login(SESSION))
+    assert not ledger.has_ended(Login.of(SESSION))
 
     ledger.keep(_ending(SID, ended_at=START))
 
-    assert ledger.has_ended(**_login(SESSION))
-    assert not ledger.has_ended(**_login(replace(SESSION, sid=None)))
+    assert ledger.has_ended(Login.of(SESSION))
+    assert not ledger.has_ended(Login.of(replace(SESSION, sid=None)))
 
 
 def test_a_session_without_sid_or_name_is_not_mistaken(ledger: Ledger) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.clock import SystemClock
+from proxy.core.login import Login
 from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
 from proxy.sessions.redis_commands import RedisCommands
 from proxy.sessions.redis_connection import RedisConnection
-from proxy.sessions.redis_marks import NEVER, Login, Marks, Watermark, Watermarks
+from proxy.sessions.redis_marks import NEVER, Marks, Watermark, Watermarks
 from proxy.sessions.redis_names import RedisNames
 from proxy.sessions.sealing import Sealer
 from tests.support.clocks import START, FakeClock

@@ -26,6 +26,7 @@ ASYNC_OPERATIONS = (
     "tombstone",
     "mark_ended",
     "has_ended",
+    "standing",
     "jti_is_spent",
     "spend_jti",
 )

@@ -15,6 +15,7 @@ from tests.support.sessions import make_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxy.core.bearer import Bearer
     from proxy.core.routing import Access
     from proxy.core.secret import Secret
     from proxy.core.session import Session
@@ -31,7 +32,7 @@ class _AsItIs:
 def admit(
     cookie_value: Secret | None,
     *,
-    session: Session,
+    session: Session | Bearer,
     access: Access = AUTHENTICATED,
     activity: Activity = Activity.COUNTS,
 ) -> Forward:

@@ -1,0 +1,155 @@
+"""Streams of bearers end at ``exp``, and when the login behind the token ends; no session stands behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proxy.core.secret import Secret
+from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
+from proxy.errors import StoreUnavailable
+from proxy.sessions.live import SLACK
+from proxy.sessions.stream_keeper import TICK_S
+from tests.sessions.test_stream_keeper import Stage
+from tests.support.clocks import START
+from tests.support.eventually import eventually
+from tests.support.sessions import ISSUER, make_bearer
+from tests.support.streams import ENDED, FakeStream, admit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from proxy.core.bearer import Bearer
+
+TOKEN = Secret("header.payload.signature")
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[Stage, None]:
+    made = Stage()
+    yield made
+    await made.keeper.close()
+    assert made.observer.errors == []
+
+
+def opens(stage: Stage, bearer: Bearer | None = None) -> FakeStream:
+    bearer = make_bearer(TOKEN) if bearer is None else bearer
+    stream = FakeStream(admit(None, session=bearer), began_at=stage.clock.monotonic())
+    stage.live.opened_by_bearer(stream, bearer)
+    return stream
+
+
+async def end(stage: Stage, what: Any, *, ended_at: float = START) -> None:
+    await stage.store.mark_ended(EndedMark(what, ended_at=ended_at, keep_until=START + 86_400))
+
+
+async def test_a_stream_of_a_bearer_ends_at_exp(stage: Stage) -> None:
+    stream = opens(stage)
+    await stage.pass_time(299)
+    assert stream.ends == []
+
+    await stage.pass_time(1)
+
+    assert stream.ends == [ENDED]
+    await stage.keeper.tick()
+    assert len(stage.keeper) == 0
+
+
+@pytest.mark.parametrize(
+    "what", [BySid(ISSUER, "sid-of-token"), BySubject(ISSUER, "alice-id"), EverySessionOf(ISSUER, "legacy-app")]
+)
+async def test_it_ends_at_once_when_the_login_behind_the_token_ends(stage: Stage, what: Any) -> None:
+    stream = opens(stage)
+    await stage.pass_time(1)
+
+    await end(stage, what)
+    await stage.keeper.look_at_doubts()
+    await stage.settle()
+
+    assert stream.ends == [ENDED]
+
+
+async def test_a_login_that_ended_between_decision_and_stream_is_found_at_the_next_tick(stage: Stage) -> None:
+    await end(stage, BySid(ISSUER, "sid-of-token"))
+    stream = opens(stage)
+
+    await stage.pass_time(TICK_S)
+
+    assert stream.ends == [ENDED]
+
+
+async def test_the_logout_of_somebody_else_leaves_it_open(stage: Stage) -> None:
+    stream = opens(stage)
+    await stage.pass_time(1)
+
+    await end(stage, BySid(ISSUER, "another"))
+    await end(stage, BySubject(ISSUER, "bob-id"))
+    await stage.keeper.look_at_doubts()
+    await stage.pass_time(40)
+
+    assert stream.ends == []
+
+
+async def test_while_its_standing_holds_the_store_is_asked_once(stage: Stage) -> None:
+    opens(stage)
+
+    await stage.pass_time(120)
+
+    assert stage.store.calls.count("standing") == 1
+
+
+async def test_it_closes_when_nobody_can_say_whether_the_login_goes_on(stage: Stage) -> None:
+    stage.store.go_away()
+    stream = opens(stage)
+
+    async def ends() -> list[str]:
+        return stream.ends
+
+    await stage.keeper.tick()
+    await eventually(ends, expected=[StoreUnavailable.reason])
+
+
+async def test_every_stream_of_one_token_ends_and_of_another_stays(stage: Stage) -> None:
+    theirs = [opens(stage), opens(stage)]
+    other = opens(stage, make_bearer(Secret("another"), sid="other"))
+    await stage.pass_time(1)
+
+    await end(stage, BySid(ISSUER, "sid-of-token"))
+    await stage.keeper.look_at_doubts()
+    await stage.settle()
+
+    assert [stream.ends for stream in theirs] == [[ENDED], [ENDED]]
+    assert other.ends == []
+
+
+async def test_sessions_are_not_looked_at_because_of_bearers(stage: Stage) -> None:
+    session = await stage.signed_in(sid="sid-of-session")
+    stage.opens(session)
+    opens(stage)
+
+    await end(stage, BySid(ISSUER, "another"))
+
+    assert stage.live.take_doubts() == {make_bearer(TOKEN).key}
+
+
+async def test_bearers_whose_streams_are_over_are_forgotten(stage: Stage) -> None:
+    for number in range(10 * SLACK):
+        bearer = make_bearer(Secret(f"token-{number}"))
+        stage.live.over(opens(stage, bearer), bearer.key)
+
+    assert len(stage.live) == 0
+    assert len(stage.live._bearers) <= SLACK + 1  # the bound has no other sign
+
+
+async def test_a_refused_token_stays_refused_for_streams_that_open_late(stage: Stage) -> None:
+    opens(stage)
+    await stage.pass_time(1)
+    await end(stage, BySid(ISSUER, "sid-of-token"))
+    await stage.keeper.look_at_doubts()
+    await stage.settle()
+
+    late = opens(stage)
+    await stage.settle()
+
+    assert late.ends == [ENDED]
