@@ -23,13 +23,15 @@ import aiohttp
 from yarl import URL
 
 from proxy import __version__
-from proxy.errors import AnswerLost, ProviderUnavailable, SettingsError
+from proxy.errors import AnswerLost, ProviderUnavailable
 from proxy.oidc.json_object import NotAnObject, parse_json_object
+from proxy.oidc.provider_tls import ProviderTls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from proxy.oidc.provider_tls import ClientCertificate
     from proxy.ports import Clock, Observer
 
 MAX_ANSWER_BYTES = 512 * 1024
@@ -93,20 +95,29 @@ def shown(text: object) -> str:
 class HttpClient:
     """Speaks HTTP with one provider; bounded in time and size."""
 
-    def __init__(self, *, clock: Clock, observer: Observer, timeout_s: float, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        observer: Observer,
+        timeout_s: float,
+        ca_file: Path | None,
+        certificate: ClientCertificate | None = None,
+    ) -> None:
         """Prepare; opens nothing yet.
 
         Args:
             timeout_s: seconds for the whole exchange.
             ca_file: PEM certificates to trust *instead of* the system's; None: the system's.
+            certificate: what is shown to a provider that asks for one.
 
         Raises:
-            SettingsError: the CA file cannot be read.
+            SettingsError: a file cannot be used.
         """
         self._clock = clock
         self._observer = observer
         self._timeout_s = timeout_s
-        self._tls = _tls_context(ca_file)
+        self._tls = ProviderTls(ca_file, certificate, observer=observer)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -183,6 +194,7 @@ class HttpClient:
                 data=body,
                 headers={**headers, **route.request_headers},
                 allow_redirects=False,
+                ssl=self._tls.current(),
                 proxy=route.proxy,
                 proxy_headers=route.proxy_headers,
             ) as response,
@@ -201,7 +213,7 @@ class HttpClient:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True, limit=0),
+                connector=aiohttp.TCPConnector(force_close=True, limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Identity, so that a small answer cannot unfold into a large one.
                 headers={"User-Agent": f"sidegate/{__version__}", "Accept-Encoding": "identity"},
@@ -235,13 +247,6 @@ def _route(url: str) -> _Route:
     if target.scheme == "https":
         return _Route(proxy=bare, proxy_headers=authorization)
     return _Route(proxy=bare, request_headers=authorization)
-
-
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as fault:
-        raise SettingsError(f"keycloak.ca_file: {ca_file} holds no certificate that can be read: {fault}") from fault
 
 
 async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:

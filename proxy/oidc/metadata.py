@@ -1,14 +1,16 @@
 """Discovery: what the provider says of itself, and which address is for whom; OIDC Discovery 1.0 §3, §4.
 
 Two kinds of endpoints. A browser visits the public ones (authorization, end_session), as discovery names them. This
-process calls the others (token, jwks, userinfo, revocation, and end_session again): what begins with the issuer gets
-``internal_url`` in its place. An endpoint given by hand wins over discovery and is taken as it stands; when
-authorization, token and jwks are all by hand, the provider may have no discovery at all.
+process calls the others (token, jwks, userinfo, revocation, introspection, and end_session again): what begins with the
+issuer gets ``internal_url`` in its place. A client that shows a certificate calls those of ``mtls_endpoint_aliases``
+where discovery has them (RFC 8705 §5), by the same rule. An endpoint given by hand wins over discovery and is taken as
+it stands; when authorization, token and jwks are all by hand, the provider may have no discovery at all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from yarl import URL
@@ -46,6 +48,14 @@ class Endpoints:
         return None not in {self.authorization, self.token, self.jwks}
 
 
+class Doors(Enum):
+    """By which endpoints this process calls the provider."""
+
+    ORDINARY = "ordinary"
+    FOR_CERTIFICATES = "for_certificates"
+    """Those that ask for a certificate, where the provider keeps them apart (RFC 8705 §5)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
     """Where the provider is.
@@ -58,6 +68,7 @@ class Addresses:
     issuer: str
     internal_url: str | None = None
     endpoints: Endpoints = field(default_factory=Endpoints)
+    doors: Doors = Doors.ORDINARY
 
     @property
     def discovery_url(self) -> str:
@@ -116,26 +127,35 @@ def metadata_by_hand(addresses: Addresses) -> ProviderMetadata | None:
 
 def _assembled(document: Mapping[str, object], addresses: Addresses) -> ProviderMetadata:
     by_hand = addresses.endpoints
+    called = _called(document, addresses)
     end_session = by_hand.end_session or _optional(document, "end_session_endpoint", addresses)
-    revocation = _optional(document, "revocation_endpoint", addresses)
-    introspection = _internal(_optional(document, "introspection_endpoint", addresses), addresses)
-    userinfo = by_hand.userinfo or _internal(_optional(document, "userinfo_endpoint", addresses), addresses)
+    revocation = _optional(called, "revocation_endpoint", addresses)
+    introspection = _optional(called, "introspection_endpoint", addresses)
+    userinfo = by_hand.userinfo or _internal(_optional(called, "userinfo_endpoint", addresses), addresses)
     return ProviderMetadata(
         issuer=addresses.issuer,
         authorization_endpoint=by_hand.authorization or _required(document, "authorization_endpoint", addresses),
-        token_endpoint=by_hand.token or addresses.internal(_required(document, "token_endpoint", addresses)),
+        token_endpoint=by_hand.token or addresses.internal(_required(called, "token_endpoint", addresses)),
         jwks_uri=by_hand.jwks or addresses.internal(_required(document, "jwks_uri", addresses)),
         userinfo_endpoint=userinfo,
         end_session_endpoint=end_session,
         end_session_endpoint_internal=_internal(end_session, addresses),
         revocation_endpoint=_internal(revocation, addresses),
-        introspection_endpoint=by_hand.introspection or introspection,
+        introspection_endpoint=by_hand.introspection or _internal(introspection, addresses),
         iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
         claims_parameter_supported=document.get("claims_parameter_supported") is True,
         acr_values_supported=_words(document.get("acr_values_supported")),
         grant_types_supported=_words(document.get("grant_types_supported")),
         prompt_values_supported=_words(document.get("prompt_values_supported")),
     )
+
+
+def _called(document: Mapping[str, object], addresses: Addresses) -> Mapping[str, object]:
+    """Return the document with the endpoints that this process calls; browsers never go to an alias."""
+    aliases = document.get("mtls_endpoint_aliases")
+    if addresses.doors is Doors.ORDINARY or not isinstance(aliases, dict):
+        return document
+    return {**document, **aliases}
 
 
 def _internal(url: str | None, addresses: Addresses) -> str | None:

@@ -13,26 +13,30 @@ from proxy.core.identity import IdentityRules
 from proxy.core.tokens import GrantRefusal
 from proxy.errors import ClientMisconfigured, GrantUnverified, ProviderUnavailable, TokenRejected
 from proxy.oidc.account import Account, account_sessions_url
+from proxy.oidc.client_call import ClientCalls
 from proxy.oidc.fetched import Fetched, Surroundings
 from proxy.oidc.grants import ClaimsSource, GrantRules, GrantVerifier
 from proxy.oidc.http_client import HttpClient, shown
+from proxy.oidc.introspection import Introspection
 from proxy.oidc.jwks import KEYS_EVERY_S, FetchBudgets, KeySet, KeyStore, fetch_keys
-from proxy.oidc.metadata import METADATA_EVERY_S, Addresses, Endpoints, fetch_metadata, metadata_by_hand
+from proxy.oidc.metadata import METADATA_EVERY_S, Addresses, Doors, Endpoints, fetch_metadata, metadata_by_hand
 from proxy.oidc.token_endpoint import TokenAnswer, TokenEndpoint, parse_error
+from proxy.oidc.token_exchange import TokenExchange
 from proxy.oidc.userinfo import Userinfo
 from proxy.ports import AccountAnswer, ProviderMetadata, Readiness
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from proxy.core.id_token import Nonce
     from proxy.core.secret import Secret
     from proxy.core.session import Session
-    from proxy.core.tokens import Grant, TokenSet
+    from proxy.core.tokens import ExchangedToken, ExchangeRefusal, Grant, TokenSet
     from proxy.oidc.client_auth import ClientAuthentication
     from proxy.oidc.http_client import ProviderAnswer
+    from proxy.oidc.provider_tls import ClientCertificate
     from proxy.ports import Clock, Observer, VerifiedJws
 
 MAX_WAITING = 1000
@@ -50,6 +54,7 @@ class ProviderOptions:
         issuer: exact ``iss`` of tokens.
         internal_url: where this process reaches the issuer; None: the same.
         authentication: how the client proves itself.
+        certificate: what is shown on each connection to the provider (``tls_client_auth``).
         claims_from: the most important source first.
         trusted_audiences: others who may stand in ``aud`` of an ID token beside us.
         signing_algorithms: of ID and logout tokens; what is not asymmetric stays refused.
@@ -60,6 +65,7 @@ class ProviderOptions:
     issuer: str
     client_id: str
     authentication: ClientAuthentication
+    certificate: ClientCertificate | None = None
     internal_url: str | None = None
     endpoints: Endpoints = field(default_factory=Endpoints)
     scopes: tuple[str, ...] = ("openid", "profile", "email")
@@ -85,23 +91,30 @@ class OpenIdProvider:
         """Put the parts together; nothing is asked before :meth:`start`.
 
         Raises:
-            SettingsError: the CA file cannot be read.
+            SettingsError: the CA file or the certificate cannot be used.
         """
         self._options = options
-        self._addresses = Addresses(
-            issuer=options.issuer, internal_url=options.internal_url, endpoints=options.endpoints
-        )
+        self._addresses = _addresses(options)
         self._by_hand = metadata_by_hand(self._addresses)
         self._clock = clock
-        self._http = HttpClient(clock=clock, observer=observer, timeout_s=options.timeout_s, ca_file=options.ca_file)
+        self._http = HttpClient(
+            clock=clock,
+            observer=observer,
+            timeout_s=options.timeout_s,
+            ca_file=options.ca_file,
+            certificate=options.certificate,
+        )
         self._tasks = TaskOwner(lambda fault: observer.error(f"provider: {fault!r}"))
         around = Surroundings(clock=clock, observer=observer, tasks=self._tasks, sleep=sleep)
         self._metadata = Fetched("metadata", self._fetch_metadata, every_s=METADATA_EVERY_S, surroundings=around)
         self._keys = Fetched("keys", self._fetch_keys, every_s=KEYS_EVERY_S, surroundings=around)
         self._key_store = KeyStore(self._keys, FetchBudgets(clock), allowed=options.signing_algorithms)
-        self._endpoint = TokenEndpoint(
-            self._http, authentication=options.authentication, issuer=options.issuer, scopes=options.scopes
+        calls = ClientCalls(
+            self._http, authentication=options.authentication, audience=options.issuer, observer=observer
         )
+        self._endpoint = TokenEndpoint(calls, scopes=options.scopes)
+        self._introspection = Introspection(calls, issuer=options.issuer)
+        self._exchange = TokenExchange(calls)
         self._account = Account(self._http, sessions_url=account_sessions_url(self._addresses))
         self._grants = self._grant_verifier()
         self._waiting: OrderedDict[Secret, TokenAnswer] = OrderedDict()
@@ -208,6 +221,24 @@ class OpenIdProvider:
         """End one by the account API."""
         return await self._account.end_one(session.tokens.access_token, sid)
 
+    async def introspect(self, token: Secret) -> Mapping[str, object] | None:
+        """RFC 7662 §2."""
+        url = self.metadata().introspection_endpoint
+        if url is None:
+            raise ProviderUnavailable(
+                "the provider names no introspection_endpoint; give it by hand under keycloak.endpoints"
+            )
+        with self._noticing_an_outage():
+            return await self._introspection.fetch(url, token=token)
+
+    async def exchange(
+        self, subject_token: Secret, *, audience: str, scope: str | None
+    ) -> ExchangedToken | ExchangeRefusal:
+        """RFC 8693 §2."""
+        url = self.metadata().token_endpoint
+        with self._noticing_an_outage():
+            return await self._exchange.fetch(url, subject_token=subject_token, audience=audience, scope=scope)
+
     async def _usable_tokens(self, session: Session) -> TokenSet | None:
         """Return tokens whose access token lives; None when the provider gives none any more.
 
@@ -276,6 +307,15 @@ class OpenIdProvider:
         )
         userinfo = Userinfo(self._http, self._key_store, issuer=options.issuer, client_id=options.client_id)
         return GrantVerifier(self._key_store, userinfo, rules=rules)
+
+
+def _addresses(options: ProviderOptions) -> Addresses:
+    return Addresses(
+        issuer=options.issuer,
+        internal_url=options.internal_url,
+        endpoints=options.endpoints,
+        doors=Doors.ORDINARY if options.certificate is None else Doors.FOR_CERTIFICATES,
+    )
 
 
 _NOT_UNDERSTOOD = frozenset({"invalid_request", "unsupported_token_type"})

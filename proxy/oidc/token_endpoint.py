@@ -19,7 +19,6 @@ everything else: 404, 429, 5xx, HTML, no answer                ProviderUnavailab
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from proxy.core.secret import Secret
@@ -30,8 +29,8 @@ from proxy.oidc.http_client import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from proxy.oidc.client_auth import ClientAuthentication
-    from proxy.oidc.http_client import HttpClient, ProviderAnswer
+    from proxy.oidc.client_call import ClientCalls
+    from proxy.oidc.http_client import ProviderAnswer
 
 MAX_LIFETIME_S = 10 * 365 * 86_400.0
 """Seconds that any ``expires_in`` is taken for at most: ten years, so that instants stay numbers of seconds."""
@@ -44,8 +43,6 @@ _PASSWORD_REFUSALS = {
 
 _OUR_ADDRESS_IS_WRONG = "Invalid token issuer"
 """Keycloak's description when a refresh came by another address than the login and the host name is not fixed."""
-
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _DIGITS = 12
 """Digits of a lifetime that are read; ten years of seconds have nine."""
@@ -68,13 +65,9 @@ class TokenAnswer:
 class TokenEndpoint:
     """Asks for tokens as one client."""
 
-    def __init__(
-        self, http: HttpClient, *, authentication: ClientAuthentication, issuer: str, scopes: tuple[str, ...]
-    ) -> None:
-        """Keep what each request needs; ``issuer`` is the audience of client assertions."""
-        self._http = http
-        self._authentication = authentication
-        self._issuer = issuer
+    def __init__(self, calls: ClientCalls, *, scopes: tuple[str, ...]) -> None:
+        """Keep what each request needs; ``scopes`` are asked for with a password."""
+        self._calls = calls
         self._scope = " ".join(scopes)
 
     async def password(
@@ -94,7 +87,7 @@ class TokenEndpoint:
         if not all(_can_be_sent(value) for value in form.values()):
             return GrantRefusal.INVALID_CREDENTIALS
         forwarded = {} if address is None else {"X-Forwarded-For": address}
-        return _parsed(await self._post("password", url, form, forwarded), _password_refusal)
+        return _parsed(await self._calls.post("password", url, form, headers=forwarded), _password_refusal)
 
     async def code(
         self, url: str, *, code: Secret, code_verifier: Secret, redirect_uri: str
@@ -106,28 +99,21 @@ class TokenEndpoint:
             "code_verifier": code_verifier.reveal(),
             "redirect_uri": redirect_uri,
         }
-        return _parsed(await self._post("code", url, form), _grant_refusal)
+        return _parsed(await self._calls.post("code", url, form), _grant_refusal)
 
     async def refresh(self, url: str, *, refresh_token: Secret) -> TokenAnswer | GrantRefusal:
         """RFC 6749 §6; raises as :meth:`password`."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-        return _parsed(await self._post("refresh", url, form), _grant_refusal)
+        return _parsed(await self._calls.post("refresh", url, form), _grant_refusal)
 
     async def end_session(self, url: str, *, refresh_token: Secret) -> ProviderAnswer:
         """POST a refresh token to Keycloak's end-session endpoint: 204 and idempotent there."""
-        return await self._post("end_session", url, {"refresh_token": refresh_token.reveal()})
+        return await self._calls.post("end_session", url, {"refresh_token": refresh_token.reveal()})
 
     async def revoke(self, url: str, *, refresh_token: Secret) -> ProviderAnswer:
         """RFC 7009 §2.1: 200 also for a token that is over."""
         form = {"token": refresh_token.reveal(), "token_type_hint": "refresh_token"}
-        return await self._post("revoke", url, form)
-
-    async def _post(
-        self, operation: str, url: str, form: Mapping[str, str], headers: Mapping[str, str] = _NO_HEADERS
-    ) -> ProviderAnswer:
-        credentials = self._authentication.credentials(audience=self._issuer)
-        headers = {"Accept": "application/json", **headers, **credentials.headers}
-        return await self._http.post_form(operation, url, form={**form, **credentials.form}, headers=headers)
+        return await self._calls.post("revoke", url, form)
 
 
 def parse_error(answer: ProviderAnswer) -> tuple[str, str]:
@@ -160,15 +146,20 @@ def _grant_refusal(_description: str) -> GrantRefusal:
 
 def _parsed(answer: ProviderAnswer, refusal: Callable[[str], GrantRefusal]) -> TokenAnswer | GrantRefusal:
     if answer.status == 200:
-        return _parse_tokens(answer)
+        return parse_tokens(answer)
     error, description = parse_error(answer)
     if error == "invalid_grant" and answer.status != 401 and not description.startswith(_OUR_ADDRESS_IS_WRONG):
         return refusal(description)
     raise ClientMisconfigured(f"{answer.url} refuses this client: {shown(error)}: {shown(description)}")
 
 
-def _parse_tokens(answer: ProviderAnswer) -> TokenAnswer:
-    """Return the tokens of a 200; what is no JSON is a fault of the provider, what lacks a token is a bad answer."""
+def parse_tokens(answer: ProviderAnswer) -> TokenAnswer:
+    """Return the tokens of a 200.
+
+    Raises:
+        ProviderUnavailable: it is no JSON.
+        TokenRejected: it lacks an access token, or that is no bearer token.
+    """
     document = answer.json_object()
     token_type = document.get("token_type")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":

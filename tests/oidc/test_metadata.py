@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.errors import ProviderUnavailable
-from proxy.oidc.metadata import Addresses, Endpoints, metadata_by_hand, parse_metadata
+from proxy.oidc.metadata import Addresses, Doors, Endpoints, metadata_by_hand, parse_metadata
 
 if TYPE_CHECKING:
     from proxy.ports import ProviderMetadata
@@ -23,6 +23,7 @@ DOCUMENT = {
     "userinfo_endpoint": f"{ISSUER}{PROTOCOL}/userinfo",
     "end_session_endpoint": f"{ISSUER}{PROTOCOL}/logout",
     "revocation_endpoint": f"{ISSUER}{PROTOCOL}/revoke",
+    "introspection_endpoint": f"{ISSUER}{PROTOCOL}/token/introspect",
     "authorization_response_iss_parameter_supported": True,
     "grant_types_supported": ["password", 7, "authorization_code"],
     "prompt_values_supported": ["none", "login"],
@@ -120,6 +121,7 @@ class TestInternalAddresses:
         assert found.jwks_uri == f"{INTERNAL}{PROTOCOL}/certs"
         assert found.userinfo_endpoint == f"{INTERNAL}{PROTOCOL}/userinfo"
         assert found.revocation_endpoint == f"{INTERNAL}{PROTOCOL}/revoke"
+        assert found.introspection_endpoint == f"{INTERNAL}{PROTOCOL}/token/introspect"
         assert found.end_session_endpoint_internal == f"{INTERNAL}{PROTOCOL}/logout"
         assert found.authorization_endpoint == f"{ISSUER}{PROTOCOL}/auth"
         assert found.end_session_endpoint == f"{ISSUER}{PROTOCOL}/logout"
@@ -136,18 +138,54 @@ class TestInternalAddresses:
         assert addresses.internal(f"{ISSUER}/token") == f"{INTERNAL}/token"
 
 
+ALIASES = {
+    "token_endpoint": f"{ISSUER}{PROTOCOL}/mtls/token",
+    "introspection_endpoint": "https://mtls.example.com/introspect",
+    "authorization_endpoint": "https://mtls.example.com/auth",
+    "end_session_endpoint": "https://mtls.example.com/logout",
+}
+
+
+class TestAliases:
+    """RFC 8705 §5: where a client shows its certificate, and no other does."""
+
+    def test_a_client_with_a_certificate_calls_them_and_browsers_do_not(self) -> None:
+        addresses = Addresses(issuer=ISSUER, internal_url=INTERNAL, doors=Doors.FOR_CERTIFICATES)
+
+        found = parse(addresses, mtls_endpoint_aliases=ALIASES)
+
+        assert found.token_endpoint == f"{INTERNAL}{PROTOCOL}/mtls/token"
+        assert found.introspection_endpoint == "https://mtls.example.com/introspect"
+        assert found.revocation_endpoint == f"{INTERNAL}{PROTOCOL}/revoke"
+        assert found.authorization_endpoint == f"{ISSUER}{PROTOCOL}/auth"
+        assert found.end_session_endpoint == f"{ISSUER}{PROTOCOL}/logout"
+
+    def test_a_client_without_one_calls_the_others(self) -> None:
+        assert parse(mtls_endpoint_aliases=ALIASES) == parse()
+
+    def test_an_alias_is_held_to_the_same_rules_and_nonsense_is_none(self) -> None:
+        addresses = Addresses(issuer=ISSUER, doors=Doors.FOR_CERTIFICATES)
+
+        assert "token_endpoint" in sentence_of(addresses, mtls_endpoint_aliases={"token_endpoint": "http://plain/t"})
+        assert parse(addresses, mtls_endpoint_aliases=["token_endpoint"]) == parse()
+
+
 class TestByHand:
     """Contract §2, ``endpoints``."""
 
     def test_an_endpoint_by_hand_wins_and_stays_as_it_is(self) -> None:
         by_hand = Endpoints(
-            token=f"{ISSUER}/my/token", userinfo="https://me.example/userinfo", end_session=f"{ISSUER}/out"
+            token=f"{ISSUER}/my/token",
+            userinfo="https://me.example/userinfo",
+            end_session=f"{ISSUER}/out",
+            introspection="https://me.example/introspect",
         )
 
         found = parse(Addresses(issuer=ISSUER, internal_url=INTERNAL, endpoints=by_hand))
 
         assert found.token_endpoint == f"{ISSUER}/my/token"
         assert found.userinfo_endpoint == "https://me.example/userinfo"
+        assert found.introspection_endpoint == "https://me.example/introspect"
         assert (found.end_session_endpoint, found.end_session_endpoint_internal) == (f"{ISSUER}/out", f"{INTERNAL}/out")
         assert found.jwks_uri == f"{INTERNAL}{PROTOCOL}/certs"
 

@@ -695,3 +695,52 @@ class TestEndingAPersonsOtherSessions:
         assert await provider.end_other_session(mine, other.sid or "") is AccountAnswer.ENDED
 
         assert {live.sid for live in issuer.live_sessions("alice")} == {mine.sid, third.sid}
+
+
+class TestAskingAboutTokens:
+    """Introspection and exchange; what the answers mean is the business of their own files."""
+
+    async def test_a_live_token_says_what_it_is_and_one_that_is_over_nothing(self, house: House) -> None:
+        issuer = await house.open()
+        issuer.clients["legacy-app"].audiences = ("api",)
+        issuer.register_client(Client(client_id="api", secret="api-secret"))
+        token = (await signed_in(await house.ready())).tokens.access_token
+        as_api = ClientSecretBasic("api", lambda: Secret("api-secret"))
+        provider = await house.ready(client_id="api", authentication=as_api)
+
+        active = await provider.introspect(token)
+        house.clock.advance(301)
+
+        assert active is not None
+        assert (active["iss"], active["username"]) == (issuer.url, "alice")
+        assert await provider.introspect(token) is None
+
+    async def test_a_provider_without_the_endpoint_is_said_with_the_remedy(self, house: House) -> None:
+        issuer = await house.open()
+        by_hand = Endpoints(
+            authorization=issuer.endpoint("auth"), token=issuer.endpoint("token"), jwks=issuer.endpoint("certs")
+        )
+        provider = await house.provider(endpoints=by_hand, internal_url="http://127.0.0.1:1/realms/acme")
+
+        with pytest.raises(ProviderUnavailable, match=r"introspection_endpoint; give it by hand"):
+            await provider.introspect(Secret("t"))
+
+    async def test_a_provider_that_is_away_shows_in_the_readiness(self, house: House) -> None:
+        issuer = await house.open()
+        provider = await house.ready()
+        for endpoint in (Endpoint.TOKEN, Endpoint.INTROSPECTION, Endpoint.JWKS):
+            issuer.misbehaviour.answer(endpoint, wrong.status(503), times=FOREVER)
+
+        with pytest.raises(ProviderUnavailable):
+            await provider.introspect(Secret("t"))
+        with pytest.raises(ProviderUnavailable):
+            await provider.exchange(Secret("t"), audience="billing", scope=None)
+
+        assert "503" in (await until_troubled(provider)).detail
+
+    async def test_a_client_that_may_not_exchange_is_no_refusal_of_the_person(self, house: House) -> None:
+        await house.open()
+        provider = await house.ready()
+
+        with pytest.raises(ClientMisconfigured, match="not enabled"):
+            await provider.exchange(Secret("t"), audience="billing", scope=None)

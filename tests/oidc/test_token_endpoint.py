@@ -10,16 +10,17 @@ import pytest_asyncio
 from proxy.core.secret import Secret
 from proxy.core.tokens import GrantRefusal
 from proxy.errors import ClientMisconfigured, ProviderUnavailable, TokenRejected
-from proxy.oidc.client_auth import ClientSecretBasic, ClientSecretPost
+from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost
+from proxy.oidc.client_call import ClientCalls
 from proxy.oidc.http_client import HttpClient
 from proxy.oidc.token_endpoint import MAX_LIFETIME_S, TokenAnswer, TokenEndpoint
 from tests.support.clocks import START, FakeClock
+from tests.support.observers import RecordingObserver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.oidc.answering import AnsweringServer
-    from tests.support.observers import RecordingObserver
 
 TOKENS = {"access_token": "at", "token_type": "Bearer", "expires_in": 300, "refresh_token": "rt", "id_token": "it"}
 
@@ -30,12 +31,13 @@ class Bench:
     def __init__(self, http: HttpClient, server: AnsweringServer) -> None:
         self.http = http
         self.server = server
-        self.endpoint = TokenEndpoint(
-            http,
-            authentication=ClientSecretPost("app", lambda: Secret("client-secret")),
-            issuer="https://sso.example.com",
-            scopes=("openid", "email"),
+        self.endpoint = self.endpoint_as(ClientSecretPost("app", lambda: Secret("client-secret")))
+
+    def endpoint_as(self, authentication: ClientAuthentication) -> TokenEndpoint:
+        calls = ClientCalls(
+            self.http, authentication=authentication, audience="https://sso.example.com", observer=RecordingObserver()
         )
+        return TokenEndpoint(calls, scopes=("openid", "email"))
 
     @property
     def url(self) -> str:
@@ -130,8 +132,7 @@ async def test_a_refresh_sends_the_refresh_token_alone(bench: Bench) -> None:
 
 
 async def test_basic_authentication_travels_in_its_header(bench: Bench) -> None:
-    basic = ClientSecretBasic("app", lambda: Secret("s"))
-    endpoint = TokenEndpoint(bench.http, authentication=basic, issuer="https://i", scopes=("openid",))
+    endpoint = bench.endpoint_as(ClientSecretBasic("app", lambda: Secret("s")))
     bench.answers(TOKENS)
 
     await endpoint.refresh(bench.url, refresh_token=Secret("rt"))
