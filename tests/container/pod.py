@@ -1,4 +1,4 @@
-"""The pod of ``deploy/k8s``, as podman starts it: app, Sidegate and Redis as their manifests say, on this machine's ports.
+"""The pod of ``deploy/k8s``, as podman starts it: app, Sidegate and Redis as their manifests say, on free ports.
 
 podman knows neither native sidecars nor the cluster's volumes, so a plain Pod is derived: the sidecar becomes a
 container beside the app, and what a Secret or a ConfigMap would mount lies in a folder. Everything else of the

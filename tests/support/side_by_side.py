@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 AT_KEYCLOAK = (
     "tests/container/test_pod.py",
+    "tests/deploy/test_compose.py",
     "tests/contracts/test_provider_contract.py",
     "tests/keycloak/",
     "tests/keycloak_setup/test_at_keycloak.py",
