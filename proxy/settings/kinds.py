@@ -60,9 +60,11 @@ AnyCookieName = Annotated[str, BeforeValidator(values.parse_token)]
 Domain = Annotated[str, BeforeValidator(values.parse_domain)]
 LocalPath = Annotated[str, BeforeValidator(values.parse_local_path)]
 Prefix = Annotated[str, BeforeValidator(values.parse_prefix)]
+PortalName = Annotated[str, PlainValidator(values.parse_portal_name), WithJsonSchema({"type": "string"})]
 Pattern = Annotated[str, BeforeValidator(values.parse_pattern)]
 StripPrefix = Annotated[str, BeforeValidator(lambda value: value if value == "" else values.parse_prefix(value))]
 Scope = Annotated[str, BeforeValidator(values.parse_scope)]
+Scopes = Annotated[str, BeforeValidator(values.parse_scopes)]
 Locale = Annotated[str, BeforeValidator(values.parse_locale)]
 Algorithm = Annotated[str, BeforeValidator(values.parse_algorithm)]
 Role = Annotated[str, BeforeValidator(values.parse_role)]
@@ -111,3 +113,6 @@ AcrValues = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}),
 ]
 MaxAge = Annotated[float, PlainValidator(values.parse_max_age), _DURATION_TEXT, _DURATION_SCHEMA]
+AssertionLifetime = Annotated[
+    float, PlainValidator(values.parse_assertion_lifetime), _DURATION_TEXT, _DURATION_SCHEMA
+]

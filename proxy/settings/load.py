@@ -11,16 +11,17 @@ import os
 import re
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from yaml.reader import ReaderError
 
 from proxy.errors import SettingsError
 from proxy.settings import wording
 from proxy.settings.checks import CHECKS, CHECKS_OF_THE_FILE_ALONE, Draft, findings_of
-from proxy.settings.model import Settings
+from proxy.settings.model import PortalSettings, Settings
+from proxy.settings.portals import DraftedSite, SiteSettings, findings_between, shape_findings, sites_of
 from proxy.settings.problems import Finding, KeyPath, Level, Problem, key_text
 from proxy.settings.secret_source import reason_of, remedy_for
 from proxy.settings.tree import Position, Tree, read_tree
@@ -59,12 +60,17 @@ class Loaded:
     """What a file gave.
 
     Attributes:
-        settings: None when there is an error among the problems.
+        sites: one, or those of the portals; empty when there is an error among the problems.
         problems: in the order of the file, warnings included.
     """
 
-    settings: Settings | None
+    sites: tuple[SiteSettings, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def settings(self) -> Settings | None:
+        """Return those of the first site, in which the keys of the process are the same as in any other."""
+        return self.sites[0].settings if self.sites else None
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -92,19 +98,8 @@ def _load(path: Path, checks: Sequence[Check]) -> Loaded:
         text = _read(path)
         tree = _parse(path, text)
     except _FileRefused as refusal:
-        return Loaded(None, (refusal.problem,))
+        return Loaded((), (refusal.problem,))
     return _load_tree(path, tree, checks)
-
-
-class SiteSettings(NamedTuple):
-    """What one site of a process is made of.
-
-    Attributes:
-        name: of the portal; empty for a file without portals.
-    """
-
-    name: str
-    settings: Settings
 
 
 def one_site(settings: Settings) -> tuple[SiteSettings, ...]:
@@ -118,19 +113,19 @@ def load_sites(path: Path) -> tuple[SiteSettings, ...]:
     Raises:
         SettingsError: with each error on a line of its own.
     """
-    return one_site(load_settings(path))
+    loaded = load(path)
+    if not loaded.sites:
+        raise SettingsError("\n".join(map(str, loaded.errors)))
+    return loaded.sites
 
 
 def load_settings(path: Path) -> Settings:
-    """Return the settings of a file.
+    """Return the settings of a file; of one with portals the first site's, whose keys of the process are all sites'.
 
     Raises:
         SettingsError: with each error on a line of its own.
     """
-    loaded = load(path)
-    if loaded.settings is None:
-        raise SettingsError("\n".join(map(str, loaded.errors)))
-    return loaded.settings
+    return load_sites(path)[0].settings
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -233,18 +228,49 @@ def _unprintable(error: ReaderError, text: str) -> tuple[str, str, Position]:
 def _load_tree(path: Path, tree: Tree, checks: Sequence[Check]) -> Loaded:
     """Return settings and problems of plain data."""
     data = dict(tree.data) if isinstance(tree.data, dict) else {}
-    for section in ("server", "keycloak"):
-        data.setdefault(section, {})
-    settings, wrong = _validate(data)
+    drafted, wrong, checked = _judged(data, checks)
     wrong = [finding for finding in wrong if not any(_is_within(broken, finding.path) for broken in tree.broken)]
     spoiled = tree.broken | {finding.path for finding in wrong}
-    if settings is not None:
-        checked = findings_of(Draft(settings, data), checks)
-        wrong += [finding for finding in checked if not _rests_on(finding, spoiled)]
+    wrong += [finding for finding in checked if not _rests_on(finding, spoiled)]
     located = [*tree.findings, *((finding, tree.position_of(finding.path)) for finding in wrong)]
     problems = tuple(sorted((_problem(path, *item) for item in located), key=lambda item: (item.line, item.column)))
     is_usable = not any(problem.level is Level.ERROR for problem in problems)
-    return Loaded(settings if is_usable else None, problems)
+    sites = tuple(SiteSettings(one.given.name if one.given.place else "", one.settings) for one in drafted)
+    return Loaded(sites if is_usable else (), problems)
+
+
+def _judged(data: dict[str, Any], checks: Sequence[Check]) -> tuple[list[DraftedSite], list[Finding], list[Finding]]:
+    """Return the sites of a file, what is wrong with single values, and what the checks say; each finding once."""
+    wrong, checked = [*_portals_themselves(data), *shape_findings(data)], list[Finding]()
+    drafted: list[DraftedSite] = []
+    for given in sites_of(data):
+        for section in ("server", "keycloak"):
+            given.data.setdefault(section, {})
+        settings, of_values = _validate(given.data)
+        wrong += map(given.in_file, of_values)
+        if settings is not None:
+            drafted.append(DraftedSite(given, settings))
+            checked += map(given.in_file, findings_of(Draft(settings, given.data), checks))
+    checked += findings_between(drafted)
+    # Two portals have a key of the top in common, and what is wrong with it is said once.
+    return drafted, list(dict.fromkeys(wrong)), list(dict.fromkeys(checked))
+
+
+def _portals_themselves(data: dict[str, Any]) -> list[Finding]:
+    """Return what is wrong with the list of portals, and with names and hosts in it."""
+    try:
+        _Portals.model_validate({"portals": data.get("portals", [])})
+    except ValidationError as error:
+        return [wording.finding_of(detail) for detail in error.errors(include_url=False)]
+    return []
+
+
+class _Portals(BaseModel):
+    """That list alone; no section of the file, which has it at its top."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    portals: tuple[PortalSettings, ...]
 
 
 def _validate(data: dict[str, Any]) -> tuple[Settings | None, list[Finding]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from proxy.core.hosts import HostNames
 from proxy.core.lifetime import OFFLINE_ACCESS, SessionPlan
 from proxy.core.throttle import Rate
 from proxy.settings import values
@@ -20,6 +21,7 @@ from proxy.settings.kinds import (
     Algorithm,
     AnyCookieName,
     AppUrl,
+    AssertionLifetime,
     AtLeastOne,
     BaseUrl,
     ClaimValues,
@@ -43,12 +45,14 @@ from proxy.settings.kinds import (
     Origin,
     OwnHeaderName,
     Pattern,
+    PortalName,
     PositiveCount,
     Prefix,
     ProviderUrl,
     RedisServer,
     Role,
     Scope,
+    Scopes,
     Size,
     StripPrefix,
     Switch,
@@ -57,6 +61,7 @@ from proxy.settings.kinds import (
     WithoutDoubles,
     Word,
 )
+from proxy.settings.observing import CollectorUrl, LineSample, Ratio
 from proxy.settings.problems import ValueRefused
 from proxy.settings.redis_url import RedisUrl
 from proxy.settings.secret_source import SecretSource
@@ -120,12 +125,14 @@ class ServerSettings(Section):
     )
     public_url: BaseUrl = Field(
         description="The URL that the browser shows. It may have a path, which then precedes prefix. "
-        "With https, cookies are Secure and __Host-, and HSTS is sent.",
+        "With https, cookies are Secure and __Host-, and HSTS is sent. "
+        "In the place of a host such as *.apps.example.com stands the host of each request.",
         examples=["https://app.example.com"],
     )
     hosts: tuple[Host, ...] = Field(
         default=(),
-        description="Further Host values that are answered; any other is 421.",
+        description="Further Host values that are answered; any other is 421. "
+        "*.apps.example.com stands for any one label.",
         examples=[["app.internal.example.com"]],
     )
     prefix: Prefix = Field(
@@ -168,9 +175,9 @@ class ServerSettings(Section):
         return self.public_url.path + self.prefix
 
     @property
-    def host_values(self) -> frozenset[str]:
+    def host_values(self) -> HostNames:
         """Return every Host value that is answered, lower case."""
-        return frozenset({self.public_url.authority, *self.hosts})
+        return HostNames((self.public_url.authority, *self.hosts))
 
 
 class ManagementSettings(Section):
@@ -491,6 +498,23 @@ class SessionSettings(Section):
 # --- towards the app -------------------------------------------------------------------------------------------------
 
 
+class AssertionSettings(Section):
+    """A signed statement of who asks, for apps that want proof instead of trust."""
+
+    header: OwnHeaderName = Field(
+        default="X-Sidegate-Assertion", description="The header that carries it, a JWT signed with ES256."
+    )
+    audience: Text = Field(description="The aud of it: what the app expects to be called.", examples=["app"])
+    lifetime: AssertionLifetime = Field(
+        default=60.0, description="How long one holds; it is signed anew when half of that is over. 10s to 1h."
+    )
+    signing_key: SecretSource = Field(
+        description="The private key: PEM, P-256, as `sidegate keygen --signing` makes it. A file with several is for "
+        "rotation: the first signs, PREFIX/jwks shows all. Read again when it changes.",
+        examples=[{"file": "/run/secrets/assertion.pem"}],
+    )
+
+
 class IdentityHeaderSettings(Section):
     """What the app is told about the user."""
 
@@ -511,6 +535,11 @@ class IdentityHeaderSettings(Section):
         description="Further headers; {claims.NAME} stands for a claim. "
         "Host, Cookie, framing and hop-by-hop names are refused.",
         examples=[{"X-Department": "{claims.department}"}],
+    )
+    assertion: AssertionSettings | None = Field(
+        default=None,
+        description="A signed statement beside the headers, for apps that want proof. Without it: none.",
+        examples=[{"audience": "app", "signing_key": {"file": "/run/secrets/assertion.pem"}}],
     )
 
 
@@ -628,6 +657,27 @@ class RouteHeaderSettings(Section):
     remove: tuple[HeaderName, ...] = Field(
         default=(), description="Headers of the client that the app must not see.", examples=[["X-Debug"]]
     )
+    roles: Annotated[tuple[Role, ...] | None, Given] = Field(
+        default=None,
+        description="Send these roles alone, in headers and assertion; * stands for any text. Without it: all.",
+        examples=[["viewer", "legacy-app:*"]],
+    )
+    groups: Annotated[tuple[Text, ...] | None, Given] = Field(
+        default=None,
+        description="Send these groups alone, as full paths; * stands for any text. Without it: all.",
+        examples=[["/staff", "/staff/*"]],
+    )
+
+
+class TokenExchangeSettings(Section):
+    """The access token that an app gets in place of the person's own (RFC 8693)."""
+
+    audience: Text = Field(description="The client in Keycloak for whom it is.", examples=["billing"])
+    scope: Scopes | None = Field(
+        default=None,
+        description="Scopes to ask for, with a space between them. Without it: what Keycloak gives.",
+        examples=["invoices:read"],
+    )
 
 
 class RouteSettings(Section):
@@ -665,6 +715,12 @@ class RouteSettings(Section):
         default="", description="Taken from the start of the path before it is forwarded.", examples=["/old"]
     )
     headers: RouteHeaderSettings = Field(default=RouteHeaderSettings(), description="Request headers of this route.")
+    token_exchange: TokenExchangeSettings | None = Field(
+        default=None,
+        description="Send the app a token of its own, exchanged at Keycloak for the person's, as Authorization: "
+        "Bearer; never the person's own.",
+        examples=[{"audience": "billing"}],
+    )
     csrf: Annotated[Literal["same_origin", "off"], Word] = Field(
         default="same_origin",
         description="same_origin: an unsafe method with a session cookie from another site is 403. "
@@ -701,6 +757,26 @@ class BackchannelSettings(Section):
     )
 
 
+def _status_word(value: object) -> object:
+    """Let a substituted status be the number."""
+    return {"401": 401, "302": 302}.get(value, value) if isinstance(value, str) else value
+
+
+class ForwardAuthSettings(Section):
+    """Answers for another proxy that asks, at PREFIX/verify, whether a request may pass."""
+
+    source: Annotated[Literal["x-forwarded", "x-original", "path"], Word] = Field(
+        default="x-forwarded",
+        description="Where the proxy tells what is asked. x-forwarded: X-Forwarded-Method, -Proto, -Host, -Uri (Traefik, "
+        "Caddy). x-original: X-Original-Method, -URL, -URI (nginx). path: /verify/path and what follows it (Envoy).",
+    )
+    on_unauthenticated: Annotated[Literal[401, 302], BeforeValidator(_status_word)] = Field(
+        default=401,
+        description="What a navigation without a session gets. 302: a redirect to the login page, for proxies that pass "
+        "it on (Traefik, Caddy, Envoy). 401: the same Location in a 401, for nginx, which takes a redirect for a fault.",
+    )
+
+
 class AuditSettings(Section):
     """Who signed in and out, and who was refused."""
 
@@ -719,6 +795,34 @@ class LogSettings(Section):
     format: Annotated[Literal["json", "console"], Word] = Field(
         default="json", description="json: one object for each line. console: for people."
     )
+    sample_2xx: LineSample = Field(
+        default=None,
+        description="Lines of requests that went well (2xx) that are written within a time; a line says how many were "
+        "left out, and metrics count all. Everything else is always written. off: every line.",
+        examples=["100/s", "off"],
+    )
+
+
+class TracingSettings(Section):
+    """Traces of requests, told to an OpenTelemetry collector; needs ``sidegate[otel]``."""
+
+    otlp_endpoint: CollectorUrl = Field(
+        description="The collector, by OTLP over HTTP; /v1/traces is added.", examples=["http://collector:4318"]
+    )
+    service_name: Text = Field(default="sidegate", description="What we are called in traces.")
+    sampling_ratio: Ratio = Field(
+        default=1.0,
+        description="Part of the requests that are traced. Where a trusted proxy has decided already, that holds.",
+        examples=[0.1],
+    )
+    headers: dict[HeaderName, SecretSource] = Field(
+        default={},
+        description="Headers for the collector, each a secret.",
+        examples=[{"Authorization": {"file": "/run/secrets/collector"}}],
+    )
+    ca_file: Text | None = Field(
+        default=None, description="Authorities for the collector's certificate. Without it: the usual ones."
+    )
 
 
 def _at_least_one_upstream(upstreams: dict[str, UpstreamSettings]) -> dict[str, UpstreamSettings]:
@@ -726,6 +830,30 @@ def _at_least_one_upstream(upstreams: dict[str, UpstreamSettings]) -> dict[str, 
     if not upstreams:
         raise ValueRefused("names no app", "write {app: {url: http://127.0.0.1:8000}}")
     return upstreams
+
+
+def _some_host(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a portal that nobody could ask for."""
+    if not hosts:
+        raise ValueRefused("names no host, so nobody would come here", "write [admin.example.com]")
+    return hosts
+
+
+class PortalSettings(Section):
+    """One of several sites: its name, its hosts, and whatever key is to be otherwise than at the top."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    name: PortalName = Field(
+        description="A word of your choice, for commands and log lines. A session is of the portal with its name, "
+        "so everybody signs in anew when it changes.",
+        examples=["admin"],
+    )
+    hosts: Annotated[tuple[Host, ...], AfterValidator(_some_host), WithoutDoubles] = Field(
+        description="Host values that are this portal, and no other's; that of its server.public_url is one of them. "
+        "*.apps.example.com stands for any one label.",
+        examples=[["admin.example.com"]],
+    )
 
 
 class Settings(Section):
@@ -750,6 +878,11 @@ class Settings(Section):
         examples=[[{"path": "/**", "access": "authenticated"}]],
     )
     backchannel: BackchannelSettings = Field(default=BackchannelSettings(), description="Logout by Keycloak's word.")
+    forward_auth: ForwardAuthSettings | None = Field(
+        default=None,
+        description="Answer another proxy at PREFIX/verify; only peers in server.trusted_proxies. Without it: 404.",
+        examples=[{"source": "x-original"}],
+    )
     security_headers: Switch = Field(
         default=True,
         description="Add the missing ones of nosniff, Referrer-Policy, frame-ancestors 'self' "
@@ -757,6 +890,20 @@ class Settings(Section):
     )
     log: LogSettings = Field(default=LogSettings(), description="What is written to stdout.")
     audit: AuditSettings = Field(default=AuditSettings(), description="Who signed in and out, and who was refused.")
+    tracing: TracingSettings | None = Field(
+        default=None,
+        description="Traces of requests for an OpenTelemetry collector. Without it: none.",
+        examples=[{"otlp_endpoint": "http://collector:4318"}],
+    )
+    portals: tuple[PortalSettings, ...] = Field(
+        default=(),
+        description="Several sites in one process, chosen by Host; each has the keys at the top, and in their place "
+        "those that it writes itself: server.public_url always, and any other that is not of the whole process. "
+        "With portals, the top is a site of its own only if it has a server.public_url.",
+        examples=[
+            [{"name": "admin", "hosts": ["admin.example.com"], "server": {"public_url": "https://admin.example.com"}}]
+        ],
+    )
 
     @property
     def session_plan(self) -> SessionPlan:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from proxy.core.colour import parse_colour
 from proxy.core.headers import checked_field_name
+from proxy.core.hosts import WILDCARD, is_wildcard
 from proxy.core.return_to import safe_return_to
 from proxy.core.routing import ACR_VALUE, MAX_ACR_VALUES_LENGTH, MIN_MAX_AGE_S, normalised_pattern
 from proxy.settings.problems import ValueRefused
@@ -44,6 +45,12 @@ _TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")  # RFC 5
 ASYMMETRIC_ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
+
+MIN_ASSERTION_LIFETIME_S: Final = 10.0
+"""Seconds below which clocks that differ a little would refuse a fresh assertion."""
+
+MAX_ASSERTION_LIFETIME_S: Final = 3600.0
+"""An hour: what was signed cannot be taken back, and an app may hold it for so long."""
 
 
 class Substituted(str):
@@ -111,8 +118,13 @@ class PublicUrl:
 
     @property
     def host_name(self) -> str:
-        """Return the host without its port."""
-        return re.sub(r":[0-9]+$", "", self.authority)
+        """Return the host without its port, and without the wildcard before it."""
+        return re.sub(r":[0-9]+$", "", self.authority).removeprefix(WILDCARD)
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Say whether the host of each request stands in the place of the wildcard."""
+        return is_wildcard(self.authority)
 
     def __str__(self) -> str:
         """Return the URL without a final slash."""
@@ -259,13 +271,17 @@ def parse_address(value: object) -> Address:
 
 
 def parse_public_url(value: object) -> PublicUrl:
-    """Return the base URL that browsers see; a final slash of its path is dropped."""
-    scheme, host, port, path = _split_url(value, "https://app.example.com")
+    """Return the base URL that browsers see; a final slash of its path is dropped.
+
+    Its host may begin with ``*.``: then the host of each request stands there.
+    """
+    text, wildcard = _without_wildcard(parse_text(value))
+    scheme, host, port, path = _split_url(text, "https://app.example.com")
     if path and not _PLAIN_PATH.fullmatch(path):
         raise ValueRefused("has a path that is not plain", "use letters, digits, . _ ~ - between single slashes")
     if {"", ".", ".."} & set(path.split("/")[1:]):
         raise ValueRefused("has a path with dot segments", "write the path that the browser shows")
-    return PublicUrl(scheme, _authority(scheme, host, port), path)
+    return PublicUrl(scheme, wildcard + _authority(scheme, host, port), path)
 
 
 def parse_origin(value: object) -> str:
@@ -301,9 +317,13 @@ def parse_endpoint_url(value: object) -> str:
 
 
 def parse_host(value: object) -> str:
-    """Return a Host value in lower case: a name or address, with a port if it is not the scheme's own."""
+    """Return a Host value in lower case: a name or address, with a port if it is not the scheme's own.
+
+    ``*.`` before a name stands for one label.
+    """
     text = parse_text(value)
-    host, _ = _split_authority(text)
+    name, _ = _without_wildcard(text)
+    host, _ = _split_authority(name)
     if host is None:
         raise ValueRefused(
             "is no host", "write a name such as app.example.com or app.example.com:8443, without a scheme"
@@ -348,6 +368,24 @@ def _split_url(value: object, example: str) -> tuple[HttpScheme, str, int | None
     return ("https" if scheme == "https" else "http"), host, port, urlsplit(text).path.rstrip("/")
 
 
+def _without_wildcard(text: str) -> tuple[str, str]:
+    """Return a host or a URL without the ``*.`` before its host, and that wildcard, empty when there is none.
+
+    Below a name of one label alone (``*.com``) it would stand for what belongs to others.
+    """
+    before, separator, rest = text.partition("://") if "://" in text else ("", "", text)
+    if not rest.startswith(WILDCARD):
+        return text, ""
+    name = re.split("[:/]", rest.removeprefix(WILDCARD))[0]
+    if "." not in name.strip(".") or _is_all_digits(name):
+        raise ValueRefused("has a wildcard that is too wide", "write at least two labels after it: *.apps.example.com")
+    return before + separator + rest.removeprefix(WILDCARD), WILDCARD
+
+
+def _is_all_digits(name: str) -> bool:
+    return name.replace(".", "").isdigit()
+
+
 def _split_authority(text: str) -> tuple[str | None, int | None]:
     """Return host (v6 without brackets) and port; no host when the text is none (RFC 3986 §3.2)."""
     match = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?", text)
@@ -373,6 +411,17 @@ def _authority(scheme: HttpScheme, host: str, port: int | None) -> str:
     """Return an authority as browsers write it: lower case, without the scheme's own port."""
     name = f"[{host}]" if ":" in host else host
     return name.lower() if port in {None, DEFAULT_PORTS[scheme]} else f"{name.lower()}:{port}"
+
+
+_PORTAL_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+def parse_portal_name(value: object) -> str:
+    """Return the name of a portal; it stands in keys, log lines and commands, so it is a plain word."""
+    text = parse_text(value)
+    if not _PORTAL_NAME.fullmatch(text):
+        raise ValueRefused("is no name of a portal", "write small letters, digits and hyphens, at most 64")
+    return text
 
 
 # --- names and paths -------------------------------------------------------------------------------------------------
@@ -471,6 +520,11 @@ def parse_pattern(value: object) -> str:
 # --- words of OpenID Connect -----------------------------------------------------------------------------------------
 
 
+def parse_scopes(value: object) -> str:
+    """Return scopes with a space between them, as a token request has them (RFC 6749 §3.3)."""
+    return " ".join(map(parse_scope, parse_text(value).split()))
+
+
 def parse_scope(value: object) -> str:
     """Return one scope (RFC 6749 §3.3)."""
     text = parse_text(value)
@@ -541,6 +595,15 @@ def parse_acr_values(value: object) -> tuple[str, ...]:
     if len(" ".join(items)) > MAX_ACR_VALUES_LENGTH:
         raise ValueRefused(f"has more than {MAX_ACR_VALUES_LENGTH} characters", "name fewer values")
     return tuple(items)
+
+
+def parse_assertion_lifetime(value: object) -> float:
+    """Return seconds for which a signed assertion holds."""
+    seconds = parse_duration(value)
+    if not MIN_ASSERTION_LIFETIME_S <= seconds <= MAX_ASSERTION_LIFETIME_S:
+        least, most = duration_text(MIN_ASSERTION_LIFETIME_S), duration_text(MAX_ASSERTION_LIFETIME_S)
+        raise ValueRefused(f"is not between {least} and {most}", "write 60s")
+    return seconds
 
 
 def parse_max_age(value: object) -> float:

@@ -193,6 +193,7 @@ NO_URL = "is no http(s) URL; write a URL such as https://app.example.com"
 MORE_THAN_URL = "has a space, user name, query or fragment; write a URL such as https://app.example.com"
 NO_AUTHORITY = "has no valid host and port; write a URL such as https://app.example.com"
 NOT_PLAIN = "has a path that is not plain; use letters, digits, . _ ~ - between single slashes"
+WIDE = "has a wildcard that is too wide; write at least two labels after it: *.apps.example.com"
 NO_HOST = "is no host; write a name such as app.example.com or app.example.com:8443, without a scheme"
 UPSTREAM_PATH = "has a path, and paths are forwarded as they were sent; write only scheme, host and port"
 RESERVED = "{} decides how a request is read and cannot be set; choose a name such as X-Department"
@@ -232,7 +233,10 @@ REFUSED: list[tuple[Callable[[object], object], object, str]] = [
     (values.parse_origin, "https://x/a", "has a path, and an origin has none; write only scheme, host and port"),
     (values.parse_upstream_url, "http://x/app", UPSTREAM_PATH),
     (values.parse_host, "https://x", NO_HOST),
-    (values.parse_host, "*.example.com", NO_HOST),
+    (values.parse_host, "*.com", WIDE),
+    (values.parse_host, "*.10.0.0.1", WIDE),
+    (values.parse_host, "a.*.example.com", NO_HOST),
+    (values.parse_public_url, "https://*.com", WIDE),
     (values.parse_network, "10.0.0.1/8", "has bits set beyond its prefix length; write 10.0.0.0/8 or a single address"),
     (values.parse_network, "proxy", "is no network; write a CIDR such as 10.0.0.0/8 or fd00::/8"),
     (values.parse_method, "get", "is not in capital letters, and methods are told apart by case; write GET"),
