@@ -27,7 +27,6 @@ from proxy.errors import SidegateError
 from proxy.forward.served import LEAVES_AFTER_S
 from proxy.forward.server import DataPath
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
-from proxy.observe.metrics import EXPOSITION_CONTENT_TYPE
 from proxy.observe.observer import ProductionObserver
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.stream_keeper import StreamKeeper
@@ -77,7 +76,11 @@ class Sidegate:
         self.live = LiveStreamRegistry(observer)
         self.stores = make_stores(settings, clock=clock, observer=observer, live=self.live)
         self._shared = SharedParts(
-            stores=self.stores, clock=clock, observer=observer, server_keys=slices.server_keys(settings)
+            stores=self.stores,
+            live=self.live,
+            clock=clock,
+            observer=observer,
+            server_keys=slices.server_keys(settings),
         )
         self._generation = 0
         self.sites = Sites([Site(one, self._shared) for one in sites])
@@ -186,7 +189,7 @@ class Sidegate:
                 keycloak=self.sites.readiness,
                 store=self.stores.sessions.readiness,
                 is_draining=lambda: self._is_draining,
-                exposition=lambda: (self._observer.exposition(), EXPOSITION_CONTENT_TYPE),
+                exposition=self._observer.exposition,
             )
         )
 

@@ -893,9 +893,8 @@ class Tracing(Protocol):
     """A trace of each request, told to a collector. Never raises, never waits; ends with ``Observer.request``."""
 
     def begin(self, caller: CallerTrace) -> str:
-        """Begin the span of a request; returns the trace context that its upstream is sent, by which the others know it.
-
-        The parent that it names is the span of the call to the upstream.
+        """Begin the span of a request; returns the trace context that its upstream is sent: its parent is the span of
+        the call to the upstream. By it the other methods know the request.
         """
 
     def asked_by(self, traceparent: str, scheme: str) -> None:

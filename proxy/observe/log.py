@@ -73,7 +73,13 @@ class _Timestamp:
 
 
 class Log:
-    """Make lines and hand them to ``write``."""
+    """Make lines and hand them to ``write``.
+
+    Attributes:
+        context: what messages and audit events say besides, of the request in which they are said.
+    """
+
+    context: Callable[[], Mapping[str, str]] = dict
 
     def __init__(
         self, write: Callable[[bytes], None], *, clock: Clock, level: LogLevel, line_format: LogFormat
@@ -94,6 +100,14 @@ class Log:
             _Sink(self._take), processors=processors, wrapper_class=structlog.BoundLogger, context_class=dict
         )
         self._logger = lazy.bind()
+
+    @property
+    def left_out(self) -> int:
+        """Return how many lines of requests were left out; here none is."""
+        return 0
+
+    def close(self) -> None:
+        """Say what is still to be said; here nothing is."""
 
     def say(self, level: LogLevel, message: str, fields: Mapping[str, object]) -> None:
         """Write a message with its fields."""
@@ -124,7 +138,7 @@ class Log:
         upstream = "null" if event.upstream_s is None else f"{event.upstream_s:.6f}"
         return (
             f'{{"at":"{self._timestamp(self._clock.now())}","level":"info","kind":"request"'
-            f',"request_id":{quoted(event.request_id)},{asked}'
+            f',"request_id":{quoted(event.request_id)},"trace_id":"{event.traceparent[3:35]}",{asked}'
             f',"status":{event.status},"duration_s":{event.duration_s:.6f},"upstream_s":{upstream}'
             f',"bytes_in":{event.bytes_in},"bytes_out":{event.bytes_out},{asker}'
             f',"fault":{"null" if event.fault is None else quoted(event.fault)}}}\n'
@@ -146,7 +160,7 @@ class Log:
         self._logger.info(what, level=LogLevel.INFO.value, kind=Kind.REQUEST.value, **said)
 
     def _add_time(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"at": self._timestamp(self._clock.now()), **line}
+        return {"at": self._timestamp(self._clock.now()), **line, **self.context()}
 
     def _take(self, line: str) -> None:
         masked = mask_tokens_in_json(line) if self._is_json else mask_tokens(line)

@@ -1,132 +1,38 @@
 """The figures of ``/metrics`` (contract §7), in a registry of their own for each application.
 
-What is counted for every request is counted by hand (a dict and a bisection, no lock: one loop) and turned into
-Prometheus' families when somebody asks; the rest are prometheus-client's own metrics with their children kept.
-Labels hold words of ours and patterns of routes, never a visitor's data, and each metric has a cap of series.
+What is counted for every request is counted by hand (``request_figures``), what can be asked for is asked at each
+scrape (``asked_figures``); the rest are prometheus-client's own metrics with their children kept. Labels hold words of
+ours and patterns of routes, never a visitor's data, and each metric has a cap of series. Every metric is there from the
+first scrape on, and docs/metrics.md has them all (a test compares).
 """
 
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from proxy import __version__
+from proxy.observe.asked_figures import AskedFigures, Sort
+from proxy.observe.request_figures import BUCKETS_S, MAX_SERIES, OTHER, RequestFigures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from prometheus_client.metrics_core import Metric
+    from proxy.ports import Readiness
 
-EXPOSITION_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""What :meth:`Metrics.exposition` is (Prometheus' text format)."""
+BUCKETS_OF_LOGOUT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0)
+"""Upper ends in seconds: 50 ms is usual, one second is promised at worst (contract §4)."""
 
-BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper ends in seconds: from a decision alone to the default ``response_timeout``."""
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
-MAX_SERIES = 2000
-"""Series of one metric; what would be one more is counted under ``other``."""
-
-OTHER = "other"
+READY_DETAIL = "ok"
+"""What ``ports.Readiness`` says when nothing is away."""
 
 M = TypeVar("M", Counter, Histogram)
-
-
-class Durations:
-    """A histogram without a lock: how often each bucket was met, and the sum in seconds."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._counts = [0] * (len(BUCKETS_S) + 1)
-        self._sum_s = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self._counts[bisect_left(BUCKETS_S, seconds)] += 1
-        self._sum_s += seconds
-
-    def family(self, name: str, documentation: str) -> HistogramMetricFamily:
-        """Return Prometheus' form, whose buckets hold everything below them."""
-        total = 0
-        buckets: list[tuple[str, float]] = []
-        for end, count in zip((*map(str, BUCKETS_S), "+Inf"), self._counts, strict=True):
-            total += count
-            buckets.append((end, total))
-        family = HistogramMetricFamily(name, documentation)
-        family.add_metric([], buckets=buckets, sum_value=self._sum_s)
-        return family
-
-
-class RequestFigures:
-    """What is counted for every request; a collector of prometheus-client."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._durations = Durations()
-        self._upstream = Durations()
-
-    def count(self, route: str, decision: str, status: int) -> None:
-        """Count a request."""
-        key = (route, decision, status)
-        requests = self._requests
-        if key in requests:
-            requests[key] += 1
-            return
-        if len(requests) >= MAX_SERIES:
-            key = (OTHER, OTHER, 0)
-        requests[key] = requests.get(key, 0) + 1
-
-    def took(self, duration_s: float, upstream_s: float | None) -> None:
-        """Count how long it took; ``upstream_s`` is None when the upstream was not asked."""
-        self._durations.observe(duration_s)
-        if upstream_s is not None:
-            self._upstream.observe(upstream_s)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the families."""
-        requests = CounterMetricFamily(
-            "sidegate_requests", "Requests answered.", labels=["route", "decision", "status"]
-        )
-        for (route, decision, status), count in self._requests.items():
-            requests.add_metric([route, decision, str(status)], count)
-        yield requests
-        yield self._durations.family("sidegate_request_duration_seconds", "From the request's head to its end.")
-        yield self._upstream.family("sidegate_upstream_duration_seconds", "Until the head of the upstream's answer.")
-
-
-class ConnectionFigures:
-    """Clients at the front door, asked for at each scrape; a collector of prometheus-client."""
-
-    def __init__(self) -> None:
-        """Begin with nobody to ask."""
-        self.open: Callable[[], float] = lambda: 0.0
-        self.refused: Callable[[], float] = lambda: 0.0
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the families."""
-        yield GaugeMetricFamily("sidegate_client_connections", "Clients that are connected.", value=self.open())
-        yield CounterMetricFamily(
-            "sidegate_client_connections_refused", "Clients turned away at the cap.", value=self.refused()
-        )
-
-
-class AuditFigures:
-    """What the kept audit trail lost, asked for at each scrape; a collector of prometheus-client."""
-
-    def __init__(self) -> None:
-        """Begin with nobody to ask."""
-        self.dropped: Callable[[], float] = lambda: 0.0
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the family."""
-        yield CounterMetricFamily(
-            "sidegate_audit_dropped", "Audit events that are in the log but not kept.", value=self.dropped()
-        )
 
 
 class Children(Generic[M]):
@@ -152,21 +58,30 @@ class Children(Generic[M]):
 class Metrics:
     """All of them."""
 
-    def __init__(self) -> None:
-        """Make every metric, so that each is there with its first scrape."""
+    def __init__(self, requests: RequestFigures | None = None) -> None:
+        """Make every metric, so that each is there with its first scrape; ``requests``: another way to count."""
         registry = self._registry = CollectorRegistry()
-        self.requests = RequestFigures()
+        self.requests = requests or RequestFigures()
         registry.register(self.requests)
-        self._connections = ConnectionFigures()
-        registry.register(self._connections)
-        self._audit = AuditFigures()
-        registry.register(self._audit)
         ProcessCollector(registry=registry)
         self.logins = self._counter("logins", "Logins tried.", ("method", "outcome"))
+        self.identity_truncated = self._counter(
+            "identity_truncated", "Lists of roles or groups too long to be sent whole.", ("header",)
+        )
         self.throttled = self._counter("throttled", "Sign-ins refused because too many failed before.", ("limit",))
         self.refreshes = self._counter("refreshes", "Refreshes of tokens.", ("outcome",))
-        self.logouts = self._counter("logouts", "Logouts.", ("kind",))
+        self.config_reloads = self._counter("config_reloads", "Reloads of the file.", ("outcome",))
+        self.config_successful = Gauge(
+            "sidegate_config_last_reload_successful", "Whether the file on disk is what runs.", registry=registry
+        )
+        self.config_applied_at = Gauge(
+            "sidegate_config_last_reload_success_timestamp_seconds", "Since when it runs.", registry=registry
+        )
+        self.config_successful.set(1)
+        self.config_applied_at.set_to_current_time()
+        self.logouts = self._counter("logouts", "Logouts; rejected: a logout token that was refused.", ("kind",))
         self.sessions_ended = self._counter("sessions_ended", "Sessions that ended.", ("cause",))
+        self.spans = self._counter("spans", "Spans handed to the collector of traces.", ("outcome",))
         self.provider = self._histogram("keycloak_duration_seconds", "Calls at the provider.", ("op", "outcome"))
         self.store = self._histogram("store_duration_seconds", "Operations of the session store.", ("op",))
         self.refresh_wait = Histogram(
@@ -176,7 +91,7 @@ class Metrics:
             "sidegate_logout_propagation_seconds",
             "From the end of a session on another replica to its end here.",
             registry=registry,
-            buckets=BUCKETS_S,
+            buckets=BUCKETS_OF_LOGOUT_S,
         )
         self.outage_served = Counter(
             "sidegate_outage_served", "Requests served beyond an access token's end (outage_grace).", registry=registry
@@ -184,14 +99,15 @@ class Metrics:
         self.store_errors = Counter("sidegate_store_errors", "Errors of the session store.", registry=registry)
         self.observer_faults = Counter("sidegate_observer_faults", "Events that were not said.", registry=registry)
         self.open_streams = Gauge("sidegate_open_streams", "Streams that are open.", registry=registry)
-        self._sessions = Gauge("sidegate_sessions_active", "Sessions that are live.", registry=registry)
-        self._lines_dropped = Gauge("sidegate_log_lines_dropped", "Lines of the log that are lost.", registry=registry)
+        self._asked = _asked_figures(self.observer_faults.inc)
+        registry.register(self._asked)
         build = Gauge("sidegate_build_info", "Which build this is.", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)
 
-    def watch_sessions(self, count: Callable[[], float]) -> None:
-        """Ask ``count`` for ``sessions_active`` at each scrape; it must answer at once."""
-        self._sessions.set_function(count)
+    def watch_sessions(self, count: Callable[[], float], *, limit: float = inf) -> None:
+        """Ask ``count`` for ``sessions_active`` at each scrape; ``limit`` is the most there can be."""
+        self._asked.ask("sidegate_sessions_active", count)
+        self._asked.ask("sidegate_sessions_limit", lambda: limit)
 
     def watch_streams(self, count: Callable[[], float]) -> None:
         """Ask ``count`` for ``open_streams`` at each scrape, instead of being told of each; it must answer at once."""
@@ -199,20 +115,47 @@ class Metrics:
 
     def watch_connections(self, *, open_now: Callable[[], float], refused: Callable[[], float]) -> None:
         """Ask these for ``client_connections`` and ``client_connections_refused_total`` at each scrape."""
-        self._connections.open = open_now
-        self._connections.refused = refused
+        self._asked.ask("sidegate_client_connections", open_now)
+        self._asked.ask("sidegate_client_connections_refused", refused)
 
-    def watch_dropped_lines(self, count: Callable[[], float]) -> None:
-        """Ask ``count`` for ``log_lines_dropped`` at each scrape."""
-        self._lines_dropped.set_function(count)
+    def watch_lines(self, *, dropped: Callable[[], float], left_out: Callable[[], float]) -> None:
+        """Ask these for ``log_lines_dropped`` and ``log_lines_left_out_total`` at each scrape."""
+        self._asked.ask("sidegate_log_lines_dropped", dropped)
+        self._asked.ask("sidegate_log_lines_left_out", left_out)
 
     def watch_dropped_audit(self, count: Callable[[], float]) -> None:
         """Ask ``count`` for ``audit_dropped_total`` at each scrape."""
-        self._audit.dropped = count
+        self._asked.ask("sidegate_audit_dropped", count)
 
-    def exposition(self) -> bytes:
-        """Return everything as :data:`EXPOSITION_CONTENT_TYPE`."""
-        return generate_latest(self._registry)
+    def watch_parts(
+        self, *, is_ready: Callable[[], bool], keycloak: Callable[[], Readiness], store: Callable[[], Readiness]
+    ) -> None:
+        """Ask these for ``ready`` and ``available`` at each scrape: what ``/readyz`` says, as figures."""
+        self._asked.ask("sidegate_ready", is_ready)
+        parts = {"keycloak": keycloak, "store": store}
+        self._asked.ask_each(
+            "sidegate_available", lambda: {(part,): _is_available(asked()) for part, asked in parts.items()}
+        )
+
+    def watch_certificates(self, ends: Callable[[], Iterable[tuple[str, str, float]]]) -> None:
+        """Ask ``ends`` for key, file and end (Unix seconds) of each certificate at each scrape."""
+        self._asked.ask_each(
+            "sidegate_certificate_expires_timestamp_seconds",
+            lambda: {(key, file): end for key, file, end in ends()},
+        )
+
+    def serving_since(self, at: float) -> None:
+        """Say since when requests are answered, in Unix seconds."""
+        self._asked.ask("sidegate_serving_since_timestamp_seconds", lambda: at)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return everything and its content type: OpenMetrics for whoever accepts it, else Prometheus' text format.
+
+        Only the former has room for exemplars.
+        """
+        # What is answered is chosen from our words: the library repeats the version that a client asks for.
+        encode, content_type = choose_encoder(OPENMETRICS if OPENMETRICS.partition(";")[0] in accept.lower() else "")
+        return encode(self._registry), content_type
 
     def _counter(self, name: str, documentation: str, labels: tuple[str, ...]) -> Children[Counter]:
         counter = Counter(f"sidegate_{name}", documentation, labels, registry=self._registry)
@@ -221,3 +164,27 @@ class Metrics:
     def _histogram(self, name: str, documentation: str, labels: tuple[str, ...]) -> Children[Histogram]:
         histogram = Histogram(f"sidegate_{name}", documentation, labels, registry=self._registry, buckets=BUCKETS_S)
         return Children(histogram, len(labels))
+
+
+def _asked_figures(on_fault: Callable[[], object]) -> AskedFigures:
+    """Return what others know, each 0 until they are there to be asked."""
+    asked = AskedFigures(on_fault)
+    asked.add("sidegate_sessions_active", "Sessions that are live.")
+    asked.add("sidegate_sessions_limit", "Sessions that there can be at most.")
+    asked.add("sidegate_client_connections", "Clients that are connected.")
+    asked.add("sidegate_client_connections_refused", "Clients turned away at the cap.", sort=Sort.COUNTER)
+    asked.add("sidegate_audit_dropped", "Audit events that are in the log but not kept.", sort=Sort.COUNTER)
+    asked.add("sidegate_log_lines_dropped", "Lines of the log that are lost.")
+    asked.add("sidegate_log_lines_left_out", "Lines that log.sample_2xx left out.", sort=Sort.COUNTER)
+    asked.add("sidegate_ready", "Whether /readyz is 200.")
+    asked.add("sidegate_available", "Whether what we lean on is there.", labels=("part",))
+    asked.add("sidegate_serving_since_timestamp_seconds", "Since when requests are answered.")
+    asked.add(
+        "sidegate_certificate_expires_timestamp_seconds", "When a certificate that we use ends.", labels=("key", "file")
+    )
+    return asked
+
+
+def _is_available(readiness: Readiness) -> bool:
+    """Say whether a part is there now; one that was there once stays ready, and its detail says what is away."""
+    return readiness.is_ready and readiness.detail == READY_DETAIL

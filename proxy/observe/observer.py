@@ -9,12 +9,13 @@ from proxy.observe.audit import AuditLog
 from proxy.observe.line_writer import LineWriter
 from proxy.observe.log import Log, LogFormat, LogLevel
 from proxy.observe.metrics import Metrics
+from proxy.observe.request_sample import LineRate, SampledLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.core.session import EndCause
-    from proxy.ports import AuditEvent, AuditTrail, Clock, RequestEvent
+    from proxy.ports import AuditEvent, AuditTrail, Clock, RequestEvent, Tracing
 
 F = TypeVar("F", bound="Callable[..., None]")
 
@@ -40,6 +41,9 @@ class ProductionObserver:
         metrics: for ``watch_sessions`` and ``watch_streams``.
     """
 
+    tracing: Tracing | None = None
+    """Who tells the collector of traces; nobody here."""
+
     def __init__(
         self,
         sink: Callable[[bytes], object],
@@ -47,13 +51,21 @@ class ProductionObserver:
         clock: Clock,
         level: LogLevel = LogLevel.INFO,
         line_format: LogFormat = LogFormat.JSON,
+        sample: LineRate | None = None,
     ) -> None:
-        """Begin; ``sink`` takes whole lines of bytes, in a thread, and may block or raise."""
+        """Begin; ``sink`` takes whole lines of bytes, in a thread, and may block or raise.
+
+        Args:
+            sample: how many lines of requests that went well are written; all of them where it is None.
+        """
         self._writer = LineWriter(sink)
-        self.log = Log(self._writer.write, clock=clock, level=level, line_format=line_format)
-        self.metrics = Metrics()
-        self.metrics.watch_dropped_lines(lambda: self._writer.dropped)
+        self.log = _log(self._writer.write, sample, clock=clock, level=level, line_format=line_format)
+        self.metrics = self._new_metrics()
+        self.metrics.watch_lines(dropped=lambda: self._writer.dropped, left_out=lambda: self.log.left_out)
         self._audit = AuditLog(self.log, clock=clock)
+
+    def _new_metrics(self) -> Metrics:
+        return Metrics()
 
     def keep_audit(self, trail: AuditTrail) -> None:
         """Hand every further audit event to ``trail`` too, besides the log."""
@@ -66,19 +78,18 @@ class ProductionObserver:
 
     def close(self) -> None:
         """Write the lines that are still held."""
+        self.log.close()
         self._writer.close()
 
-    def exposition(self) -> bytes:
-        """Return the body of ``/metrics``, of type ``metrics.EXPOSITION_CONTENT_TYPE``."""
-        return self.metrics.exposition()
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the body of ``/metrics`` and its content type (``Metrics.exposition``)."""
+        return self.metrics.exposition(accept)
 
     def request(self, event: RequestEvent) -> None:
         """One request is over. Counted before it is written: a line that cannot be made still counts."""
         # Guarded here and not by the decorator, which costs two calls more of each request.
         try:
-            figures = self.metrics.requests
-            figures.count(event.route, event.decision, event.status)
-            figures.took(event.duration_s, event.upstream_s)
+            self.metrics.requests.count(event)
             self.log.request(event)
         except Exception:  # noqa: BLE001 - as in _never_raises
             self.metrics.observer_faults.inc()
@@ -92,6 +103,11 @@ class ProductionObserver:
     def login(self, method: str, outcome: str) -> None:
         """``logins_total{method,outcome}``."""
         self.metrics.logins.of(method, outcome).inc()
+
+    @_never_raises
+    def identity_truncated(self, header: str) -> None:
+        """``identity_truncated_total{header}``."""
+        self.metrics.identity_truncated.of(header).inc()
 
     @_never_raises
     def throttled(self, limit: str) -> None:
@@ -149,6 +165,14 @@ class ProductionObserver:
         self.metrics.open_streams.inc(change)
 
     @_never_raises
+    def config_reload(self, outcome: str, *, succeeded: bool) -> None:
+        """``config_reloads_total{outcome}``, and whether the file on disk is what runs."""
+        self.metrics.config_reloads.of(outcome).inc()
+        self.metrics.config_successful.set(succeeded)
+        if succeeded:
+            self.metrics.config_applied_at.set_to_current_time()
+
+    @_never_raises
     def notice(self, message: str, **fields: str | float) -> None:
         """Say something that the operator may want to know."""
         self.log.say(LogLevel.INFO, message, fields)
@@ -162,3 +186,11 @@ class ProductionObserver:
     def error(self, message: str, **fields: str | float) -> None:
         """Say something that the operator must mend."""
         self.log.say(LogLevel.ERROR, message, fields)
+
+
+def _log(
+    write: Callable[[bytes], None], sample: LineRate | None, *, clock: Clock, level: LogLevel, line_format: LogFormat
+) -> Log:
+    if sample is None:
+        return Log(write, clock=clock, level=level, line_format=line_format)
+    return SampledLog(write, clock=clock, level=level, line_format=line_format, rate=sample)

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,13 @@ from typing import TYPE_CHECKING, Final
 from proxy.core.picture import ICON_KINDS, LOGO_KINDS
 from proxy.core.routing import RouteTrouble, normalised_pattern, route_problems
 from proxy.errors import SettingsError
+from proxy.settings.assertion_checks import assertion_name, narrowing, token_exchange
+from proxy.settings.client_auth_checks import (
+    certificate_needs_tls,
+    client_auth_keys,
+    client_auth_sources,
+    service_account_token,
+)
 from proxy.settings.pictures import picture_findings
 from proxy.settings.problems import Finding, KeyPath, Level, key_text
 from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
@@ -111,6 +119,25 @@ def _trust(draft: Draft) -> Iterator[Finding]:
             yield Finding(("server", "trusted_proxies", index), "trusts whoever connects", remedy, Level.WARNING)
 
 
+def _forward_auth(draft: Draft) -> Iterator[Finding]:
+    """Whoever asks at /verify is known by address, and understands the answer."""
+    server, asked, path = draft.settings.server, draft.settings.forward_auth, ("forward_auth",)
+    if asked is None:
+        return
+    if isinstance(server.listen, UnixAddress):
+        remedy = "listen on host:port and name that proxy in server.trusted_proxies"
+        yield Finding(path, "is never answered but by 403, for whoever connects to a unix socket has no address",
+                      remedy, depends_on=(("server", "listen"),))  # fmt: skip
+    elif not server.trusted_proxies:
+        remedy = "name the proxy that asks there, e.g. [10.0.0.0/8]"
+        yield Finding(path, "is never answered but by 403, for server.trusted_proxies names nobody", remedy,
+                      depends_on=(("server", "trusted_proxies"),))  # fmt: skip
+    if asked.source == "x-original" and asked.on_unauthenticated == 302:
+        remedy = "write 401, and redirect to the Location that comes with it, as docs/forward-auth.md shows"
+        yield Finding((*path, "on_unauthenticated"), "makes nginx answer 500, for auth_request takes 302 for a fault",
+                      remedy, Level.WARNING, ((*path, "source"),))  # fmt: skip
+
+
 def _tls_files(draft: Draft) -> Iterator[Finding]:
     """Certificate, key and authorities can be read and belong together."""
     tls = draft.settings.server.tls
@@ -190,19 +217,6 @@ def _file_findings(path: KeyPath, file: str) -> Iterator[Finding]:
 # --- keycloak --------------------------------------------------------------------------------------------------------
 
 
-def _client_secret(draft: Draft) -> Iterator[Finding]:
-    """A method that proves a secret has one, and only such a method."""
-    auth, path = draft.settings.keycloak.client_auth, ("keycloak", "client_auth", "secret")
-    method = (*path[:-1], "method")
-    if auth.method == "none" and auth.secret is not None:
-        yield Finding(
-            path, "is never used with method none", "take it out, or write another method", depends_on=(method,)
-        )
-    if auth.method != "none" and auth.secret is None:
-        remedy = "add secret: {file: PATH}, or write method: none for a public client"
-        yield Finding(path, f"is missing, and {auth.method} needs it", remedy, depends_on=(method, path))
-
-
 def _scopes(draft: Draft) -> Iterator[Finding]:
     """Without openid there is no ID token, and nobody is known (OIDC Core 1.0 §3.1.2.1)."""
     path = ("keycloak", "scopes")
@@ -218,10 +232,13 @@ def _authorization_parameters(draft: Draft) -> Iterator[Finding]:
 
 
 def _provider_authorities(draft: Draft) -> Iterator[Finding]:
-    """The authorities of the provider's certificate can be read."""
-    ca_file = draft.settings.keycloak.ca_file
+    """The authorities of the provider's certificate can be read, and so can the certificate that it is shown."""
+    keycloak = draft.settings.keycloak
+    ca_file, auth = keycloak.ca_file, keycloak.client_auth
     if ca_file is not None:
         yield from _authorities(("keycloak", "ca_file"), ca_file)
+    if auth.cert_file is not None and auth.key_file is not None:
+        yield from _client_certificate(("keycloak", "client_auth"), auth.cert_file, auth.key_file)
 
 
 # --- look ------------------------------------------------------------------------------------------------------------
@@ -295,11 +312,15 @@ def _throttle(draft: Draft) -> Iterator[Finding]:
 
 def _secrets(draft: Draft) -> Iterator[Finding]:
     """Each secret can be read now, and does not stand in the settings file."""
-    secret = draft.settings.keycloak.client_auth.secret
-    if secret is not None:
-        yield from _source_findings(draft, ("keycloak", "client_auth", "secret"), secret, secret.read)
+    for at, source, read in client_auth_sources(draft):
+        yield from _source_findings(draft, at, source, read)
+    for at, read in service_account_token(draft):
+        yield from _reading_findings(at, read)
     for index, source in enumerate(draft.settings.sessions.encryption_keys):
         yield from _source_findings(draft, ("sessions", "encryption_keys", index), source, source.read_key)
+    if (assertion := draft.settings.identity_headers.assertion) is not None:
+        path = ("identity_headers", "assertion", "signing_key")
+        yield from _source_findings(draft, path, assertion.signing_key, assertion.signing_key.read_signing_keys)
     for path, other in (
         (("management", "admin_token"), draft.settings.management.admin_token),
         (("sessions", "redis", "password"), draft.settings.sessions.redis.password),
@@ -313,15 +334,33 @@ def _source_findings(
 ) -> Iterator[Finding]:
     """One source: readable, and no secret in the file (a default of ``${NAME:-default}`` is one in the file)."""
     given = next((name for name in ("file", "env", "value") if getattr(source, name) is not None), "value")
-    try:
-        read()
-    except SettingsError as error:
-        message, _, remedy = str(error).partition("; ")
-        yield Finding((*path, given), f"cannot be used: {message}", remedy)
+    yield from _reading_findings((*path, given), read)
     written = draft.written((*path, "value"))
     if written is not None and not (isinstance(written, Substituted) and written.is_from_environment):
         remedy = "write {file: PATH} or {env: NAME}"
         yield Finding((*path, "value"), "is a secret in the settings file", remedy, Level.WARNING)
+
+
+def _reading_findings(path: KeyPath, read: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        read()
+    except SettingsError as error:
+        message, _, remedy = str(error).partition("; ")
+        yield Finding(path, f"cannot be used: {message}", remedy)
+
+
+def _collector_of_traces(draft: Draft) -> Iterator[Finding]:
+    """What leads to the collector can be read, and the libraries that speak to it are there."""
+    tracing, path = draft.settings.tracing, ("tracing",)
+    if tracing is None:
+        return
+    for name, source in tracing.headers.items():
+        yield from _source_findings(draft, (*path, "headers", name), source, source.read)
+    if tracing.ca_file is not None:
+        yield from _authorities((*path, "ca_file"), tracing.ca_file)
+    if find_spec("opentelemetry") is None:
+        yield Finding(path, "needs OpenTelemetry, which is not installed here", "install sidegate[otel] where it runs",
+                      Level.WARNING)  # fmt: skip
 
 
 def _same_key_twice(draft: Draft) -> Iterator[Finding]:
@@ -563,9 +602,11 @@ CHECKS: Final[tuple[Check, ...]] = (
     _listeners,
     _https_redirect,
     _trust,
+    _forward_auth,
     _tls_files,
     _upstream_tls_files,
-    _client_secret,
+    client_auth_keys,
+    certificate_needs_tls,
     _scopes,
     _authorization_parameters,
     _provider_authorities,
@@ -574,6 +615,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _templates_dir,
     _locales,
     _secrets,
+    _collector_of_traces,
     _same_key_twice,
     _session_times,
     _redis,
@@ -587,11 +629,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     _logout_links,
     _strip_prefix,
     _step_up,
+    assertion_name,
+    token_exchange,
+    narrowing,
 )
 
 _OF_FILES_AROUND: Final[frozenset[Check]] = frozenset({
     _tls_files, _upstream_tls_files, _provider_authorities, _pictures, _templates_dir, _locales, _secrets,
-    _same_key_twice, _redis_tls,
+    _same_key_twice, _redis_tls, _collector_of_traces,
 })  # fmt: skip
 
 CHECKS_OF_THE_FILE_ALONE: Final[tuple[Check, ...]] = tuple(check for check in CHECKS if check not in _OF_FILES_AROUND)

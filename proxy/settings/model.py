@@ -214,20 +214,60 @@ class EndpointSettings(Section):
     jwks: EndpointUrl | None = Field(default=None, description="Where the provider's keys are.")
     userinfo: EndpointUrl | None = Field(default=None, description="Where further claims are asked.")
     end_session: EndpointUrl | None = Field(default=None, description="Where browsers are sent to sign out.")
+    introspection: EndpointUrl | None = Field(default=None, description="Where tokens are asked about.")
 
 
 class ClientAuthSettings(Section):
     """How Sidegate proves to the provider that it is the client."""
 
-    method: Annotated[Literal["client_secret_basic", "client_secret_post", "none"], Word] = Field(
+    method: Annotated[
+        Literal[
+            "client_secret_basic",
+            "client_secret_post",
+            "client_secret_jwt",
+            "private_key_jwt",
+            "tls_client_auth",
+            "kubernetes_service_account",
+            "none",
+        ],
+        Word,
+    ] = Field(
         default="client_secret_basic",
-        description="client_secret_basic: the secret in a header. client_secret_post: in the body. "
+        description="client_secret_basic: the secret in a header. client_secret_post: in the body. client_secret_jwt: "
+        "the secret signs (HS256) and stays here. private_key_jwt: a key signs (RS256, ES256). tls_client_auth: a "
+        "certificate on each connection. kubernetes_service_account: the pod's own token, no secret anywhere. "
         "none: a public client, which has only PKCE.",
     )
     secret: SecretSource | None = Field(
         default=None,
-        description="The client's secret: exactly one of {file: PATH}, {env: NAME}, {value: TEXT}.",
+        description="The client's secret, for the methods client_secret_…: exactly one of {file: PATH}, {env: NAME}, "
+        "{value: TEXT}.",
         examples=[{"file": "/run/secrets/client"}],
+    )
+    private_key: SecretSource | None = Field(
+        default=None,
+        description="The key of private_key_jwt, as unencrypted PEM: RSA of 2048 bits or more, or P-256.",
+        examples=[{"file": "/run/secrets/client.key"}],
+    )
+    key_id: Text | None = Field(
+        default=None,
+        description="The kid under which the provider knows that key; thumbprint: the key's RFC 7638 thumbprint, as "
+        "keycloak-setup registers it. Without it none is sent, which is right where Keycloak has one key or a "
+        "certificate.",
+        examples=["thumbprint"],
+    )
+    cert_file: Text | None = Field(
+        default=None,
+        description="PEM file with the certificate of tls_client_auth and its chain. Read again when it changes.",
+        examples=["/run/secrets/client.crt"],
+    )
+    key_file: Text | None = Field(
+        default=None, description="PEM file with the certificate's private key.", examples=["/run/secrets/client.key"]
+    )
+    token_file: Text = Field(
+        default="/run/secrets/sidegate/token",
+        description="The projected token of kubernetes_service_account; its audience is keycloak.issuer. "
+        "Read at each call.",
     )
 
 
@@ -767,13 +807,15 @@ class ForwardAuthSettings(Section):
 
     source: Annotated[Literal["x-forwarded", "x-original", "path"], Word] = Field(
         default="x-forwarded",
-        description="Where the proxy tells what is asked. x-forwarded: X-Forwarded-Method, -Proto, -Host, -Uri (Traefik, "
-        "Caddy). x-original: X-Original-Method, -URL, -URI (nginx). path: /verify/path and what follows it (Envoy).",
+        description="Where the proxy tells what is asked. x-forwarded: X-Forwarded-Method, -Proto, -Host, -Uri "
+        "(Traefik, Caddy). x-original: X-Original-Method, -URL, -URI (nginx). path: /verify/path and what follows it "
+        "(Envoy).",
     )
     on_unauthenticated: Annotated[Literal[401, 302], BeforeValidator(_status_word)] = Field(
         default=401,
-        description="What a navigation without a session gets. 302: a redirect to the login page, for proxies that pass "
-        "it on (Traefik, Caddy, Envoy). 401: the same Location in a 401, for nginx, which takes a redirect for a fault.",
+        description="What a navigation without a session gets. 302: a redirect to the login page, for proxies that "
+        "pass it on (Traefik, Caddy, Envoy). 401: the same Location in a 401, for nginx, which takes a redirect for a "
+        "fault.",
     )
 
 

@@ -26,13 +26,15 @@ class HealthServices:
         keycloak: not ready before the first metadata and keys, then ready for good; ``detail`` names what is away.
         store: whether sessions can be read and written.
         is_draining: whether the process is about to end.
-        exposition: the metrics and their content type.
+        configuration: in what the file on disk is not what runs, or None: what runs is as ready as before.
+        exposition: the metrics and their content type, by what the caller accepts.
     """
 
     keycloak: Callable[[], Readiness]
     store: Callable[[], Readiness]
     is_draining: Callable[[], bool]
-    exposition: Callable[[], tuple[bytes, str]]
+    exposition: Callable[[str], tuple[bytes, str]]
+    configuration: Callable[[], str | None] = lambda: None
 
 
 HEALTH: web.AppKey[HealthServices] = web.AppKey("health", HealthServices)
@@ -62,6 +64,8 @@ async def show_readiness(request: web.Request) -> web.StreamResponse:
     health = request.app[HEALTH]
     keycloak, store, is_draining = health.keycloak(), health.store(), health.is_draining()
     document = {"keycloak": keycloak.detail, "store": store.detail}
+    if (difference := health.configuration()) is not None:
+        document["configuration"] = difference
     if is_draining:
         document["draining"] = "the process is shutting down"
     status = 200 if keycloak.is_ready and not is_draining else 503
@@ -69,6 +73,7 @@ async def show_readiness(request: web.Request) -> web.StreamResponse:
 
 
 async def show_metrics(request: web.Request) -> web.StreamResponse:
-    """Return the metrics in the format of Prometheus."""
-    body, content_type = request.app[HEALTH].exposition()
-    return web.Response(body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+    """Return the metrics in the format of Prometheus, or as OpenMetrics for who accepts that."""
+    body, content_type = request.app[HEALTH].exposition(request.headers.get("Accept", ""))
+    headers = {"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"}
+    return web.Response(body=body, headers=headers)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy import __version__
 from proxy.observe import metrics as module
-from proxy.observe.metrics import BUCKETS_S, Durations, Metrics
+from proxy.observe.metrics import Metrics
+from proxy.ports import Readiness
+from tests.support.events import make_event
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -32,7 +35,17 @@ CONTRACT = {
     "sidegate_client_connections": set(),
     "sidegate_client_connections_refused_total": set(),
     "sidegate_build_info": {"version", "python"},
+    "sidegate_throttled_total": {"limit"},
+    "sidegate_logout_propagation_seconds_bucket": {"le"},
+    "sidegate_denials_total": {"decision", "reason"},
+    "sidegate_available": {"part"},
+    "sidegate_ready": set(),
+    "sidegate_sessions_limit": set(),
+    "sidegate_certificate_expires_timestamp_seconds": {"key", "file"},
 }
+
+
+READY = Readiness(is_ready=True)
 
 
 @pytest.fixture
@@ -41,7 +54,8 @@ def metrics() -> Metrics:
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:
-    return {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
+    body, _ = metrics.exposition()
+    return {family.name: family for family in text_string_to_metric_families(body.decode())}
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -50,8 +64,11 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def use_each(metrics: Metrics) -> None:
-    metrics.requests.count("/**", "allow", 200)
-    metrics.requests.took(0.1, 0.1)
+    metrics.requests.count(make_event())
+    metrics.requests.count(make_event(decision="forbid", reason="missing_role", status=403))
+    metrics.throttled.of("user").inc()
+    metrics.watch_parts(is_ready=lambda: True, keycloak=lambda: READY, store=lambda: READY)
+    metrics.watch_certificates(lambda: [("server.tls", "/etc/tls.crt", 1.0)])
     metrics.logins.of("form", "succeeded").inc()
     metrics.refreshes.of("refreshed").inc()
     metrics.refresh_wait.observe(0.1)
@@ -68,56 +85,6 @@ def test_names_and_labels_are_those_of_the_contract(metrics: Metrics) -> None:
     assert {name: seen.get(name) for name in CONTRACT} == CONTRACT
 
 
-def test_requests_are_counted_by_route_decision_and_status(metrics: Metrics) -> None:
-    for status in (200, 200, 502):
-        metrics.requests.count("/**", "allow", status)
-
-    labels = {"route": "/**", "decision": "allow"}
-    assert value(metrics, "sidegate_requests_total", **labels, status="200") == 2
-    assert value(metrics, "sidegate_requests_total", **labels, status="502") == 1
-
-
-def test_a_route_with_quotes_does_not_break_the_exposition(metrics: Metrics) -> None:
-    metrics.requests.count('/a"b\\', "allow", 200)
-
-    assert value(metrics, "sidegate_requests_total", route='/a"b\\', decision="allow", status="200") == 1
-
-
-@pytest.mark.parametrize("seconds", [0.0, BUCKETS_S[0], 0.0011, 0.3, BUCKETS_S[-1], 61.0])
-def test_a_duration_is_in_every_bucket_whose_end_it_does_not_exceed(seconds: float) -> None:
-    durations = Durations()
-    durations.observe(seconds)
-
-    family = durations.family("x", "x")
-
-    buckets = {sample.labels["le"]: sample.value for sample in family.samples if sample.name == "x_bucket"}
-    assert buckets == {**{str(end): float(seconds <= end) for end in BUCKETS_S}, "+Inf": 1.0}
-    assert {sample.name: sample.value for sample in family.samples if "le" not in sample.labels} == {
-        "x_count": 1.0,
-        "x_sum": seconds,
-    }
-
-
-def test_a_request_without_upstream_is_not_in_the_upstreams_histogram(metrics: Metrics) -> None:
-    metrics.requests.took(0.1, None)
-
-    assert value(metrics, "sidegate_request_duration_seconds_count") == 1
-    assert value(metrics, "sidegate_upstream_duration_seconds_count") == 0
-
-
-def test_series_of_requests_are_bounded_and_nothing_goes_uncounted(
-    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_SERIES", 10)
-    for status in range(100, 200):
-        metrics.requests.count("/**", "allow", status)
-
-    samples = families(metrics)["sidegate_requests"].samples
-    assert len(samples) == 11
-    assert sum(sample.value for sample in samples) == 100
-    assert value(metrics, "sidegate_requests_total", route="other", decision="other", status="0") == 90
-
-
 def test_series_of_every_other_metric_are_bounded_too(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SERIES", 10)
     for n in range(100):
@@ -132,12 +99,13 @@ def test_live_sessions_open_streams_and_dropped_lines_are_asked_for_at_each_scra
     counts = [3, 7, 5]
     metrics.watch_streams(lambda: counts[2])
     metrics.watch_sessions(lambda: counts[0])
-    metrics.watch_dropped_lines(lambda: counts[1])
+    metrics.watch_lines(dropped=lambda: counts[1], left_out=lambda: 11)
 
     assert value(metrics, "sidegate_sessions_active") == 3
     counts[0] = 4
     assert value(metrics, "sidegate_sessions_active") == 4
     assert value(metrics, "sidegate_log_lines_dropped") == 7
+    assert value(metrics, "sidegate_log_lines_left_out_total") == 11
     assert value(metrics, "sidegate_open_streams") == 5
 
 
@@ -160,6 +128,61 @@ def test_audit_events_that_are_not_kept_are_a_counter_from_the_first_scrape(metr
 
     assert value(metrics, "sidegate_audit_dropped_total") == 4
     assert families(metrics)["sidegate_audit_dropped"].type == "counter"
+
+
+def test_a_part_that_was_there_once_is_not_available_while_it_is_away(metrics: Metrics) -> None:
+    states = {"keycloak": Readiness(is_ready=True, detail="away for 12 s: timeout"), "store": Readiness(is_ready=True)}
+    metrics.watch_parts(is_ready=lambda: True, keycloak=lambda: states["keycloak"], store=lambda: states["store"])
+
+    assert value(metrics, "sidegate_available", part="keycloak") == 0
+    assert value(metrics, "sidegate_available", part="store") == 1
+    assert value(metrics, "sidegate_ready") == 1
+
+
+def test_nothing_is_ready_before_somebody_is_there_to_be_asked(metrics: Metrics) -> None:
+    assert value(metrics, "sidegate_ready") == 0
+    assert value(metrics, "sidegate_available", part="store") is None
+
+
+def test_without_a_cap_no_number_of_sessions_is_near_it(metrics: Metrics) -> None:
+    metrics.watch_sessions(lambda: 5)
+    assert value(metrics, "sidegate_sessions_limit") == float("inf")
+
+    metrics.watch_sessions(lambda: 5, limit=10)
+    assert value(metrics, "sidegate_sessions_limit") == 10
+
+
+def test_a_certificate_is_named_by_its_key_and_its_file(metrics: Metrics) -> None:
+    metrics.watch_certificates(lambda: [("server.tls", "/etc/a.crt", 1.9e9), ("upstreams.app.tls", "/etc/b.crt", 2e9)])
+
+    name = "sidegate_certificate_expires_timestamp_seconds"
+    assert value(metrics, name, key="server.tls", file="/etc/a.crt") == 1.9e9
+    assert value(metrics, name, key="upstreams.app.tls", file="/etc/b.crt") == 2e9
+
+
+def test_the_start_can_be_told_from_the_beginning_of_the_process(metrics: Metrics) -> None:
+    metrics.serving_since(1.8e9)
+
+    assert value(metrics, "sidegate_serving_since_timestamp_seconds") == 1.8e9
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=1.0.0;q=0.6,text/plain", "application/openmetrics-text; version=1.0.0"),
+        ("application/openmetrics-text;version=evil\x01", "application/openmetrics-text; version=1.0.0"),
+    ],
+)
+def test_openmetrics_is_for_whoever_accepts_it_in_our_own_words(
+    metrics: Metrics, accept: str, content_type: str
+) -> None:
+    body, told = metrics.exposition(accept)
+
+    assert told.startswith(content_type)
+    assert body.endswith(b"# EOF\n") == ("openmetrics" in accept)
+    assert {family.name for family in openmetrics(body.decode())} if "openmetrics" in accept else True
 
 
 def test_two_applications_in_one_process_do_not_share_figures() -> None:

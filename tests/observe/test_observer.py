@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy.clock import SystemClock
 from proxy.core.session import EndCause
 from proxy.observe.observer import ProductionObserver
-from proxy.ports import AuditEvent, RequestEvent
+from proxy.ports import AuditEvent
 from tests.support.clocks import FakeClock
+from tests.support.events import make_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ class Observed:
         return [json.loads(line) for line in b"".join(self.batches).splitlines()]
 
     def figures(self) -> dict[str, float]:
-        families = text_string_to_metric_families(self.observer.exposition().decode())
+        families = text_string_to_metric_families(self.observer.exposition()[0].decode())
         samples = [sample for family in families for sample in family.samples]
         return {f"{sample.name}{sorted(sample.labels.values())}": sample.value for sample in samples}
 
@@ -44,26 +45,6 @@ def observed() -> Iterator[Observed]:
     made = Observed()
     yield made
     made.observer.close()
-
-
-def make_event() -> RequestEvent:
-    return RequestEvent(
-        request_id="0123456789abcdef0123456789abcdef",
-        started_at=0.0,
-        method="GET",
-        path="/wiki/page",
-        host="app.example.com",
-        route="/**",
-        decision="allow",
-        reason="authenticated",
-        subject="f" * 36,
-        username="alice",
-        address="192.0.2.1",
-        user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120 Safari/537.36",
-        status=200,
-        duration_s=0.004,
-        upstream_s=0.003,
-    )
 
 
 def test_it_is_an_observer(observed: Observed) -> None:
@@ -144,7 +125,7 @@ def test_a_failing_sink_is_counted_and_harms_nobody() -> None:
     observer.request(make_event())
     observer.close()
 
-    assert b"sidegate_log_lines_dropped 1.0" in observer.exposition()
+    assert b"sidegate_log_lines_dropped 1.0" in observer.exposition()[0]
 
 
 def test_a_request_costs_no_more_than_its_budget() -> None:

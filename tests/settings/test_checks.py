@@ -557,3 +557,28 @@ def test_the_management_api_has_a_port_of_its_own(load_text: LoadText) -> None:
     assert [line.partition("  ")[2] for line in lines] == [
         "management.api_listen: is the address of management.listen too; choose another port"
     ]
+
+
+def test_what_leads_to_the_collector_of_traces_can_be_read(load_text: LoadText) -> None:
+    found = said(
+        load_text,
+        file_with("", "tracing:\n  otlp_endpoint: http://c:4318\n  ca_file: /nowhere/ca.pem\n"
+                  "  headers: {Authorization: {file: /nowhere/token}}\n"),
+    )  # fmt: skip
+
+    assert [line.partition("  ")[2].partition(":")[0] for line in found] == [
+        "tracing.ca_file",
+        "tracing.headers.Authorization.file",
+    ]
+
+
+def test_tracing_without_its_libraries_is_told_before_the_start(
+    load_text: LoadText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.settings.checks.find_spec", lambda _name: None)
+
+    (line,) = said(load_text, file_with("", "tracing: {otlp_endpoint: http://c:4318}\n"))
+
+    assert line.endswith(
+        "tracing: warning: needs OpenTelemetry, which is not installed here; install sidegate[otel] where it runs"
+    )

@@ -20,7 +20,7 @@ async def open_health(aiohttp_client: Any, **changes: Any) -> Any:
         "keycloak": lambda: OK,
         "store": lambda: OK,
         "is_draining": lambda: False,
-        "exposition": lambda: (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
+        "exposition": lambda accept: (b"for " + accept.encode(), "text/plain; version=0.0.4; charset=utf-8"),
         **changes,
     }
     return await aiohttp_client(health_application(HealthServices(**services)))
@@ -58,12 +58,13 @@ async def test_readyz_names_what_is_away(aiohttp_client: Any) -> None:
     assert document == {"keycloak": "away for 12 s: timeout", "store": "ok"}
 
 
-async def test_metrics_come_as_they_are_exposed(aiohttp_client: Any) -> None:
+async def test_metrics_come_as_they_are_exposed_to_whoever_accepts_that(aiohttp_client: Any) -> None:
     client = await open_health(aiohttp_client)
 
-    response = await client.get("/metrics")
+    response = await client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
 
-    assert await response.text() == "up 1\n"
+    assert await response.text() == "for application/openmetrics-text"
+    assert response.headers["Vary"] == "Accept"
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
