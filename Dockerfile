@@ -4,11 +4,13 @@ ARG BASE=python:3.13-slim-bookworm
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# With traces: --build-arg LOCK=requirements-otel.lock
+ARG LOCK=requirements.lock
 WORKDIR /src
 RUN python3 -m venv /opt/sidegate
 # The packages first: they change seldom.
-COPY requirements.lock requirements-build.lock ./
-RUN /opt/sidegate/bin/pip install --require-hashes --only-binary :all: -r requirements.lock \
+COPY ${LOCK} requirements-build.lock ./
+RUN /opt/sidegate/bin/pip install --require-hashes --only-binary :all: -r "${LOCK}" \
  && /opt/sidegate/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY proxy proxy

@@ -102,6 +102,7 @@ lock: install ## write the lock files anew from pyproject.toml
 	compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes"
 	compile="$$compile --no-emit-index-url --no-emit-find-links"
 	$$compile --output-file requirements.lock pyproject.toml
-	$$compile --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$$compile --extra otel --constraints requirements.lock --output-file requirements-otel.lock pyproject.toml
+	$$compile --extra dev --constraints requirements-otel.lock --output-file requirements-dev.lock pyproject.toml
 	printf 'setuptools>=77\n' | $$compile --constraints requirements-dev.lock --output-file requirements-build.lock -
 	printf 'hypothesis\npytest\n' | $$compile --constraints requirements-dev.lock --output-file requirements-pure.lock -
