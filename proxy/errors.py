@@ -13,7 +13,9 @@
     │   ├── MethodRefused            CONNECT, TRACE, PRI, or a method with small letters
     │   ├── AuthorizationRefused     two Authorization fields
     │   │   └── BearerMalformed      one that says Bearer, without a token behind it
-    │   └── ClientTooSlow            head or body did not arrive in time
+    │   ├── ClientTooSlow            head or body did not arrive in time
+    │   ├── OriginalRefused          a proxy asks about a request and does not say in one way only about which
+    │   └── PeerRefused              whoever asks so is not in ``server.trusted_proxies``
     ├── UpstreamFault
     │   ├── UpstreamUnreachable
     │   ├── UpstreamTimeout
@@ -129,6 +131,18 @@ class ClientTooSlow(RequestRefused):
     """The head or the body did not arrive in time."""
 
     reason = "client_too_slow"
+
+
+class OriginalRefused(RequestRefused):
+    """A proxy asks about a request (``/verify``) and does not tell it whole, once, and from the one source."""
+
+    reason = "original_refused"
+
+
+class PeerRefused(RequestRefused):
+    """Only peers in ``server.trusted_proxies`` may ask about the requests of others."""
+
+    reason = "peer_refused"
 
 
 class UpstreamFault(SidegateError):

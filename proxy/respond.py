@@ -177,6 +177,16 @@ ROWS: Mapping[type[errors.SidegateError], Row] = {
     errors.ClientTooSlow: Row(
         status=408, code="client_too_slow", title="Too slow", sentence="The request did not arrive in time."
     ),
+    errors.OriginalRefused: Row(
+        status=400,
+        code="original_refused",
+        title="Bad request",
+        sentence="The proxy in front does not say in one way only which request it asks about.",
+        words="request_refused",
+    ),
+    errors.PeerRefused: Row(
+        status=403, code="peer_refused", title="Not allowed", sentence="Only the proxy in front may ask this."
+    ),
     errors.UpstreamFault: Row(
         status=502, code="upstream_fault", title="The application does not answer", sentence=_ASK_AGAIN
     ),

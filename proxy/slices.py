@@ -44,6 +44,7 @@ from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
 from proxy.gate.accept import AcceptRules
 from proxy.gate.handler import GateRules
+from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.observe.audit_redis import AuditRedisLimits
@@ -143,7 +144,13 @@ def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
         ),
         https_origin=f"https://{server.public_url.authority}".encode() if server.https_redirect else None,
         site=site,
+        forward_auth=_forward_auth_rules(settings),
     )
+
+
+def _forward_auth_rules(settings: Settings) -> ForwardAuthRules | None:
+    asked = settings.forward_auth
+    return None if asked is None else ForwardAuthRules(Source(asked.source), Strangers(str(asked.on_unauthenticated)))
 
 
 def route_table(settings: Settings, *, site: str = "") -> RouteTable:

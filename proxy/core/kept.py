@@ -51,6 +51,7 @@ class NotKept(StrEnum):
     """Why a form is not kept, or not sent on; each has its sentence in ``locales`` (``not_kept.…``)."""
 
     FOREIGN = "foreign"
+    NO_BODY = "no_body"
     NOBODY = "nobody"
     ADDRESS = "address"
     TOO_LARGE = "too_large"

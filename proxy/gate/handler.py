@@ -9,7 +9,7 @@ forwarded after a refusal (laws 1, 6, 9).
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from proxy.core.headers import (
     RenderedIdentity,
     UpstreamHeaders,
 )
-from proxy.core.kept import head_of_sent, is_form_post
+from proxy.core.kept import NotKept, head_of_sent, is_form_post
 from proxy.core.narrowing import EVERYTHING
 from proxy.core.path_mending import PathMending
 from proxy.core.policy import Allow, Challenge, Decision, Forbid, Reason, StepUp, decide, decide_preflight
@@ -62,6 +62,7 @@ from proxy.gate.authenticate import NOT_CACHED
 from proxy.gate.keeping import FormKeeper, KeepingParts, KeepingRules, LostForm
 from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
+from proxy.gate.verify import VERIFY, ForwardAuth, ForwardAuthRules, Strangers, said_names
 from proxy.ports import Admission, Forward, KeepBody, OwnPage, Reply, RequestEvent
 from proxy.respond import Asker, Manner, Responder, last_resort
 
@@ -95,6 +96,8 @@ class GateRules:
         https_origin: ``https://host`` to which plain http is redirected; None when it is not.
         own_hosts: Host values that are answered, lower case: in an app's answer they mean this site.
         site: key of the site whose own pages these are (``ports.OwnPage``).
+        forward_auth: by which ``/verify`` is answered; None when it is a page like any other, and 404.
+        asked: the same rules, given to the gate that a proxy asks about requests whose connection is not ours.
     """
 
     routes: RouteTable
@@ -108,6 +111,8 @@ class GateRules:
     https_origin: bytes | None = None
     own_hosts: frozenset[bytes] = frozenset()
     site: str = ""
+    forward_auth: ForwardAuthRules | None = None
+    asked: ForwardAuthRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +143,12 @@ class Gate:
         self._parts = parts
         self._askers = Askers(rules.own_prefix, rules.cookies)
         self._keeper = FormKeeper(
-            KeepingRules(own_prefix=rules.own_prefix, cookies=rules.cookies, allowed_origins=rules.allowed_origins),
+            KeepingRules(
+                own_prefix=rules.own_prefix,
+                cookies=rules.cookies,
+                allowed_origins=rules.allowed_origins,
+                obstacle=None if rules.asked is None else NotKept.NO_BODY,
+            ),
             KeepingParts(
                 kept=parts.kept,
                 authenticator=parts.authenticator,
@@ -150,6 +160,18 @@ class Gate:
         self._assertion = parts.assertion
         self._rendered: dict[SessionKey | tuple[SessionKey, Narrowing], tuple[Identity, RenderedIdentity]] = {}
         self._plans = {id(route): _plans_of(route, rules) for route in rules.routes.routes}
+        self._forward_auth = None if rules.forward_auth is None else self._beside(rules.forward_auth)
+
+    def _beside(self, rules: ForwardAuthRules) -> ForwardAuth:
+        """Make what answers a proxy beside whom we stand, with a gate like this for the requests it asks about."""
+        own = self._rules
+        return ForwardAuth(
+            rules,
+            path=own.own_prefix + VERIFY,
+            said=said_names(own.headers, own.routes, own.upstreams),
+            acceptor=self._parts.acceptor,
+            gate=Gate(replace(own, forward_auth=None, asked=rules), self._parts),
+        )
 
     # --- ports.Gatekeeper ---------------------------------------------------------------------------------------------
 
@@ -187,6 +209,8 @@ class Gate:
     # --- the way of a request -----------------------------------------------------------------------------------------
 
     def _judge(self, head: RequestHead, event: RequestEvent) -> Admission | Awaitable[Admission]:
+        if self._forward_auth is not None and self._forward_auth.is_asked(head):
+            return self._verify(self._forward_auth, head, event)
         accepted = self._accept(head, event)
         if self._rules.https_origin is not None and accepted.scheme == "http":
             return self._reply(308, self._rules.https_origin + accepted.target.forward, event)
@@ -195,6 +219,15 @@ class Gate:
         if (kept_id := self._keeper.awaited(accepted)) is not None:
             return self._closed(self._in_place_of_kept(kept_id, accepted, event), head, event)
         return self._at_route(accepted, event)
+
+    def _verify(
+        self, forward_auth: ForwardAuth, head: RequestHead, event: RequestEvent
+    ) -> Admission | Awaitable[Admission]:
+        """Answer another proxy; when it is answered at all, the event is that of the request it asks about."""
+        prefix = self._rules.own_prefix.decode()
+        event.route, event.path = prefix + "/**", prefix + VERIFY.decode()
+        admission = forward_auth.admission(head)
+        return self._closed(admission, head, event) if isinstance(admission, Awaitable) else admission
 
     def _at_route(self, accepted: Accepted, event: RequestEvent) -> Admission | Awaitable[Admission]:
         head = accepted.head
@@ -366,6 +399,8 @@ class Gate:
         if under is UnderPrefix.SOME:
             reading = reading_under(self._rules.own_prefix, accepted.target)
             raise TargetRefused(f"the path lies under server.prefix, which never reaches the app, read as {reading}")
+        if self._rules.asked is not None:
+            raise TargetRefused("the proxy asks about a path under server.prefix instead of sending it here")
         event.route = self._rules.own_prefix.decode() + "/**"
         event.decision, event.reason = "allow", "own"
         headers = own_headers(accepted, self._rules.cookies)
@@ -440,7 +475,16 @@ class Gate:
         target = self._askers.page_around(head, settled) if manner is Manner.FRAME else asked
         asker = self._askers.asker(head, event, target=target, manner=manner)
         lead = is_led_by_route and is_navigation(head)
-        return self._done(self._challenged(decision, asker) if lead else self._told(decision, asker), event)
+        return self._done(self._led(decision, asker) if lead else self._told(decision, asker), event)
+
+    def _led(self, decision: Challenge | StepUp, asker: Asker) -> Answer:
+        """Lead a navigation to the login; a proxy that knows no redirect is told the way beside the refusal."""
+        led = self._challenged(decision, asker)
+        if self._rules.asked is None or self._rules.asked.strangers is Strangers.LED:
+            return led
+        location = tuple(pair for pair in led.headers if pair[0] == b"Location")
+        told = self._told(decision, asker)
+        return replace(told, headers=(*location, *told.headers))
 
     def _challenged(self, decision: Challenge | StepUp, asker: Asker) -> Answer:
         responder = self._parts.responder

@@ -41,11 +41,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepingRules:
-    """What of the settings decides about keeping; see ``gate.handler.GateRules``."""
+    """What of the settings decides about keeping; see ``gate.handler.GateRules``.
+
+    Attributes:
+        obstacle: why no form is ever kept here, or sent on; None when some are.
+    """
 
     own_prefix: bytes
     cookies: OwnCookies
     allowed_origins: AllowedOrigins
+    obstacle: NotKept | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,9 @@ class FormKeeper:
             StoreUnavailable: nobody can say whose it is.
         """
         rules = self._rules
-        obstacle = keeping_obstacle(form.accepted, allowed=rules.allowed_origins, prefix=rules.own_prefix)
+        obstacle = rules.obstacle or keeping_obstacle(
+            form.accepted, allowed=rules.allowed_origins, prefix=rules.own_prefix
+        )
         if obstacle is not None:
             return self._refused(form, obstacle)
         owner = None if form.cookie_value is None else await self._parts.authenticator.owner(form.cookie_value)
@@ -136,6 +143,8 @@ class FormKeeper:
 
     def awaited(self, accepted: Accepted) -> str | None:
         """Return the id of the kept form in whose place this request comes, by what its head says; else None."""
+        if self._rules.obstacle is not None:
+            return None
         mark = kept_cookie_value(accepted.head, self._rules.cookies)
         return None if mark is None else awaited_kept(mark, accepted)
 
