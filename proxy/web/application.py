@@ -28,6 +28,7 @@ from proxy.web.forms import MAX_BODY_BYTES
 from proxy.web.frontchannel import FRONTCHANNEL_BUDGET, frontchannel_budget, frontchannel_logout
 from proxy.web.grant_slots import GRANT_SLOTS, GrantSlots
 from proxy.web.kept import show_not_sent
+from proxy.web.key_set import ASSERTION, show_key_set
 from proxy.web.language_choice import choose_language, keep_language
 from proxy.web.login import show_login, submit_login
 from proxy.web.login_flights import LoginFlights
@@ -49,7 +50,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
-    """What the own pages need of the other rooms; ``assets`` by hashed name, as ``JinjaPages.assets`` gives them."""
+    """What the own pages need of the other rooms.
+
+    Attributes:
+        assets: by hashed name, as ``JinjaPages.assets`` gives them.
+        assertion: None where the file wants none; then there is no ``/jwks``.
+    """
 
     options: WebOptions
     sessions: ports.SessionStore
@@ -62,6 +68,7 @@ class WebServices:
     pages: ports.Pages
     assets: Mapping[str, Asset]
     clock: ports.Clock
+    assertion: ports.IdentityAssertion | None = None
     sleep: keys.Sleep = asyncio.sleep
     random_bytes: keys.RandomBytes = secrets.token_bytes
 
@@ -71,6 +78,9 @@ def own_application(services: WebServices) -> web.Application:
     app = web.Application(middlewares=[answer_everything], client_max_size=MAX_BODY_BYTES)
     _provide(app, services)
     _add_routes(app.router, services.options)
+    if services.assertion is not None:
+        app[ASSERTION] = services.assertion
+        app.router.add_get(f"{services.options.own_path}/jwks", show_key_set)
     app.on_response_prepare.append(forget_the_server)
     app.on_response_prepare.append(keep_language)
     app.on_cleanup.append(_close)

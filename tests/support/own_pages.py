@@ -361,7 +361,12 @@ def make_throttle(clock: FakeClock, rules: ThrottleRules | None = None) -> Failu
 
 
 async def open_own_pages(
-    aiohttp_client: Any, login: LoginOptions | None = None, *, throttle: ThrottleRules | None = None, **changes: Any
+    aiohttp_client: Any,
+    login: LoginOptions | None = None,
+    *,
+    throttle: ThrottleRules | None = None,
+    assertion: ports.IdentityAssertion | None = None,
+    **changes: Any,
 ) -> OwnPages:
     """Start the application on a free port."""
     clock, observer, slept = FakeClock(), RecordingObserver(), list[float]()
@@ -388,6 +393,7 @@ async def open_own_pages(
         pages=pages,
         assets=pages.assets,
         clock=clock,
+        assertion=assertion,
         sleep=sleep,
         random_bytes=CountingRandom(),
     )
