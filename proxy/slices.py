@@ -5,12 +5,16 @@ Settings end here and in ``app.py``; no room sees them. A boolean of the file be
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxy.assertion.key_ring import KeyRing
+from proxy.assertion.signer import AssertionRules, AssertionSigner
 from proxy.certificates import TlsFiles
+from proxy.clock import SystemClock
 from proxy.core.answer_headers import HSTS, AnswerRules, SecurityHeaders
 from proxy.core.authentication import OfClient
 from proxy.core.cookies import OwnCookies, SameSite
@@ -25,6 +29,7 @@ from proxy.core.headers import (
     UpstreamHeaders,
     fold,
 )
+from proxy.core.narrowing import EVERYTHING, Narrowing
 from proxy.core.refresh import RefreshPolicy
 from proxy.core.routing import (
     Activity,
@@ -37,8 +42,10 @@ from proxy.core.routing import (
     Route,
     RouteTable,
     ServiceWorker,
+    TokenExchange,
     compile_access,
 )
+from proxy.core.session import Home
 from proxy.core.target import Extensions, TargetRules
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
@@ -48,12 +55,17 @@ from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.observe.audit_redis import AuditRedisLimits
+from proxy.observe.request_sample import LineRate
+from proxy.observe.tracing_options import TracingOptions
+from proxy.oidc.client_assertion import ClientSecretJwt, PrivateKeyJwt, ServiceAccountToken
 from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.metadata import Endpoints
 from proxy.oidc.provider import ProviderOptions
+from proxy.oidc.provider_tls import ClientCertificate
 from proxy.pages.look import Look
 from proxy.pages.security import origin_of
+from proxy.ports import UpstreamPlace
 from proxy.sessions.memory import MemoryLimits
 from proxy.sessions.redis_options import (
     Alone,
@@ -66,7 +78,9 @@ from proxy.sessions.redis_options import (
 )
 from proxy.sessions.throttle import ThrottleRules
 from proxy.settings import values
-from proxy.web.administration import Site
+from proxy.settings.observing import TRACES_PATH
+from proxy.settings.secret_source import SecretSource
+from proxy.web.administration import ManagedSite
 from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
 
 if TYPE_CHECKING:
@@ -74,6 +88,7 @@ if TYPE_CHECKING:
 
     from proxy.core.request import Headers
     from proxy.core.secret import Secret
+    from proxy.ports import Clock, Observer
     from proxy.settings.model import (
         AccessConditions,
         RedisSettings,
@@ -82,9 +97,13 @@ if TYPE_CHECKING:
         UpstreamSettings,
         UpstreamTlsSettings,
     )
-    from proxy.settings.secret_source import SecretSource
 
 MINIMUM_SERVER_KEY_BYTES = 32
+
+
+def home(settings: Settings, portal: str = "") -> Home:
+    """Return where sessions of these settings belong; ``portal``: the name of the site."""
+    return Home(portal, settings.keycloak.issuer, settings.keycloak.client_id)
 
 
 def own_cookies(settings: Settings) -> OwnCookies:
@@ -143,6 +162,7 @@ def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
             frozenset(origin.encode() for origin in (server.public_url.origin, *server.allowed_origins))
         ),
         https_origin=f"https://{server.public_url.authority}".encode() if server.https_redirect else None,
+        own_hosts=frozenset(host.encode() for host in server.host_values),
         site=site,
         forward_auth=_forward_auth_rules(settings),
     )
@@ -178,6 +198,10 @@ def _route(settings: Settings, index: int, route: RouteSettings, *, site: str) -
         strip_prefix=route.strip_prefix.encode(),
         header_set=tuple(HeaderTemplate(name, text) for name, text in route.headers.set.items()),
         header_remove=frozenset(fold(name.encode()) for name in route.headers.remove),
+        narrowing=_narrowing(route),
+        token_exchange=None
+        if (wanted := route.token_exchange) is None
+        else TokenExchange(audience=wanted.audience, scope=wanted.scope),
         csrf=Csrf(route.csrf),
         cache=Cache(route.cache),
         # Only a login page of ours is in danger of a script that stays in the browser.
@@ -186,6 +210,12 @@ def _route(settings: Settings, index: int, route: RouteSettings, *, site: str) -
         else ServiceWorker.REFUSED,
         purpose=Purpose.LOGOUT if route.logout else Purpose.APP,
     )
+
+
+def _narrowing(route: RouteSettings) -> Narrowing:
+    """Return what a route names; the one value for all that name nothing, by which the gate knows them."""
+    said = route.headers
+    return EVERYTHING if said.roles is None and said.groups is None else Narrowing(said.roles, said.groups)
 
 
 def _stated(access: AccessConditions) -> dict[str, object]:
@@ -200,23 +230,44 @@ def _header_rules(settings: Settings, cookies: OwnCookies) -> HeaderRules:
         cookies=cookies,
         preset=Preset(identity.preset),
         templates=tuple(HeaderTemplate(name, text) for name, text in identity.set.items()),
+        assertion=None if identity.assertion is None else identity.assertion.header,
         unverified_email=UnverifiedEmail(identity.unverified_email),
         role_clients=identity.role_clients,
         cookie_strip=settings.sessions.cookie.strip,
     )
 
 
+def identity_assertion(settings: Settings, *, clock: Clock, observer: Observer) -> AssertionSigner | None:
+    """Return who signs what apps are told, or None where the file wants no assertion.
+
+    Raises:
+        SettingsError: its keys cannot be used.
+    """
+    assertion = settings.identity_headers.assertion
+    if assertion is None:
+        return None
+    rules = AssertionRules(
+        issuer=str(settings.server.public_url),
+        audience=assertion.audience,
+        lifetime_s=assertion.lifetime,
+        headers=_header_rules(settings, own_cookies(settings)),
+    )
+    ring = KeyRing(assertion.signing_key.read_signing_keys, clock=clock, observer=observer)
+    return AssertionSigner(rules, ring, random_bytes=secrets.token_bytes, observer=observer)
+
+
 def _upstream_headers(rules: HeaderRules, upstream: UpstreamSettings) -> UpstreamHeaders:
     return UpstreamHeaders(
         rules=rules,
-        host=_host_of(upstream),
+        host=host_of_upstream(upstream),
         host_field=HostField.PRESERVED if upstream.preserve_host else HostField.OF_UPSTREAM,
         access_token_field=AccessTokenField.SENT if upstream.access_token else AccessTokenField.WITHHELD,
         allow_request_headers=upstream.allow_request_headers,
     )
 
 
-def _host_of(upstream: UpstreamSettings) -> bytes:
+def host_of_upstream(upstream: UpstreamSettings) -> bytes:
+    """Return the Host of an upstream that is called by its own name."""
     address = upstream.url.address
     if isinstance(address, values.UnixAddress):
         return b"localhost"
@@ -281,10 +332,19 @@ def upstream_tls(settings: Settings) -> dict[str, TlsFiles]:
         SettingsError: the files cannot be used.
     """
     return {
-        name: _client_tls(f"upstreams.{name}.tls", one.tls)
+        name: files
         for name, one in settings.upstreams.items()
-        if one.url.scheme == "https"
+        if (files := tls_of_upstream(name, one)) is not None
     }
+
+
+def tls_of_upstream(name: str, upstream: UpstreamSettings) -> TlsFiles | None:
+    """Return how one upstream is verified, or None when it does not speak https.
+
+    Raises:
+        SettingsError: the files cannot be used.
+    """
+    return _client_tls(f"upstreams.{name}.tls", upstream.tls) if upstream.url.scheme == "https" else None
 
 
 def _client_tls(key: str, tls: UpstreamTlsSettings) -> TlsFiles:
@@ -333,6 +393,7 @@ def provider_options(settings: Settings) -> ProviderOptions:
         issuer=keycloak.issuer,
         client_id=keycloak.client_id,
         authentication=_client_authentication(settings),
+        certificate=client_certificate(settings),
         internal_url=keycloak.internal_url,
         endpoints=Endpoints(
             authorization=by_hand.authorization,
@@ -340,6 +401,7 @@ def provider_options(settings: Settings) -> ProviderOptions:
             jwks=by_hand.jwks,
             userinfo=by_hand.userinfo,
             end_session=by_hand.end_session,
+            introspection=by_hand.introspection,
         ),
         scopes=keycloak.asked_scopes,
         claims_from=tuple(ClaimsSource(word) for word in keycloak.claims_from),
@@ -351,24 +413,36 @@ def provider_options(settings: Settings) -> ProviderOptions:
 
 
 def _client_authentication(settings: Settings) -> ClientAuthentication:
-    keycloak = settings.keycloak
-    given = keycloak.client_auth
+    client_id, given = settings.keycloak.client_id, settings.keycloak.client_auth
+    if given.method == "kubernetes_service_account":
+        return ServiceAccountToken(client_id, _read_each_time("token_file", SecretSource(file=given.token_file)))
+    if given.private_key is not None:
+        key = _read_each_time("private_key", given.private_key)
+        return PrivateKeyJwt(client_id, key, SystemClock(), given.key_id)
     if given.secret is None:
-        return NoClientSecret(keycloak.client_id)
-    secret = _read_each_time(given.secret)
-    if given.method == "client_secret_post":
-        return ClientSecretPost(keycloak.client_id, secret)
-    return ClientSecretBasic(keycloak.client_id, secret)
+        return NoClientSecret(client_id)
+    secret = _read_each_time("secret", given.secret)
+    if given.method == "client_secret_jwt":
+        return ClientSecretJwt(client_id, secret, SystemClock())
+    return (ClientSecretPost if given.method == "client_secret_post" else ClientSecretBasic)(client_id, secret)
 
 
-def _read_each_time(source: SecretSource) -> Callable[[], Secret]:
+def client_certificate(settings: Settings) -> ClientCertificate | None:
+    """Return what is shown to the provider on each connection, or None."""
+    given = settings.keycloak.client_auth
+    if given.cert_file is None or given.key_file is None:
+        return None
+    return ClientCertificate(Path(given.cert_file), Path(given.key_file))
+
+
+def _read_each_time(key: str, source: SecretSource) -> Callable[[], Secret]:
     """Read the secret anew at each call, so that a changed file counts at once."""
 
     def read() -> Secret:
         try:
             return source.read()
         except SettingsError as error:
-            raise ClientMisconfigured(f"keycloak.client_auth.secret: {error}") from error
+            raise ClientMisconfigured(f"keycloak.client_auth.{key}: {error}") from error
 
     return read
 
@@ -452,6 +526,41 @@ def refresh_policy(settings: Settings) -> RefreshPolicy:
     return RefreshPolicy(lead_s=sessions.refresh_before_expiry, outage_grace_s=sessions.outage_grace)
 
 
+# --- log and traces --------------------------------------------------------------------------------------------------
+
+
+def log_sample(settings: Settings) -> LineRate | None:
+    """Return how many lines of requests that went well are written; None for all of them."""
+    sample = settings.log.sample_2xx
+    return None if sample is None else LineRate(sample.lines, sample.window_s)
+
+
+def tracing_options(settings: Settings) -> TracingOptions | None:
+    """Return where traces go, or None when there are none."""
+    tracing = settings.tracing
+    if tracing is None:
+        return None
+    return TracingOptions(
+        endpoint=tracing.otlp_endpoint + TRACES_PATH,
+        service_name=tracing.service_name,
+        ratio=tracing.sampling_ratio,
+        headers=lambda: {name: source.read().reveal() for name, source in tracing.headers.items()},
+        ca_file=tracing.ca_file,
+    )
+
+
+def upstream_places(settings: Settings, *, site: str = "") -> dict[str, UpstreamPlace]:
+    """Return what traces call each upstream, by its key."""
+    return {upstream_key(site, name): _place(name, one) for name, one in settings.upstreams.items()}
+
+
+def _place(name: str, upstream: UpstreamSettings) -> UpstreamPlace:
+    address = upstream.url.address
+    if isinstance(address, values.UnixAddress):
+        return UpstreamPlace(name, address.path, None)
+    return UpstreamPlace(name, address.host, address.port)
+
+
 # --- audit trail -----------------------------------------------------------------------------------------------------
 
 
@@ -489,11 +598,15 @@ def _path(file: str | None) -> Path | None:
     return None if file is None else Path(file)
 
 
-def web_options(settings: Settings, *, keys: Sequence[bytes] = ()) -> WebOptions:
-    """Return what Sidegate's own endpoints take; ``keys`` as :func:`server_keys` gave them to the process."""
+def web_options(settings: Settings, *, portal: str = "", keys: Sequence[bytes] = ()) -> WebOptions:
+    """Return what Sidegate's own endpoints take; ``keys`` as :func:`server_keys` gave them to the process.
+
+    Each portal's are derived from them, so that no form, link or mark of one is worth anything at another.
+    """
     keycloak, sessions = settings.keycloak, settings.sessions
-    newest, *older = keys or server_keys(settings)
+    newest, *older = (key_of_portal(key, portal) for key in keys or server_keys(settings))
     return WebOptions(
+        portal=portal,
         public_url=str(settings.server.public_url),
         issuer=keycloak.issuer,
         client_id=keycloak.client_id,
@@ -521,9 +634,9 @@ def served_clients(settings: Settings) -> tuple[OfClient, ...]:
     return (OfClient(settings.keycloak.issuer, settings.keycloak.client_id),)
 
 
-def site(options: WebOptions) -> Site:
+def managed_site(options: WebOptions) -> ManagedSite:
     """Return whose sessions operators see; the server key is that of the own pages, so that ids are the same."""
-    return Site(options.issuer, options.client_id, options.server_key)
+    return ManagedSite(options.portal, options.issuer, options.client_id, options.server_key)
 
 
 def admin_token(settings: Settings) -> Callable[[], Secret | None]:
@@ -557,9 +670,19 @@ def _login_options(settings: Settings) -> LoginOptions:
     )
 
 
-def server_keys(settings: Settings) -> tuple[bytes, ...]:
-    """Return ``encryption_keys``, the newest first, or one that lives as long as whoever asks for it."""
-    return tuple(encryption_keys(settings)) or (secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES),)
+def key_of_portal(server_key: bytes, portal: str) -> bytes:
+    """Return the key by which one portal seals what it shows; the site at the top has the server's own."""
+    return hmac.digest(server_key, f"sidegate portal 1 {portal}".encode(), "sha256") if portal else server_key
+
+
+def server_keys(settings: Settings, *, beside: bytes | None = None) -> tuple[bytes, ...]:
+    """Return ``encryption_keys``, the newest first, and after them a key that lives as long as the process.
+
+    Args:
+        beside: that key. What it has sealed (a login page that is shown just now) opens still when the file begins, or
+            ceases, to have keys; where the file has some, nothing more is sealed with it.
+    """
+    return (*encryption_keys(settings), beside or secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES))
 
 
 def _feature(switch: bool) -> Feature:  # noqa: FBT001 - where booleans of the file end

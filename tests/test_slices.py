@@ -20,7 +20,8 @@ from proxy.forward.options import TcpAddress, UnixAddress
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.observe.audit_redis import AuditRedisLimits
-from proxy.oidc.client_auth import ClientSecretPost, NoClientSecret
+from proxy.oidc.client_assertion import ClientSecretJwt, PrivateKeyJwt, ServiceAccountToken
+from proxy.oidc.client_auth import ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, SocketPath, TcpNode
 from proxy.settings.model import Settings
 from proxy.web.options import Feature, LoginMode
@@ -208,7 +209,7 @@ def test_the_provider_gets_every_key() -> None:
         settings(
             keycloak={
                 "internal_url": "http://keycloak:8080/realms/acme",
-                "endpoints": {"userinfo": "https://sso.example.com/me"},
+                "endpoints": {"userinfo": "https://sso.example.com/me", "introspection": "https://sso.example.com/i"},
                 "client_auth": {"method": "client_secret_post", "secret": {"value": "s"}},
                 "scopes": ["openid"],
                 "claims_from": ["userinfo"],
@@ -221,6 +222,7 @@ def test_the_provider_gets_every_key() -> None:
 
     assert options.internal_url == "http://keycloak:8080/realms/acme"
     assert options.endpoints.userinfo == "https://sso.example.com/me"
+    assert options.endpoints.introspection == "https://sso.example.com/i"
     assert isinstance(options.authentication, ClientSecretPost)
     assert (options.scopes, options.claims_from) == (("openid",), ("userinfo",))
     assert options.signing_algorithms == {"ES256"}
@@ -231,6 +233,36 @@ def test_a_public_client_has_no_secret() -> None:
     options = slices.provider_options(settings(keycloak={"client_auth": {"method": "none"}}))
 
     assert isinstance(options.authentication, NoClientSecret)
+
+
+@pytest.mark.parametrize(
+    ("client_auth", "method"),
+    [
+        ({"secret": {"value": "s"}}, ClientSecretBasic),
+        ({"method": "client_secret_jwt", "secret": {"value": "s" * 32}}, ClientSecretJwt),
+        ({"method": "private_key_jwt", "private_key": {"env": "KEY"}, "key_id": "k"}, PrivateKeyJwt),
+        ({"method": "kubernetes_service_account"}, ServiceAccountToken),
+        ({"method": "tls_client_auth", "cert_file": "a.crt", "key_file": "a.key"}, NoClientSecret),
+    ],
+)
+def test_each_method_of_client_authentication_is_wired(client_auth: dict[str, Any], method: type) -> None:
+    options = slices.provider_options(settings(keycloak={"client_auth": client_auth}))
+
+    assert type(options.authentication) is method
+    shown = None if options.certificate is None else options.certificate.cert_file
+    assert shown == (Path("a.crt") if "cert_file" in client_auth else None)
+
+
+def test_the_token_of_the_pod_is_read_where_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one")
+    client_auth = {"method": "kubernetes_service_account", "token_file": str(file)}
+    method = slices.provider_options(settings(keycloak={"client_auth": client_auth})).authentication
+
+    assert method.credentials(audience="").form["client_assertion"] == "one"
+    file.unlink()
+    with pytest.raises(ClientMisconfigured, match=r"keycloak\.client_auth\.token_file"):
+        method.credentials(audience="")
 
 
 def test_a_secret_file_is_read_again_and_its_loss_is_our_fault_not_the_users(tmp_path: Path) -> None:
@@ -446,5 +478,5 @@ def test_the_trail_is_kept_as_long_as_the_file_says_or_not_at_all() -> None:
 def test_ids_of_sessions_are_the_same_for_people_and_operators() -> None:
     options = slices.web_options(settings())
 
-    assert slices.site(options).server_key == options.server_key
-    assert (slices.site(options).issuer, slices.site(options).client_id) == (options.issuer, options.client_id)
+    site = slices.managed_site(options)
+    assert (site.issuer, site.client_id, site.server_key) == (options.issuer, options.client_id, options.server_key)

@@ -237,7 +237,7 @@ def _provider_authorities(draft: Draft) -> Iterator[Finding]:
     ca_file, auth = keycloak.ca_file, keycloak.client_auth
     if ca_file is not None:
         yield from _authorities(("keycloak", "ca_file"), ca_file)
-    if auth.cert_file is not None and auth.key_file is not None:
+    if auth.method == "tls_client_auth" and auth.cert_file is not None and auth.key_file is not None:
         yield from _client_certificate(("keycloak", "client_auth"), auth.cert_file, auth.key_file)
 
 

@@ -95,9 +95,9 @@ WRONG = [
      '2:15  routes[0].on_unauthenticated: "302" is no value of this key; write login or 401'),
     ("", "routes:\n- {path: /**, access: everyone}",
      '2:15  routes[0].access: "everyone" is no value of this key; write public, optional or authenticated'),
-    ("keycloak", "client_auth: {method: client_secret_jwt, secret: {env: CLIENT_SECRET}}",
-     ('2:17  keycloak.client_auth.method: "client_secret_jwt" is no value of this key; '
-      "did you mean client_secret_post?")),
+    ("keycloak", "client_auth: {method: client_secret_jwd, secret: {env: CLIENT_SECRET}}",
+     ('2:17  keycloak.client_auth.method: "client_secret_jwd" is no value of this key; '
+      "did you mean client_secret_jwt?")),
     # bounds and lists
     ("login", "max_concurrent: 0", "2:3  login.max_concurrent: 0 is too small; write 1 or more"),
     ("sessions", "max_per_user: -1", "2:3  sessions.max_per_user: -1 is too small; write 0 or more"),
