@@ -559,10 +559,13 @@ class Forwarded(Exchange):
         Raises:
             StreamsFull: an answer that nobody could close is not begun.
         """
-        session = self.admitted.allow.session
-        if session is not None:
-            self._around.live.opened(self, session.key)
-            self._registered_as = session.key
+        allow = self.admitted.allow
+        if allow.session is not None:
+            self._around.live.opened(self, allow.session.key)
+            self._registered_as = allow.session.key
+        elif allow.bearer is not None:
+            self._around.live.opened_by_bearer(self, allow.bearer)
+            self._registered_as = allow.bearer.key
 
     def _register_instead(self, tunnel: Tunnel) -> None:
         """Let them close the tunnel from now on, in the place that was ours.

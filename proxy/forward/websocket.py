@@ -192,7 +192,11 @@ class Tunnel:
             StreamsFull: at the cap; nothing is registered.
         """
         self.admitted, self.began_at = request.admitted, request.began_at
-        live.opened(self, key)
+        bearer = request.admitted.allow.bearer
+        if bearer is None:
+            live.opened(self, key)
+        else:
+            live.opened_by_bearer(self, bearer)
         self._live = live, key
 
     def end(self, fault: SidegateError) -> None:

@@ -1,9 +1,9 @@
 """The gate: one request head in, one admission out; the way of a request stands in :meth:`Gate._judge`.
 
-Every rule is asked in one order: accept, own pages, match, service worker, public, cross-site, session, decide. A form
-that was kept over a login (``keeping``) goes the same way as any other, in the place of the GET that comes after. Only
-a ``core.policy.Allow`` becomes a ``Forward``; whatever goes wrong on the way becomes an answer here, and nothing is
-forwarded after a refusal (laws 1, 6, 9).
+Every rule is asked in one order: accept, own pages, match, service worker, public, bearer token or else cross-site and
+session, decide. A form that was kept over a login (``keeping``) goes the same way as any other, in the place of the GET
+that comes after. Only a ``core.policy.Allow`` becomes a ``Forward``; whatever goes wrong on the way becomes an answer
+here, and nothing is forwarded after a refusal (laws 1, 6, 9).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.core.answer_headers import AnswerPlan, AnswerRules, Sharing
+from proxy.core.bearer import Bearer
+from proxy.core.bearer_field import bearer_token
 from proxy.core.cookies import session_cookie_value
 from proxy.core.cross_site import (
     AllowedOrigins,
@@ -56,14 +58,21 @@ from proxy.core.routing import (
     reading_under,
 )
 from proxy.core.target import TargetRules, parse_target
-from proxy.errors import ProviderUnavailable, SidegateError, TargetRefused
+from proxy.errors import (
+    BearerRejected,
+    ExchangeFailed,
+    ProviderUnavailable,
+    SidegateError,
+    TargetRefused,
+    TokenRejected,
+)
 from proxy.gate.asking import Askers, manner_of_stranger
 from proxy.gate.authenticate import NOT_CACHED
 from proxy.gate.keeping import FormKeeper, KeepingParts, KeepingRules, LostForm
 from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
 from proxy.gate.verify import VERIFY, ForwardAuth, ForwardAuthRules, Strangers, said_names
-from proxy.ports import Admission, Forward, KeepBody, OwnPage, Reply, RequestEvent
+from proxy.ports import Admission, AuditEvent, Forward, KeepBody, OwnPage, Reply, RequestEvent
 from proxy.respond import Asker, Manner, Responder, last_resort
 
 if TYPE_CHECKING:
@@ -78,7 +87,7 @@ if TYPE_CHECKING:
     from proxy.core.session import Session, SessionKey
     from proxy.gate.accept import Acceptor
     from proxy.gate.authenticate import Authenticator
-    from proxy.ports import Clock, ExchangedTokens, IdentityAssertion, KeptRequests, Observer
+    from proxy.ports import BearerTokens, Clock, ExchangedTokens, IdentityAssertion, KeptRequests, Observer
 
 MAX_RENDERED_IDENTITIES = 10_000
 """Identity headers kept ready, about 1 KiB each; above, the oldest goes and is rendered again when asked for."""
@@ -122,6 +131,7 @@ class GateParts:
     Attributes:
         assertion: None where the file wants none.
         exchanged: None where no route has ``token_exchange``.
+        bearers: None where Authorization is the app's own business (``bearer.enabled``).
     """
 
     acceptor: Acceptor
@@ -132,6 +142,7 @@ class GateParts:
     clock: Clock
     assertion: IdentityAssertion | None = None
     exchanged: ExchangedTokens | None = None
+    bearers: BearerTokens | None = None
 
 
 class Gate:
@@ -248,7 +259,9 @@ class Gate:
         is_open = isinstance(route.access, Public) or (
             preflight_method(head) is not None and route.preflight is Preflight.PASS
         )
-        cookie_value = None if is_open else session_cookie_value(head, rules.cookies)
+        # Whoever shows a token is who the token says, whatever cookies come along.
+        token = None if is_open or self._parts.bearers is None else bearer_token(head)
+        cookie_value = None if is_open or token is not None else session_cookie_value(head, rules.cookies)
         refusal = None if cookie_value is None else cross_site_verdict(accepted, route, allowed=rules.allowed_origins)
         return Settled(
             accepted.target,
@@ -264,6 +277,7 @@ class Gate:
             is_open,
             cookie_value,
             refusal,
+            token,
         )
 
     def _ask(self, head: RequestHead, settled: Settled, event: RequestEvent) -> Admission | Awaitable[Admission]:
@@ -272,6 +286,8 @@ class Gate:
             decision = decide_preflight(settled.route, None, self._parts.clock.now())
             return self._conclude(decision, head, settled, event)
         if settled.cookie_value is None:
+            if settled.token is not None:
+                return self._by_token(settled.token, head, settled, event)
             return self._authorized(None, head, settled, event)
         if settled.refusal is not None:
             return self._refuse(settled.refusal, head, settled, event)
@@ -295,32 +311,90 @@ class Gate:
         decision = decide(settled.route.access, session, self._parts.clock.now())
         return self._conclude(decision, head, settled, event)
 
+    def _by_token(
+        self, token: Secret, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Admission | Awaitable[Admission]:
+        """Ask who shows a token; one that does not count is refused, also where strangers may pass."""
+        bearers = self._parts.bearers
+        if bearers is None:
+            raise BearerRejected("nobody is there to verify tokens")
+        bearer = bearers.at_once(token)
+        if isinstance(bearer, Bearer):
+            return self._borne(bearer, head, settled, event)
+
+        async def verified() -> Admission:
+            try:
+                found = await bearers.verified(token, peer=settled.client_address)
+            except TokenRejected as error:
+                raise BearerRejected(str(error), reason=error.reason) from error
+            return await _now(self._borne(found, head, settled, event))
+
+        return self._closed(verified(), head, event)
+
+    def _borne(
+        self, bearer: Bearer, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Admission | Awaitable[Admission]:
+        event.subject, event.username = bearer.identity.subject, bearer.identity.username
+        now = self._parts.clock.now()
+        if bearer.expires_at <= now:
+            raise BearerRejected("the token ran out while it was verified", reason="expired")
+        return self._conclude(decide(settled.route.access, bearer, now), head, settled, event)
+
     def _conclude(
         self, decision: Decision, head: RequestHead, settled: Settled, event: RequestEvent
     ) -> Admission | Awaitable[Admission]:
         if isinstance(decision, Allow):
+            if settled.route.token_exchange is not None and decision.person is not None:
+                return self._with_token(decision, decision.person, head, settled, event)
             return self._forward(decision, head, settled, event)
         return self._refuse(decision, head, settled, event)
 
-    def _forward(self, allow: Allow, head: RequestHead, settled: Settled, event: RequestEvent) -> Forward:
+    def _with_token(
+        self, allow: Allow, person: Session | Bearer, head: RequestHead, settled: Settled, event: RequestEvent
+    ) -> Admission | Awaitable[Admission]:
+        """Send on with a token for the app of this route alone, or not at all."""
+        exchanged, wanted = self._parts.exchanged, settled.route.token_exchange
+        if exchanged is None or wanted is None:
+            raise ExchangeFailed("nobody is there to exchange tokens")
+        token = exchanged.at_once(person, wanted)
+        if token is not None:
+            return self._forward(allow, head, settled, event, token)
+
+        async def asked() -> Admission:
+            await exchanged.eventually(person, wanted)
+            # That took a while, in which the session may have ended or lost its right: all is asked again.
+            return await _now(self._ask(head, settled, event))
+
+        return self._closed(asked(), head, event)
+
+    def _forward(
+        self, allow: Allow, head: RequestHead, settled: Settled, event: RequestEvent, exchanged: Secret | None = None
+    ) -> Forward:
         session, route = allow.session, settled.route
         upstream = self._rules.upstreams[route.upstream]
-        if session is None:
+        person = session if session is not None else allow.bearer
+        if person is None:
             outgoing = self._outgoing(head, settled, AuthorizationField.PASSED)
             fields = upstream.completed(outgoing.head, event, identity=NOBODY, route=route)
             plan = outgoing.plan_for_stranger
         else:
-            if upstream.authorization_of_session is AuthorizationField.REPLACED:
-                self._refuse_dead_token(session)
-            outgoing = self._outgoing(head, settled, upstream.authorization_of_session)
-            token = session.tokens.access_token
-            identity = self._identity(session, route.narrowing)
-            further = () if self._assertion is None else self._signed(self._assertion, session, route)
+            # The token that a bearer shows is passed on as it came.
+            token, authorization = None, AuthorizationField.PASSED
+            further = () if self._assertion is None else self._signed(self._assertion, person, route)
+            if exchanged is not None:
+                authorization = AuthorizationField.REPLACED
+                further = (*further, (b"Authorization", b"Bearer " + exchanged.reveal().encode()))
+            elif session is not None:
+                token, authorization = session.tokens.access_token, upstream.authorization_of_session
+                if authorization is AuthorizationField.REPLACED:
+                    self._refuse_dead_token(session)
+            outgoing = self._outgoing(head, settled, authorization)
+            identity = self._identity(person, route.narrowing)
             fields = upstream.completed(
                 outgoing.head, event, identity=identity, route=route, access_token=token, further=further
             )
             plan = outgoing.plan
-            if route.activity is Activity.COUNTS:
+            if session is not None and route.activity is Activity.COUNTS:
                 self._parts.authenticator.touch(session)
         event.decision, event.reason = "allow", allow.reason
         # By position, which is half the price: allow, upstream, method, target, headers, answer, event, …
@@ -361,25 +435,25 @@ class Gate:
         settled.outgoing = Outgoing(HeadBlock(head.method, target, fields), authorization, upgrade, plan, for_stranger)
         return settled.outgoing
 
-    def _identity(self, session: Session, narrowing: Narrowing) -> RenderedIdentity:
+    def _identity(self, person: Session | Bearer, narrowing: Narrowing) -> RenderedIdentity:
         """Return the identity fields, rendered once for each state of a session and each way in which routes narrow."""
-        key = session.key if narrowing is EVERYTHING else (session.key, narrowing)
+        key = person.key if narrowing is EVERYTHING else (person.key, narrowing)
         found = self._rendered.get(key)
-        if found is not None and found[0] is session.identity:
+        if found is not None and found[0] is person.identity:
             return found[1]
-        rendered = self._rules.headers.identity_headers(narrowing.narrowed(session.identity))
+        rendered = self._rules.headers.identity_headers(narrowing.narrowed(person.identity))
         for sentence in rendered.left_out:
             self._parts.observer.warning("an identity header is incomplete", detail=sentence)
         for name in rendered.truncated:
             self._parts.observer.identity_truncated(name)
         while len(self._rendered) >= MAX_RENDERED_IDENTITIES:
             del self._rendered[next(iter(self._rendered))]
-        self._rendered[key] = (session.identity, rendered)
+        self._rendered[key] = (person.identity, rendered)
         return rendered
 
-    def _signed(self, assertion: IdentityAssertion, session: Session, route: Route) -> Headers:
+    def _signed(self, assertion: IdentityAssertion, person: Session | Bearer, route: Route) -> Headers:
         """Return the field of the assertion; a field of the same name that a client sent is gone long before."""
-        signed = assertion.signed(session, route.narrowing, now=self._parts.clock.now())
+        signed = assertion.signed(person, route.narrowing, now=self._parts.clock.now())
         return ((self._rules.headers.assertion_field, signed),)
 
     # --- steps --------------------------------------------------------------------------------------------------------
@@ -464,6 +538,11 @@ class Gate:
     ) -> Reply | Awaitable[Admission]:
         event.decision, event.reason = _REASON_BY_KIND[type(decision)], decision.reason
         responder, asked = self._parts.responder, settled.target.forward
+        if isinstance(decision, Forbid) and event.subject is not None:
+            self._parts.observer.audit(_denied(event))
+        if settled.token is not None:
+            asker = self._askers.asker(head, event, manner=Manner.PROBLEM)
+            return self._done(self._told_bearer(decision, asker), event)
         if isinstance(decision, Forbid):
             # Whoever comes back as somebody else is to find what was refused; what was posted is not done again.
             target = asked if head.method in {b"GET", b"HEAD"} else b"/"
@@ -495,6 +574,14 @@ class Gate:
     def _told(self, decision: Challenge | StepUp, asker: Asker) -> Answer:
         responder = self._parts.responder
         return responder.unproved(decision, asker) if isinstance(decision, StepUp) else responder.unauthorized(asker)
+
+    def _told_bearer(self, decision: Challenge | StepUp | Forbid, asker: Asker) -> Answer:
+        """Say to a program what its token lacks; it is led nowhere (RFC 6750 §3, RFC 9470 §3)."""
+        if not isinstance(decision, Forbid):
+            return self._told(decision, asker)
+        if decision.reason is Reason.SERVICE_WORKER:
+            return self._parts.responder.forbid(decision, asker)
+        return self._parts.responder.forbid_bearer(decision, asker)
 
     # --- forms that wait for a login ----------------------------------------------------------------------------------
 
@@ -588,6 +675,19 @@ class Gate:
             address=head.peer,
             user_agent=(head.value(b"user-agent") or b"")[:256].decode("latin-1"),
         )
+
+
+def _denied(event: RequestEvent) -> AuditEvent:
+    return AuditEvent(
+        event="access.denied",
+        request_id=event.request_id,
+        route=event.route,
+        subject=event.subject,
+        username=event.username,
+        address=event.address,
+        user_agent=event.user_agent,
+        reason=event.reason,
+    )
 
 
 async def _now(admission: Admission | Awaitable[Admission]) -> Admission:

@@ -50,6 +50,7 @@ class Settled:
         is_open: whether nobody is asked who they are: a public route, or a preflight that passes.
         cookie_value: the session cookie of a head that is asked.
         refusal: the verdict on another site's request, given when there is such a cookie.
+        token: the bearer token of a head that is asked; then no cookie is.
         given: request id and trace context that the head brings along; None until such a head comes again.
         outgoing: None until such a request was allowed.
     """
@@ -67,6 +68,7 @@ class Settled:
     is_open: bool
     cookie_value: Secret | None
     refusal: Forbid | None
+    token: Secret | None = None
     given: tuple[str | None, str | None] | None = None
     outgoing: Outgoing | None = None
 

@@ -44,6 +44,7 @@ from tests.support.sessions import make_session
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 
+    from proxy.core.bearer import Bearer
     from proxy.core.request import Headers, RequestHead
     from proxy.core.session import Session
     from proxy.ports import OpenStream
@@ -171,6 +172,9 @@ class Streams:
     def opened(self, stream: OpenStream, key: SessionKey) -> None:
         self.open.setdefault(key, set()).add(stream)
 
+    def opened_by_bearer(self, stream: OpenStream, bearer: Bearer) -> None:
+        self.opened(stream, bearer.key)
+
     def over(self, stream: OpenStream, key: SessionKey) -> None:
         self.open.get(key, set()).discard(stream)
 
@@ -188,6 +192,9 @@ class Streams:
         raise AssertionError("no store is here")
 
     def in_doubt(self, key: SessionKey) -> None:
+        raise AssertionError("no store is here")
+
+    def bearers_in_doubt(self) -> None:
         raise AssertionError("no store is here")
 
     def all_in_doubt(self) -> None:
