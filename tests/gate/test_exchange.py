@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,12 +11,13 @@ import pytest
 from proxy.core.bearer import Bearer
 from proxy.core.routing import TokenExchange
 from proxy.core.secret import Secret
-from proxy.core.tokens import ExchangedToken, ExchangeRefusal
+from proxy.core.tokens import ExchangeRefusal
 from proxy.errors import ClientMisconfigured, Draining, ExchangeFailed, ExchangeRefused, ProviderUnavailable
 from proxy.gate import exchange as exchange_module
 from proxy.gate.exchange import AT_LEAST_S, MARGIN_S, MAX_FOR_ONE, REFUSED_FOR_S, TokenExchanges
 from proxy.tasks import TaskOwner
 from tests.support.clocks import START, FakeClock
+from tests.support.exchanger import ExchangerInHand
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import make_session, make_tokens
 
@@ -30,36 +31,12 @@ WIKI = TokenExchange(audience="wiki", scope="read write")
 ALICE, BOB = make_session(Secret("alice's cookie")), make_session(Secret("bob's cookie"), subject="bob-id")
 
 
-@dataclass
-class ExchangerInHand:
-    """Of a ``ports.Provider`` what exchanges tokens (fake): each call gives another token, or what a test says."""
-
-    clock: FakeClock = field(default_factory=FakeClock)
-    life_s: float = 300.0
-    answer: ExchangeRefusal | SidegateError | None = None
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
-
-    async def exchange(
-        self, subject_token: Secret, *, audience: str, scope: str | None
-    ) -> ExchangedToken | ExchangeRefusal:
-        self.asked.append((subject_token.reveal(), audience, scope))
-        token = Secret(f"for-{audience}-{len(self.asked)}")
-        await self.gate.wait()
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        if isinstance(self.answer, ExchangeRefusal):
-            return self.answer
-        return ExchangedToken(access_token=token, expires_at=self.clock.now() + self.life_s)
-
-
 class Hand:
     """Exchanges, and all that a test may look at or bend."""
 
     def __init__(self) -> None:
-        self.provider = ExchangerInHand()
-        self.provider.gate.set()
-        self.clock, self.observer = self.provider.clock, RecordingObserver()
+        self.clock, self.observer = FakeClock(), RecordingObserver()
+        self.provider = ExchangerInHand(self.clock)
         self.tasks = TaskOwner(lambda _fault: None)
         self.exchanges = TokenExchanges(cast("Provider", self.provider), clock=self.clock, observer=self.observer)
 
