@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from proxy.core.headers import HeaderTemplate
+    from proxy.core.identity import Identity
     from proxy.core.request import RequestHead
     from proxy.core.routing import Met, Route, RouteMatch
     from proxy.core.session import Session
@@ -157,11 +158,27 @@ class Account:
         if not isinstance(self._admission, Forward) or self._admission.allow.session is None:
             return
         headers, identity = self._stage.rules.headers, self._admission.allow.session.identity
+        if route is not None:
+            yield from _of_route(route, identity)
+            identity = route.narrowing.narrowed(identity)
         templates = (*headers.templates, *(() if route is None else route.header_set))
         yield from (note for template in templates for note in _unsent(template, identity.claims))
         if not identity.email_is_verified and headers.unverified_email is UnverifiedEmail.DROP:
             yield "the e-mail address is not sent, for it is not verified; --claim email_verified=true says that it is"
         yield from headers.identity_headers(identity).left_out
+
+
+def _of_route(route: Route, identity: Identity) -> Iterator[str]:
+    """Say what the route keeps from its app, and what token it gives it."""
+    told = route.narrowing.narrowed(identity)
+    for kind, all_of_them, sent in (
+        ("role", identity.roles, told.roles),
+        ("group", identity.groups, told.groups),
+    ):
+        if kept := sorted(all_of_them - sent):
+            yield f"the app is not told of the {kind}{'s' if len(kept) > 1 else ''} {', '.join(kept)} (headers.{kind}s)"
+    if route.token_exchange is not None:
+        yield f"Keycloak is asked for the token for {route.token_exchange.audience}; it may refuse it, which is 403"
 
 
 def _unsent(template: HeaderTemplate, claims: Mapping[str, object]) -> Iterator[str]:
