@@ -307,9 +307,15 @@ class KeycloakSettings(Section):
         description="Where claims come from: the first that has a claim gives it, roles and groups are united. "
         "userinfo is asked at login and refresh.",
     )
+    audience: Annotated[tuple[Text, ...], WithoutDoubles] = Field(
+        default=(),
+        description="Further audiences that count in bearer tokens; the client_id always does.",
+        examples=[["api"]],
+    )
     signing_algorithms: Annotated[tuple[Algorithm, ...], AtLeastOne, WithoutDoubles] = Field(
         default=("RS256",),
-        description="Signature algorithms of ID and logout tokens; asymmetric only, and never taken from discovery.",
+        description="Signature algorithms of ID, access and logout tokens; asymmetric only, and never taken from "
+        "discovery.",
     )
     ca_file: Text | None = Field(
         default=None,
@@ -789,6 +795,15 @@ def _default_routes(routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, .
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 
+class BearerSettings(Section):
+    """Access tokens of API clients."""
+
+    enabled: Switch = Field(
+        default=True,
+        description="Verify Authorization: Bearer where a route asks who is there; false: it is the app's business.",
+    )
+
+
 class BackchannelSettings(Section):
     """Logout by Keycloak's word."""
 
@@ -919,6 +934,7 @@ class Settings(Section):
         "Without routes: everything, for whoever signed in.",
         examples=[[{"path": "/**", "access": "authenticated"}]],
     )
+    bearer: BearerSettings = Field(default=BearerSettings(), description="Access tokens of API clients.")
     backchannel: BackchannelSettings = Field(default=BackchannelSettings(), description="Logout by Keycloak's word.")
     forward_auth: ForwardAuthSettings | None = Field(
         default=None,

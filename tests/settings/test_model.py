@@ -69,6 +69,8 @@ DEFAULTS = {
     "upstreams.app.preserve_host": True,
     "upstreams.app.access_token": False,
     "upstreams.app.allow_request_headers": [],
+    "keycloak.audience": [],
+    "bearer.enabled": True,
     "backchannel.enabled": True,
     "security_headers": True,
     "log": {"level": "info", "format": "json"},
