@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from proxy.core.secret import Secret
 from proxy.errors import ProviderUnavailable
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
+from proxy.gate.exchange import TokenExchanges
 from proxy.gate.handler import Gate, GateParts
 from proxy.pages.render import JinjaPages
 from proxy.ports import Admission, Forward, Reply
@@ -24,12 +25,14 @@ from proxy.sessions.memory import MemoryLimits, MemorySessionStore
 from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.settings.model import Settings
 from tests.support.clocks import FakeClock
+from tests.support.exchanger import ExchangerInHand
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import make_session
 from tests.support.stores import FailingSessionStore
 
 if TYPE_CHECKING:
     from proxy.core.session import Session
+    from proxy.ports import BearerTokens, Provider
 
 HOST = (b"Host", b"app.example.com")
 HTML = (b"Accept", b"text/html")
@@ -56,7 +59,7 @@ class RefresherInHand:
 class GateInHand:
     """A gate and all that a test may look at or bend."""
 
-    def __init__(self, **file: Any) -> None:
+    def __init__(self, *, bearers: BearerTokens | None = None, **file: Any) -> None:
         self.clock = FakeClock()
         self.observer = RecordingObserver()
         self.refresher = RefresherInHand()
@@ -66,15 +69,18 @@ class GateInHand:
         self.store = FailingSessionStore(
             MemorySessionStore(self.clock, live=live, observer=self.observer, limits=limits)
         )
-        settings = Settings.model_validate(_file(file))
+        settings = settings_of(**file)
         self.settings = settings
         authenticator = Authenticator(
             self.store,
             self.refresher,
-            client_id=settings.keycloak.client_id,
+            home=slices.home(settings),
             clock=self.clock,
             observer=self.observer,
         )
+        self.exchanger = ExchangerInHand(self.clock)
+        self.exchanges = TokenExchanges(cast("Provider", self.exchanger), clock=self.clock, observer=self.observer)
+        live.hear(self.exchanges.forget)
         self.gate = Gate(
             slices.gate_rules(settings),
             GateParts(
@@ -84,6 +90,9 @@ class GateInHand:
                 responder=Responder(JinjaPages(slices.look(settings))),
                 observer=self.observer,
                 clock=self.clock,
+                assertion=slices.identity_assertion(settings, clock=self.clock, observer=self.observer),
+                exchanged=self.exchanges,
+                bearers=bearers,
             ),
         )
 
@@ -95,14 +104,18 @@ class GateInHand:
         await self.store.create(value, session)
         return (b"Cookie", b"__Host-sidegate=" + value.reveal().encode())
 
+    def head(
+        self, target: bytes = b"/", *headers: tuple[bytes, bytes], method: bytes = b"GET", peer: str = "203.0.113.7"
+    ) -> RequestHead:
+        """Return a head that came by https."""
+        fields = headers if any(name == b"Host" for name, _ in headers) else (HOST, *headers)
+        return RequestHead(method=method, target=target, headers=fields, peer=peer, scheme="https")
+
     async def admit(
         self, target: bytes = b"/", *headers: tuple[bytes, bytes], method: bytes = b"GET", peer: str = "203.0.113.7"
     ) -> Admission:
         """Ask the gate, awaiting when it must."""
-        fields = headers if any(name == b"Host" for name, _ in headers) else (HOST, *headers)
-        admission = self.gate.admit(
-            RequestHead(method=method, target=target, headers=fields, peer=peer, scheme="https")
-        )
+        admission = self.gate.admit(self.head(target, *headers, method=method, peer=peer))
         return await admission if isinstance(admission, Awaitable) else admission
 
     async def forwarded(self, *args: Any, **named: Any) -> Forward:
@@ -114,6 +127,11 @@ class GateInHand:
         admission = await self.admit(*args, **named)
         assert isinstance(admission, Reply), admission
         return admission
+
+
+def settings_of(**file: Any) -> Settings:
+    """Return the smallest file that works, with these sections."""
+    return Settings.model_validate(_file(file))
 
 
 def _file(given: dict[str, Any]) -> dict[str, Any]:
