@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+import os
+import socket
+from typing import TYPE_CHECKING, TypedDict
 
 from proxy.forward.client import ClientConnection
 from proxy.forward.options import UnixAddress, parse_listen
@@ -17,7 +19,7 @@ from proxy.forward.surroundings import Surroundings
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    import socket
+    import ssl
     from collections.abc import Sequence
 
     from proxy.forward.options import ForwardOptions
@@ -32,6 +34,14 @@ SWEEP_S = 1.0
 
 MAX_LEAVING = 16
 """Exchanges of which the former places are still found; above, the oldest are let go before their time."""
+
+
+class _Listening(TypedDict):
+    """How a listener takes clients in."""
+
+    ssl: ssl.SSLContext | None
+    backlog: int
+    ssl_handshake_timeout: float | None
 
 
 class DataPath:
@@ -82,25 +92,46 @@ class DataPath:
             OSError: the address is taken or not ours.
             ValueError: no such form.
         """
-        loop = asyncio.get_running_loop()
-        address, options = parse_listen(listen), self._around.options
-        handshake_s = options.head_timeout_s if options.tls is not None else None
+        loop, address = asyncio.get_running_loop(), parse_listen(listen)
         if isinstance(address, UnixAddress):
-            server = await loop.create_unix_server(
-                self._accept, address.path, ssl=options.tls, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
-            )
+            server = await loop.create_unix_server(self._accept, address.path, **self._listening)
         else:
-            server = await loop.create_server(
-                self._accept,
-                address.host or None,
-                address.port,
-                ssl=options.tls,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=handshake_s,
-            )
+            server = await loop.create_server(self._accept, address.host or None, address.port, **self._listening)
         self._servers.append(server)
         if self._sweep_timer is None:
             self._sweep()
+
+    @property
+    def _listening(self) -> _Listening:
+        options = self._around.options
+        handshake_s = options.head_timeout_s if options.tls is not None else None
+        return {"ssl": options.tls, "backlog": BACKLOG, "ssl_handshake_timeout": handshake_s}
+
+    async def exchange(self, served: Served, options: ForwardOptions) -> None:
+        """Do as :meth:`serve`, with other options; connections that are there heed them too, but for their TLS.
+
+        Args:
+            options: where ``tls`` is None it stays so, and where it is not it is another context, or the same.
+        """
+        is_other_tls = options.tls is not self._around.options.tls
+        self._around.options = options
+        self.serve(served)
+        if is_other_tls:
+            await self._listen_anew()
+
+    async def _listen_anew(self) -> None:
+        """Take new connections with the context that counts now.
+
+        The context of a listener cannot be exchanged: what is loaded into it adds authorities and takes none away. So
+        there is another listener on the same sockets, whose queue is one: nobody who connects meanwhile is refused.
+        """
+        loop, former = asyncio.get_running_loop(), self._servers
+        self._servers = []
+        for twin in (_twin(sock) for server in former for sock in server.sockets):
+            make = loop.create_unix_server if twin.family == socket.AF_UNIX else loop.create_server
+            self._servers.append(await make(self._accept, sock=twin, **self._listening))
+        for server in former:
+            server.close()
 
     def serve(self, served: Served) -> None:
         """Serve this from now on; the next request head that is read meets it, and what was admitted goes its way.
@@ -159,6 +190,11 @@ class DataPath:
 
     def _all_origins(self) -> list[Origin]:
         return [*self._origins.values(), *self._own_pages.values()]
+
+
+def _twin(sock: socket.socket) -> socket.socket:
+    """Return another handle of the same socket."""
+    return socket.socket(fileno=os.dup(sock.fileno()))
 
 
 def _origins_of(served: Served) -> dict[str, Origin]:

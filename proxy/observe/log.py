@@ -109,6 +109,11 @@ class Log:
     def close(self) -> None:
         """Say what is still to be said; here nothing is."""
 
+    def adopt(self, *, level: LogLevel) -> None:
+        """Write what is at least of this level from now on."""
+        self._rank = _RANK[level]
+        self._says_requests = _RANK[LogLevel.INFO] >= self._rank
+
     def say(self, level: LogLevel, message: str, fields: Mapping[str, object]) -> None:
         """Write a message with its fields."""
         if _RANK[level] >= self._rank:

@@ -71,6 +71,10 @@ class ProductionObserver:
         """Hand every further audit event to ``trail`` too, besides the log."""
         self._audit.keep_in(trail)
 
+    def adopt(self, *, level: LogLevel) -> None:
+        """Write lines of this level and above from now on."""
+        self.log.adopt(level=level)
+
     @property
     def audit_left_out(self) -> int:
         """Return how many events of strangers the trail was spared."""

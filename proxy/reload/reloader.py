@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from proxy.reload.outcome import ReloadObserver
     from proxy.reload.watcher import FileWatcher
-    from proxy.settings.load import SiteSettings
+    from proxy.settings.portals import SiteSettings
 
 RETRY_S: Final = 30.0
 """Seconds until a file that was refused is tried again."""

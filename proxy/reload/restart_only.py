@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from proxy.settings.load import SiteSettings
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 RESTART_ONLY: Final = (
     "server.listen",

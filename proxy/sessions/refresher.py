@@ -70,6 +70,10 @@ class SessionRefresher:
         )
         self._outage_was_said = False
 
+    def adopt(self, policy: RefreshPolicy) -> None:
+        """Go by this policy from now on; flights under way go on."""
+        self._policy = policy
+
     def ready(self, session: Session) -> bool:
         """Say at once whether the request may go on with this session as it is."""
         ends_at = session.tokens.access_expires_at

@@ -45,6 +45,14 @@ class Sealer:
         Raises:
             ValueError: there is none, or one has another length.
         """
+        self.adopt(keys)
+
+    def adopt(self, keys: Sequence[bytes]) -> None:
+        """Seal and open with these from now on; what lies under a key that is none of them opens no more.
+
+        Raises:
+            ValueError: as when it was made; nothing has changed.
+        """
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"a sealer needs keys of {KEY_BYTES} bytes")
         self._keys = tuple(keys)

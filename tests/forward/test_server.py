@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.forward.options import ForwardOptions
+from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
+from proxy.forward.served import Served
+from tests.forward.certificates import Certificates
 from tests.forward.dialogue import RawClient, serving, until
 from tests.support.raw_upstream import Pause, RawUpstream, Send
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path as FilePath
 
-    from tests.forward.certificates import Certificates
     from tests.forward.dialogue import Path
 
 GET = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
@@ -65,6 +66,88 @@ async def test_over_tls_a_refusal_is_answered_and_the_connection_ends(
 
         assert (await client.ask(b"GET / HTTP/1.1\nHost: app\n\n")).status == 400
         assert await client.ended() == b""
+
+
+async def test_another_certificate_is_shown_to_who_comes_next_and_nobody_is_refused_meanwhile(
+    echo_app: RawUpstream, certificates: Certificates, tmp_path: FilePath
+) -> None:
+    (tmp_path / "other").mkdir()
+    others = Certificates(tmp_path / "other")
+    async with serving(echo_app.port, options=ForwardOptions(tls=certificates.server_context("app.test"))) as path:
+        early, port = await tls_client(path, certificates), path.data_path.port
+        served = Served(gatekeeper=path.gate, upstreams={"app": _at(echo_app.port)})
+
+        options = ForwardOptions(tls=others.server_context("app.test"), max_body_size=3)
+        await path.data_path.exchange(served, options)
+
+        assert path.data_path.port == port
+        late = await tls_client(path, others)
+        with pytest.raises(ssl.SSLError):
+            await tls_client(path, certificates)
+        for client in (early, late):
+            # Who was there before heeds the other options too.
+            assert (await client.ask(b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 4\r\n\r\n")).status == 413
+
+
+async def test_an_authority_that_is_taken_away_is_believed_no_more(
+    echo_app: RawUpstream, certificates: Certificates, tmp_path: FilePath
+) -> None:
+    """What is loaded into a context stays there, so there must be another."""
+    (tmp_path / "other").mkdir()
+    others = Certificates(tmp_path / "other")
+
+    def believing(*authorities: Certificates) -> ForwardOptions:
+        context = certificates.server_context("app.test")
+        context.verify_mode = ssl.CERT_REQUIRED
+        for one in authorities:
+            context.load_verify_locations(one.authority_file)
+        return ForwardOptions(tls=context)
+
+    async with serving(echo_app.port, options=believing(certificates, others)) as path:
+        assert await _is_let_in(path, certificates, others)
+
+        served = Served(gatekeeper=path.gate, upstreams={"app": _at(echo_app.port)})
+        await path.data_path.exchange(served, believing(certificates))
+
+        assert not await _is_let_in(path, certificates, others)
+        assert await _is_let_in(path, certificates, certificates)
+
+
+async def _is_let_in(path: Path, certificates: Certificates, issuer: Certificates) -> bool:
+    """Whether a client with a certificate of this issuer is answered."""
+    context, own = certificates.client_context(), issuer.files("visitor")
+    context.load_cert_chain(own.certificate, own.key)
+    try:
+        streams = await asyncio.open_connection(
+            "127.0.0.1", path.data_path.port, ssl=context, server_hostname="app.test"
+        )
+        client = RawClient(*streams)
+        path.clients.append(client)
+        return (await client.ask(GET)).status == 200
+    except (OSError, asyncio.IncompleteReadError):
+        return False
+
+
+async def test_a_unix_socket_stays_where_it_is_when_its_certificate_changes(
+    echo_app: RawUpstream, certificates: Certificates, tmp_path: FilePath
+) -> None:
+    place = str(tmp_path / "sidegate.sock")
+    async with serving(echo_app.port, options=ForwardOptions(tls=certificates.server_context("app.test"))) as path:
+        await path.data_path.start(f"unix:{place}")
+        served = Served(gatekeeper=path.gate, upstreams={"app": _at(echo_app.port)})
+
+        await path.data_path.exchange(served, ForwardOptions(tls=certificates.server_context("app.test")))
+        streams = await asyncio.open_unix_connection(
+            place, ssl=certificates.client_context(), server_hostname="app.test"
+        )
+        client = RawClient(*streams)
+
+        assert (await client.ask(GET)).body == b"ok"
+        client.close()
+
+
+def _at(port: int) -> UpstreamOptions:
+    return UpstreamOptions(address=TcpAddress("127.0.0.1", port))
 
 
 async def tls_client(path: Path, certificates: Certificates) -> RawClient:

@@ -50,6 +50,22 @@ def test_the_first_key_seals_and_each_opens() -> None:
     assert after.open(old, associated_data=HERE) is None
 
 
+def test_other_keys_are_adopted_by_whoever_holds_the_sealer() -> None:
+    sealer = Sealer([OLD])
+    before = sealer.seal(b"text", associated_data=b"place")
+    name = sealer.digest("who")
+    digest = sealer.digest
+
+    sealer.adopt([NEW, OLD])
+
+    assert sealer.open(before, associated_data=b"place") == b"text"
+    assert Sealer([NEW]).open(sealer.seal(b"more", associated_data=b"p"), associated_data=b"p") == b"more"
+    assert (digest("who"), sealer.digests("who")[1]) == (Sealer([NEW]).digest("who"), name)
+    with pytest.raises(ValueError, match="needs keys"):
+        sealer.adopt([])
+    assert sealer.digest("who") == digest("who")
+
+
 @given(data=st.data())
 def test_a_changed_text_does_not_open(data: st.DataObject) -> None:
     sealer = Sealer([NEW])
