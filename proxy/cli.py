@@ -22,12 +22,15 @@ from proxy.core.secret import Secret
 from proxy.errors import SettingsError, SidegateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from proxy.doctor.person import TriedAccount
+    from proxy.keycloak_setup.admin_api import Administrator
     from proxy.keycloak_setup.command import Setup
     from proxy.operations import Form
     from proxy.settings.load import Loaded
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
     from proxy.settings.problems import Problem
 
 EXIT_FAILED: Final = 1
@@ -57,7 +60,11 @@ sidegate schema > sidegate.schema.json
 _KEYGEN: Final = """\
 (umask 077; sidegate keygen > session.key)
 # and in sidegate.yaml:
-sessions: {encryption_keys: [{file: session.key}]}"""
+sessions: {encryption_keys: [{file: session.key}]}
+(umask 077; sidegate keygen --signing > assertion.pem)
+# and in sidegate.yaml:
+identity_headers:
+  assertion: {audience: app, signing_key: {file: assertion.pem}}"""
 
 
 _SESSIONS: Final = """\
@@ -76,6 +83,13 @@ _EXPLAIN: Final = """\
 sidegate explain -c sidegate.yaml GET /admin/users --role viewer
 sidegate explain -c sidegate.yaml GET '/static/..;/admin' --anonymous
 sidegate explain -c sidegate.yaml POST /save -H 'Sec-Fetch-Site: cross-site'"""
+
+_DOCTOR: Final = """\
+sidegate doctor -c sidegate.yaml
+sidegate doctor -c sidegate.yaml --user alice
+sidegate doctor -c sidegate.yaml --admin-url https://sso.example.com"""
+
+_USER_PASSWORD: Final = "SIDEGATE_USER_PASSWORD"  # noqa: S105 - the name of a variable
 
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
@@ -153,11 +167,12 @@ def check(path: Path) -> None:
     if any(problem.line == 0 for problem in loaded.problems):
         _to_stderr(loaded.problems)
         sys.exit(EXIT_WRONG_INPUT)
-    template_faults = () if loaded.settings is None else _template_faults(loaded.settings)
+    template_faults = tuple(dict.fromkeys(fault for one in loaded.sites for fault in _template_faults(one.settings)))
     for problem in (*loaded.problems, *template_faults):
         click.echo(problem)
-    if loaded.settings is not None:
-        click.echo(f"{path}: {_lifetime_of(loaded.settings)}")
+    for sentence, names in _lifetimes_of(loaded.sites).items():
+        of_portals = f" ({', '.join(names)})" if len(loaded.sites) > 1 else ""
+        click.echo(f"{path}: {sentence}{of_portals}")
     errors = len(loaded.errors) + len(template_faults)
     click.echo(f"{path}: {_summary(errors, len(loaded.warnings))}")
     sys.exit(EXIT_WRONG_INPUT if errors else 0)
@@ -178,18 +193,18 @@ def check(path: Path) -> None:
 def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said: Any) -> None:
     """Say what the gate does with a request, and why: route, decision, conditions, headers.
 
-    URL is a path or the whole URL. Without --anonymous and roles: somebody signed in who has no role. Goes nowhere: no
+    URL is a path or the whole URL; with portals its host says which one is meant. Without --anonymous and roles: somebody signed in who has no role. Goes nowhere: no
     network, no secret. Exits with 0 whatever the decision is, with 2 when the arguments or the file are wrong.
     """
     as_json, person = said.pop("as_json"), _person(**said)
-    settings = _usable_alone(path)
+    sites = _usable_alone(path)
     from proxy.explain import command, question  # noqa: PLC0415 - the whole house is slow to import
     from proxy.explain.explanation import Ink  # noqa: PLC0415
 
     try:
         who = None if person is None else question.Person(**person)
         asked = question.Question(method=method, url=url, headers=headers, person=who)
-        explanation = command.explain(settings, asked)
+        explanation = command.explain(sites, asked)
     except question.QuestionRefused as refusal:
         _wrong_input(str(refusal))
     if as_json:
@@ -197,6 +212,51 @@ def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said:
         return
     for line in explanation.lines(Ink.COLOUR if _has_colours() else Ink.PLAIN):
         click.echo(line)
+
+
+@main.command(epilog=_DOCTOR)
+@_FILE
+@click.option("--user", metavar="USER", help="Try a login with this test account, and end its session again.")
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=f"Its password; else that of {_USER_PASSWORD}, else you are asked.",
+)
+@click.option("--admin-url", metavar="URL", help="See the client as an administrator of Keycloak does.")
+@click.option("--admin-user", default="admin", show_default=True, metavar="USER", help="Who signs in there.")
+@click.option("--admin-realm", default="master", show_default=True, metavar="REALM", help="The realm of that account.")
+@click.option(
+    "--admin-password-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=f"Its password; else that of {_ADMIN_PASSWORD}, else you are asked.",
+)
+@_JSON
+def doctor(path: Path, **given: Any) -> None:
+    """Go and look whether Keycloak, Redis, the app and the public URL are as this file needs them.
+
+    A line each: ok, warn or fail, and the remedy. Changes nothing. Of Keycloak is asked what it must refuse: a refresh
+    token that is none, and the password of a user whom nobody has. Exits with 0, also with warnings, or with 1; with 2
+    when the arguments or the file are wrong.
+    """
+    sites, problems = _sites_to_look_at(path)
+    from proxy.doctor import command, report  # noqa: PLC0415 - aiohttp is slow to import
+    from proxy.doctor.finding import Verdict  # noqa: PLC0415
+
+    def work() -> int:
+        administrator = None if given["admin_url"] is None else _administrator(given)
+        account = None if given["user"] is None else _account(given)
+        orders = command.Orders(file=str(path), problems=problems, administrator=administrator, account=account)
+        diagnosis = command.examine(sites, orders)
+        if given["as_json"]:
+            click.echo(command.document_text(diagnosis))
+        else:
+            ink = report.Ink.COLOUR if _has_colours() else report.Ink.PLAIN
+            click.echo("\n".join(report.lines(diagnosis, ink)).lstrip("\n"))
+        return EXIT_FAILED if diagnosis.verdict is Verdict.FAIL else 0
+
+    sys.exit(_outcome(work))
 
 
 @main.command(epilog=_SCHEMA)
@@ -210,8 +270,17 @@ def schema(as_markdown: bool) -> None:  # noqa: FBT001 - a flag of the command l
 
 
 @main.command(epilog=_KEYGEN)
-def keygen() -> None:
-    """Print a fresh session key, as sessions.encryption_keys takes it."""
+@click.option("--signing", is_flag=True, help="A key that signs instead: PEM, PKCS#8, P-256.")
+def keygen(*, signing: bool) -> None:
+    """Print a fresh session key, as sessions.encryption_keys takes it.
+
+    With --signing it is one for identity_headers.assertion.signing_key.
+    """
+    if signing:
+        from proxy.settings.signing_keys import make_signing_key  # noqa: PLC0415 - cryptography is slow to import
+
+        click.echo(make_signing_key(), nl=False)
+        return
     from proxy.settings.secret_source import make_key  # noqa: PLC0415 - pydantic is slow to import
 
     click.echo(make_key(secrets.token_bytes))
@@ -226,7 +295,7 @@ def health(path: Path, *, ready: bool) -> None:
     Exits with 0 when it is, 1 when it is not, 2 when the file is wrong.
     """
     # A secret that is just being replaced makes no process ill that has read it already.
-    settings = _usable_alone(path)
+    settings = _usable_alone(path)[0].settings
     from proxy.health_client import ask_health  # noqa: PLC0415 - only here
     from proxy.settings.values import UnixAddress  # noqa: PLC0415 - pydantic is slow to import
 
@@ -258,12 +327,12 @@ def list_sessions(path: Path, user: str | None, sid: str | None, **shown: bool) 
     """List live sessions, the last used first."""
     if user is not None and sid is not None:
         _wrong_input("--user and --sid are two ways to choose; give one of them")
-    settings, form = _usable(path), _form(shown["as_json"])
+    sites, form = _usable(path), _form(shown["as_json"])
     from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
     from proxy.web.administration import DEFAULT_LIMIT, MAX_LIMIT  # noqa: PLC0415
 
     limit = MAX_LIMIT if shown["is_all"] else DEFAULT_LIMIT
-    sys.exit(_outcome(lambda: operations.list_sessions(settings, form, user=user, sid=sid, limit=limit)))
+    sys.exit(_outcome(lambda: operations.list_sessions(sites, form, user=user, sid=sid, limit=limit)))
 
 
 @sessions.command("end", epilog="sidegate sessions end -c sidegate.yaml --user alice")
@@ -281,10 +350,10 @@ def end_sessions(path: Path, user: str | None, sid: str | None, **chosen: bool) 
         _wrong_input("an empty name is nobody's; write the user name or the sid")
     if (user is not None) + (sid is not None) + chosen["is_all"] != 1:
         _wrong_input("say whose sessions end: one of --user USER, --sid SID and --all")
-    settings, form = _usable(path), _form(chosen["as_json"])
+    sites, form = _usable(path), _form(chosen["as_json"])
     from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
 
-    sys.exit(_outcome(lambda: operations.end_sessions(settings, form, user=user, sid=sid)))
+    sys.exit(_outcome(lambda: operations.end_sessions(sites, form, user=user, sid=sid)))
 
 
 @main.command(epilog="sidegate audit -c sidegate.yaml --user alice --since 1h --follow")
@@ -296,12 +365,12 @@ def end_sessions(path: Path, user: str | None, sid: str | None, **chosen: bool) 
 @_JSON
 def audit(path: Path, user: str | None, since: str | None, limit: int, **how: bool) -> None:
     """Print who signed in and out, and who was refused; the newest last."""
-    settings, form, span_s = _usable(path), _form(how["as_json"]), _span(since)
+    sites, form, span_s = _usable(path), _form(how["as_json"]), _span(since)
     from proxy import operations  # noqa: PLC0415 - aiohttp is slow to import
 
     show = operations.follow_audit if how["follows"] else operations.read_audit
     since_at = 0.0 if span_s is None else operations.ago(span_s)
-    sys.exit(_outcome(lambda: show(settings, form, user=user, since=since_at, limit=limit)))
+    sys.exit(_outcome(lambda: show(sites, form, user=user, since=since_at, limit=limit)))
 
 
 @main.command("keycloak-setup", epilog=_KEYCLOAK_SETUP)
@@ -324,6 +393,7 @@ def audit(path: Path, user: str | None, since: str | None, limit: int, **how: bo
     help="Write the client's secret into this new file, mode 600. It is shown nowhere.",
 )
 @click.option("--audience", "audiences", multiple=True, metavar="CLIENT", help="Make access tokens good for this too.")
+@click.option("--portal", metavar="NAME", help="Only this portal's client, where the file has portals.")
 def keycloak_setup(path: Path, **given: Any) -> None:
     """Make or mend the client in Keycloak as this file needs it.
 
@@ -331,29 +401,32 @@ def keycloak_setup(path: Path, **given: Any) -> None:
     Exits with 0 when the client is as it should be, 1 when it could not be done or you said no, 2 when the arguments
     or the file are wrong.
     """
-    settings = _usable_alone(path)
+    sites = _portal(_usable_alone(path), given.pop("portal"))
     from proxy.keycloak_setup import command  # noqa: PLC0415 - aiohttp is slow to import
 
     def work() -> int:
-        return command.set_up(settings, _setup(given), agree=_agreed)
+        return command.set_up_all(sites, _setup(given), agree=_agreed)
 
     sys.exit(_outcome(work))
 
 
+def _portal(sites: Sequence[SiteSettings], name: str | None) -> Sequence[SiteSettings]:
+    """Return all sites, or the one of this name."""
+    chosen = [site for site in sites if name in {None, site.name}]
+    if not chosen:
+        names = ", ".join(site.name for site in sites if site.name)
+        _wrong_input(f"there is no portal {name}; " + (f"write {names}" if names else "the file has no portals"))
+    return chosen
+
+
 def _setup(given: dict[str, Any]) -> Setup:
     """Return what the command line says."""
-    from proxy.keycloak_setup.admin_api import Administrator  # noqa: PLC0415 - aiohttp is slow to import
-    from proxy.keycloak_setup.command import Consent, Setup, parse_admin_url  # noqa: PLC0415
+    from proxy.keycloak_setup.command import Consent, Setup  # noqa: PLC0415 - aiohttp is slow to import
     from proxy.keycloak_setup.telling import Ink  # noqa: PLC0415
 
     consent = Consent.GIVEN if given["yes"] else Consent.ASK
     return Setup(
-        administrator=Administrator(
-            base_url=parse_admin_url(given["admin_url"]),
-            realm=given["admin_realm"],
-            username=given["admin_user"],
-            password=_admin_password(given["admin_user"], given["admin_password_file"]),
-        ),
+        administrator=_administrator(given),
         consent=Consent.ONLY_SHOW if given["dry_run"] else consent,
         secret_file=given["secret_file"],
         audiences=given["audiences"],
@@ -361,8 +434,28 @@ def _setup(given: dict[str, Any]) -> Setup:
     )
 
 
-def _admin_password(user: str, file: Path | None) -> Secret:
-    """Return the password of the administrator: from the file, the environment, or whoever sits there.
+def _administrator(given: dict[str, Any]) -> Administrator:
+    """Return who signs in at Keycloak's admin API."""
+    from proxy.keycloak_setup.admin_api import Administrator  # noqa: PLC0415 - aiohttp is slow to import
+    from proxy.keycloak_setup.command import parse_admin_url  # noqa: PLC0415
+
+    return Administrator(
+        base_url=parse_admin_url(given["admin_url"]),
+        realm=given["admin_realm"],
+        username=given["admin_user"],
+        password=_password(given["admin_user"], given["admin_password_file"], _ADMIN_PASSWORD),
+    )
+
+
+def _account(given: dict[str, Any]) -> TriedAccount:
+    """Return whose login is tried."""
+    from proxy.doctor.person import TriedAccount  # noqa: PLC0415 - aiohttp is slow to import
+
+    return TriedAccount(given["user"], _password(given["user"], given["password_file"], _USER_PASSWORD))
+
+
+def _password(user: str, file: Path | None, variable: str) -> Secret:
+    """Return a password: from the file, the environment, or whoever sits there.
 
     Raises:
         SettingsError: the file cannot be read or is empty.
@@ -371,10 +464,11 @@ def _admin_password(user: str, file: Path | None) -> Secret:
 
     if file is not None:
         return SecretSource(file=str(file)).read()
-    if os.environ.get(_ADMIN_PASSWORD):
-        return Secret(os.environ[_ADMIN_PASSWORD])
+    if os.environ.get(variable):
+        return Secret(os.environ[variable])
     if not sys.stdin.isatty():
-        _wrong_input(f"nobody can be asked for the password; give --admin-password-file, or set {_ADMIN_PASSWORD}")
+        option = "--admin-password-file" if variable == _ADMIN_PASSWORD else "--password-file"
+        _wrong_input(f"nobody can be asked for the password of {user}; give {option}, or set {variable}")
     return Secret(click.prompt(f"Password of {user}", hide_input=True, err=True))
 
 
@@ -409,24 +503,38 @@ def _template_faults(settings: Settings) -> tuple[str, ...]:
     return ()
 
 
-def _usable(path: Path) -> Settings:
-    """Return the settings of the file, or say what is wrong with it and end."""
+def _usable(path: Path) -> Sequence[SiteSettings]:
+    """Return the sites of the file, or say what is wrong with it and end."""
     loaded = _load(path)
-    if loaded.settings is None:
+    if not loaded.sites:
         _to_stderr(loaded.errors)
         sys.exit(EXIT_WRONG_INPUT)
-    return loaded.settings
+    return loaded.sites
 
 
-def _usable_alone(path: Path) -> Settings:
+def _sites_to_look_at(path: Path) -> tuple[Sequence[SiteSettings], tuple[Problem, ...]]:
+    """Return the sites of a file, and what is wrong with secrets and other files that it names: only that may be."""
+    from proxy.settings.load import load_alone  # noqa: PLC0415 - pydantic is slow to import
+
+    loaded = _load(path)
+    if loaded.settings is not None:
+        return loaded.sites, ()
+    alone = load_alone(path)
+    if alone.settings is None:
+        _to_stderr(alone.errors)
+        sys.exit(EXIT_WRONG_INPUT)
+    return alone.sites, loaded.errors
+
+
+def _usable_alone(path: Path) -> Sequence[SiteSettings]:
     """Return the same without a look at secrets and other files: they may be on another machine."""
     from proxy.settings.load import load_alone  # noqa: PLC0415 - pydantic is slow to import
 
     loaded = load_alone(path)
-    if loaded.settings is None:
+    if not loaded.sites:
         _to_stderr(loaded.errors)
         sys.exit(EXIT_WRONG_INPUT)
-    return loaded.settings
+    return loaded.sites
 
 
 def _person(*, is_anonymous: bool, ago: str | None, **named: Any) -> dict[str, Any] | None:
@@ -458,9 +566,12 @@ def _wrong_input(sentence: str) -> Never:
     sys.exit(EXIT_WRONG_INPUT)
 
 
-def _lifetime_of(settings: Settings) -> str:
-    """Return how long sessions last, as far as the file can tell."""
-    return promised_lifetime(settings.session_plan)
+def _lifetimes_of(sites: Iterable[SiteSettings]) -> dict[str, list[str]]:
+    """Return how long sessions last, as far as the file can tell, and in which portals."""
+    said: dict[str, list[str]] = {}
+    for name, settings in sites:
+        said.setdefault(promised_lifetime(settings.session_plan), []).append(name or "top")
+    return said
 
 
 def _load(path: Path) -> Loaded:

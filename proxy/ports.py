@@ -220,12 +220,13 @@ class Gatekeeper(Protocol):
 class IdentityAssertion(Protocol):
     """A signed statement of who asks, for apps that want proof (``identity_headers.assertion``)."""
 
-    def signed(self, person: Session | Bearer, narrowing: Narrowing, *, now: float) -> bytes:
+    def signed(self, person: Session | Bearer, narrowing: Narrowing, *, host: str, now: float) -> bytes:
         """Return a compact JWS about this person, as the app behind a route may know them; it holds for at least half
         of ``lifetime``, unless the person's own time is over sooner. At once, never raises.
 
         Args:
             narrowing: of the route.
+            host: of the request, which is answered; it counts where the public URL is a wildcard.
             now: Unix seconds.
         """
 

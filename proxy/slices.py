@@ -29,6 +29,7 @@ from proxy.core.headers import (
     UpstreamHeaders,
     fold,
 )
+from proxy.core.identity import IdentityRules
 from proxy.core.narrowing import EVERYTHING, Narrowing
 from proxy.core.refresh import RefreshPolicy
 from proxy.core.routing import (
@@ -50,6 +51,7 @@ from proxy.core.target import Extensions, TargetRules
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
 from proxy.gate.accept import AcceptRules
+from proxy.gate.bearer import BearerRules
 from proxy.gate.handler import GateRules
 from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
@@ -143,6 +145,19 @@ def _target_rules(settings: Settings) -> TargetRules:
     )
 
 
+def bearer_rules(settings: Settings) -> BearerRules | None:
+    """Return whose access tokens count; None where they are the app's own business."""
+    if not settings.bearer.enabled:
+        return None
+    keycloak = settings.keycloak
+    identity = IdentityRules(
+        issuer=keycloak.issuer,
+        client_id=keycloak.client_id,
+        username_claim=settings.identity_headers.username_claim,
+    )
+    return BearerRules(identity=identity, audiences=frozenset(keycloak.audience))
+
+
 def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
     """Return the compiled rules of the gate; ``site`` is its key in the data path."""
     server, cookies = settings.server, own_cookies(settings)
@@ -162,7 +177,7 @@ def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
             frozenset(origin.encode() for origin in (server.public_url.origin, *server.allowed_origins))
         ),
         https_origin=f"https://{server.public_url.authority}".encode() if server.https_redirect else None,
-        own_hosts=frozenset(host.encode() for host in server.host_values),
+        own_hosts=server.host_values,
         site=site,
         forward_auth=_forward_auth_rules(settings),
     )
@@ -314,15 +329,12 @@ def server_tls(settings: Settings) -> TlsFiles | None:
         context.set_alpn_protocols(["http/1.1"])
         if tls.client_ca_file is not None:
             context.verify_mode = ssl.CERT_REQUIRED
-        load(context)
-        return context
-
-    def load(context: ssl.SSLContext) -> None:
         context.load_cert_chain(tls.cert_file, tls.key_file)
         if tls.client_ca_file is not None:
             context.load_verify_locations(tls.client_ca_file)
+        return context
 
-    return TlsFiles("server.tls", _paths(tls.cert_file, tls.key_file, tls.client_ca_file), build, adopt=load)
+    return TlsFiles("server.tls", _paths(tls.cert_file, tls.key_file, tls.client_ca_file), build)
 
 
 def upstream_tls(settings: Settings) -> dict[str, TlsFiles]:
@@ -592,6 +604,12 @@ def look(settings: Settings) -> Look:
         templates_dir=_path(login.templates_dir),
         locales=login.locales,
     )
+
+
+def look_of_nobody(settings: Settings) -> Look:
+    """Return what pages share that belong to no site: they say nothing of those that are here."""
+    own_path = settings.server.own_prefix
+    return Look(title="Sidegate", description="", own_path=own_path, home="/", form_origins=())
 
 
 def _path(file: str | None) -> Path | None:

@@ -21,11 +21,11 @@ from proxy.keycloak_setup.command import Consent
 from proxy.settings.schema import schema_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from proxy.keycloak_setup.command import Setup
     from proxy.operations import Form
-    from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 GOOD = """\
 server: {public_url: https://app.example.com, trusted_proxies: [10.0.0.0/8]}
@@ -322,8 +322,8 @@ class TestSessionsAndAudit:
         calls: list[tuple[str, str, dict[str, Any]]] = []
 
         def noting(name: str) -> Callable[..., int]:
-            def note(settings: Settings, form: Form, **members: Any) -> int:
-                assert settings.keycloak.client_id == "legacy-app"
+            def note(sites: Sequence[SiteSettings], form: Form, **members: Any) -> int:
+                assert [one.settings.keycloak.client_id for one in sites] == ["legacy-app"]
                 calls.append((name, form.value, members))
                 return 0
 
@@ -408,13 +408,13 @@ class TestKeycloakSetup:
         """What the command is asked to do, in a folder with files."""
         made: list[Any] = []
 
-        def set_up(settings: Settings, setup: Setup, *, agree: Callable[[str], bool]) -> int:
+        def set_up_all(sites: Sequence[SiteSettings], setup: Setup, *, agree: Callable[[str], bool]) -> int:
             made.append(setup)
             if setup.consent is Consent.ASK:
                 made.append(agree("Make it?"))
             return 0
 
-        monkeypatch.setattr("proxy.keycloak_setup.command.set_up", set_up)
+        monkeypatch.setattr("proxy.keycloak_setup.command.set_up_all", set_up_all)
         monkeypatch.delenv("SIDEGATE_ADMIN_PASSWORD", raising=False)
         (here / "password").write_text("from-the-file\n")
         return made
@@ -515,6 +515,17 @@ def test_a_key_is_new_each_time_and_has_32_bytes() -> None:
 
     assert first != second
     assert len(urlsafe_b64decode(first + "=")) == 32
+
+
+def test_a_signing_key_of_keygen_is_taken_by_the_file(here: Path) -> None:
+    made = sidegate("keygen", "--signing").stdout
+    (here / "assertion.pem").write_text(made)
+    assertion = "identity_headers: {assertion: {audience: app, signing_key: {file: assertion.pem}}}\n"
+    (here / "signed.yaml").write_text(GOOD + assertion)
+
+    assert made.startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert made.endswith("-----END PRIVATE KEY-----\n")
+    assert sidegate("check", "-c", "signed.yaml").stdout.endswith("\nsigned.yaml: ok\n")
 
 
 def test_a_key_of_keygen_is_taken_by_the_file(here: Path) -> None:

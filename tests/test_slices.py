@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from proxy import slices
 from proxy.core.authentication import OfClient
 from proxy.core.headers import AccessTokenField, HostField, Preset
-from proxy.core.routing import Activity, Cache, Conditions, Csrf, OnUnauthenticated, PathCase, Preflight, ServiceWorker
+from proxy.core.narrowing import EVERYTHING, Narrowing
+from proxy.core.routing import (
+    Activity,
+    Cache,
+    Conditions,
+    Csrf,
+    OnUnauthenticated,
+    PathCase,
+    Preflight,
+    ServiceWorker,
+    TokenExchange,
+)
 from proxy.core.secret import Secret
 from proxy.core.target import Extensions
 from proxy.core.throttle import Rate
@@ -20,11 +31,16 @@ from proxy.forward.options import TcpAddress, UnixAddress
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.observe.audit_redis import AuditRedisLimits
+from proxy.observe.request_sample import LineRate
 from proxy.oidc.client_assertion import ClientSecretJwt, PrivateKeyJwt, ServiceAccountToken
 from proxy.oidc.client_auth import ClientSecretBasic, ClientSecretPost, NoClientSecret
+from proxy.ports import UpstreamPlace
 from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, SocketPath, TcpNode
 from proxy.settings.model import Settings
+from proxy.settings.signing_keys import make_signing_key
 from proxy.web.options import Feature, LoginMode
+from tests.support.clocks import FakeClock
+from tests.support.observers import RecordingObserver
 
 if TYPE_CHECKING:
     from proxy.sessions.redis_options import RedisOptions, Topology
@@ -122,7 +138,7 @@ def test_what_is_believed_and_answered() -> None:
         )
     )
 
-    assert rules.hosts == {"app.example.com", "other.example"}
+    assert set(rules.hosts) == {"app.example.com", "other.example"}
     assert str(rules.trusted_proxies[0]) == "10.0.0.0/8"
     assert rules.target.extensions is Extensions.REMOVED
     assert rules.target.front_controllers == ("index.php",)
@@ -303,6 +319,18 @@ def test_the_own_pages_get_every_key() -> None:
     assert len(options.server_key) == 32
 
 
+def test_access_tokens_count_for_our_client_and_the_audiences_of_the_file() -> None:
+    rules = slices.bearer_rules(settings(identity_headers={"username_claim": "email"}))
+
+    assert rules is not None
+    assert (rules.identity.issuer, rules.identity.client_id) == (settings().keycloak.issuer, "legacy-app")
+    assert (rules.identity.username_claim, rules.audiences) == ("email", frozenset())
+
+
+def test_access_tokens_are_the_apps_own_business_where_the_file_says_so() -> None:
+    assert slices.bearer_rules(settings(bearer={"enabled": False})) is None
+
+
 def test_the_pages_get_every_key_of_the_look() -> None:
     given = settings(
         login={
@@ -480,3 +508,80 @@ def test_ids_of_sessions_are_the_same_for_people_and_operators() -> None:
 
     site = slices.managed_site(options)
     assert (site.issuer, site.client_id, site.server_key) == (options.issuer, options.client_id, options.server_key)
+
+
+def test_what_the_app_of_a_route_is_told() -> None:
+    routes = slices.route_table(
+        settings(
+            routes=[
+                {"path": "/a", "headers": {"roles": ["viewer"], "groups": []}},
+                {"path": "/b", "token_exchange": {"audience": "billing", "scope": "  a   b "}},
+                {"path": "/**"},
+            ]
+        )
+    ).routes
+
+    assert routes[0].narrowing == Narrowing(roles=("viewer",), groups=())
+    assert routes[1].token_exchange == TokenExchange(audience="billing", scope="a b")
+    assert (routes[2].narrowing is EVERYTHING, routes[2].token_exchange) == (True, None)
+
+
+def test_the_hosts_that_mean_this_site_in_an_apps_answer() -> None:
+    rules = slices.gate_rules(settings(server={"public_url": "https://App.example.com", "hosts": ["inner:8080"]}))
+
+    assert [host in rules.own_hosts for host in ("app.example.com", "inner:8080", "else")] == [True, True, False]
+
+
+def test_who_signs_what_an_app_is_told() -> None:
+    observer = RecordingObserver()
+    given = {"header": "X-Proof", "audience": "app", "signing_key": {"value": make_signing_key()}}
+    signed = settings(identity_headers={"assertion": given})
+
+    assertion = slices.identity_assertion(signed, clock=FakeClock(), observer=observer)
+
+    assert assertion is not None
+    assert len(cast("list[object]", assertion.key_set()["keys"])) == 1
+    assert b"x-proof" in slices.gate_rules(signed).headers.identity_names
+    assert slices.gate_rules(signed).headers.assertion_field == b"X-Proof"
+    assert slices.identity_assertion(settings(), clock=FakeClock(), observer=observer) is None
+
+
+def test_lines_are_left_out_where_the_file_says_how_many_are_written() -> None:
+    assert slices.log_sample(settings()) is None
+    assert slices.log_sample(settings(log={"sample_2xx": "100/10s"})) == LineRate(100, 10.0)
+
+
+def test_traces_go_where_the_file_says_with_secrets_as_they_are_now(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old\n")
+    assert slices.tracing_options(settings()) is None
+    options = slices.tracing_options(
+        settings(
+            tracing={
+                "otlp_endpoint": "http://collector:4318/",
+                "sampling_ratio": 0.1,
+                "headers": {"Authorization": {"file": str(file)}},
+            }
+        )
+    )
+
+    assert options is not None
+    assert (options.endpoint, options.service_name, options.ratio) == (
+        "http://collector:4318/v1/traces",
+        "sidegate",
+        0.1,
+    )
+    assert options.headers() == {"Authorization": "old"}
+    file.write_text("new")
+    assert options.headers() == {"Authorization": "new"}
+
+
+def test_an_upstream_has_a_place_in_traces_by_the_key_that_the_gate_gives_it() -> None:
+    one = settings(upstreams={"app": {"url": "https://app.internal"}, "b": {"url": "unix:/run/b"}}, routes=[
+        {"path": "/**", "upstream": "app"}])  # fmt: skip
+
+    places = slices.upstream_places(one, site="admin")
+    assert places == {
+        slices.upstream_key("admin", "app"): UpstreamPlace("app", "app.internal", 443),
+        slices.upstream_key("admin", "b"): UpstreamPlace("b", "/run/b", None),
+    }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from proxy.core.hosts import at_host
 from proxy.core.session import NEVER
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class AssertionRules:
     """``identity_headers.assertion``.
 
     Attributes:
-        issuer: our public URL.
+        issuer: our public URL; for a wildcard the host of each request stands in its place.
         lifetime_s: seconds between ``iat`` and ``exp``, at most.
         headers: which roles are sent, and whether an e-mail address is.
     """
@@ -77,11 +78,12 @@ class AssertionSigner:
         self._ring = ring
         self._random_bytes = random_bytes
         self._observer = observer
-        self._kept: dict[tuple[SessionKey, Narrowing], _Kept] = {}
+        self._kept: dict[tuple[SessionKey, Narrowing, str], _Kept] = {}
 
-    def signed(self, person: Session | Bearer, narrowing: Narrowing, *, now: float) -> bytes:
+    def signed(self, person: Session | Bearer, narrowing: Narrowing, *, host: str, now: float) -> bytes:
         """Return a compact JWS about this person; see ``ports.IdentityAssertion.signed``."""
-        key, keys = (person.key, narrowing), self._ring.current()
+        issuer, keys = at_host(self._rules.issuer, host), self._ring.current()
+        key = (person.key, narrowing, issuer)
         kept = self._kept.get(key)
         if (
             kept is not None
@@ -91,7 +93,10 @@ class AssertionSigner:
             and kept.keys is keys
         ):
             return kept.signed
-        signed = self._sign(person, narrowing, now)
+        payload = self._payload(person, narrowing.narrowed(person.identity), now)
+        signed = jwt.encode(
+            {"iss": issuer, **payload}, keys[0].private, algorithm="ES256", headers={"kid": keys[0].key_id}
+        ).encode()
         self._kept.pop(key, None)
         while len(self._kept) >= MAX_KEPT:
             del self._kept[next(iter(self._kept))]
@@ -103,16 +108,10 @@ class AssertionSigner:
         """Return the public keys by which it is verified."""
         return self._ring.key_set()
 
-    def _sign(self, person: Session | Bearer, narrowing: Narrowing, now: float) -> bytes:
-        key = self._ring.current()[0]
-        payload = self._payload(person, narrowing.narrowed(person.identity), now)
-        return jwt.encode(payload, key.private, algorithm="ES256", headers={"kid": key.key_id}).encode()
-
     def _payload(self, person: Session | Bearer, identity: Identity, now: float) -> dict[str, Any]:
         """Return the claims (RFC 7519 §4.1); those of a person by the names of OIDC Core 1.0 §5.1."""
         rules, issued_at = self._rules, int(now)
         said: dict[str, Any] = {
-            "iss": rules.issuer,
             "aud": rules.audience,
             "sub": identity.subject,
             "iat": issued_at,

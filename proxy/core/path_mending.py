@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 Field = tuple[bytes, bytes]
 
@@ -40,13 +40,13 @@ class PathMending:
     Attributes:
         prefix: what ``strip_prefix`` takes away, without a final slash.
         own_prefix: the path under which our own pages lie.
-        own_hosts: Host values that are ours, lower case.
+        own_hosts: Host values that are ours, asked in lower case.
         upstream_host: the app's own, lower case.
     """
 
     prefix: bytes
     own_prefix: bytes
-    own_hosts: frozenset[bytes]
+    own_hosts: Container[str]
     upstream_host: bytes
 
     def field(self, field: Field) -> Field:
@@ -64,7 +64,7 @@ class PathMending:
         scheme, authority = found["scheme"].lower(), found["authority"].lower()
         host = authority.removesuffix(_DEFAULT_PORTS.get(scheme, b":"))
         rest = found["rest"] if found["rest"][:1] == b"/" else b"/" + found["rest"]
-        if host in self.own_hosts:
+        if host.decode("latin-1") in self.own_hosts:
             return found["scheme"] + b"//" + found["authority"] + self._path(rest)
         return self._path(rest) if host == self.upstream_host else url
 

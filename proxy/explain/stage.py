@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from proxy import slices
 from proxy.clock import SystemClock
+from proxy.core.secret import Secret
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.handler import Gate, GateParts
@@ -17,10 +18,12 @@ from proxy.sessions.memory import MemoryLimits, MemorySessionStore
 from proxy.sessions.memory_kept import MemoryKeptRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from proxy.core.bearer import Bearer
+    from proxy.core.narrowing import Narrowing
     from proxy.core.request import Headers
-    from proxy.core.secret import Secret
+    from proxy.core.routing import TokenExchange
     from proxy.core.session import Session
     from proxy.gate.handler import GateRules
     from proxy.settings.model import Settings
@@ -47,6 +50,26 @@ class _NeverRefreshed:
 
     async def fresh(self, _cookie_value: Secret, session: Session) -> Session | None:
         return session
+
+
+class _Unsigned:
+    """``ports.IdentityAssertion`` that needs no key: that one is sent is told, not what it is."""
+
+    def signed(self, _person: Session | Bearer, _narrowing: Narrowing, **_: object) -> bytes:
+        return b"<assertion>"
+
+    def key_set(self) -> Mapping[str, object]:
+        return {"keys": []}
+
+
+class _NotExchanged:
+    """``ports.ExchangedTokens`` that asks nobody: every token is had at once, and none is one."""
+
+    def at_once(self, _person: Session | Bearer, wanted: TokenExchange) -> Secret:
+        return Secret(f"<token for {wanted.audience}>")
+
+    async def eventually(self, person: Session | Bearer, wanted: TokenExchange) -> Secret:
+        return self.at_once(person, wanted)
 
 
 class _BlankPages:
@@ -79,7 +102,7 @@ class Stage:
         authenticator = Authenticator(
             self.store,
             _NeverRefreshed(),
-            client_id=settings.keycloak.client_id,
+            home=slices.home(settings),
             clock=self.clock,
             observer=observer,
         )
@@ -92,6 +115,8 @@ class Stage:
                 responder=Responder(_BlankPages()),
                 observer=observer,
                 clock=self.clock,
+                assertion=None if settings.identity_headers.assertion is None else _Unsigned(),
+                exchanged=_NotExchanged(),
             ),
         )
 

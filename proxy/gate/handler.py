@@ -68,6 +68,7 @@ from proxy.errors import (
 )
 from proxy.gate.asking import Askers, manner_of_stranger
 from proxy.gate.authenticate import NOT_CACHED
+from proxy.gate.demanded import demanded_of
 from proxy.gate.keeping import FormKeeper, KeepingParts, KeepingRules, LostForm
 from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
@@ -76,13 +77,14 @@ from proxy.ports import Admission, AuditEvent, Forward, KeepBody, OwnPage, Reply
 from proxy.respond import Asker, Manner, Responder, last_resort
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from proxy.core.answer import Answer
     from proxy.core.cookies import OwnCookies
     from proxy.core.identity import Identity
     from proxy.core.narrowing import Narrowing
     from proxy.core.request import Accepted, Headers, RequestHead
+    from proxy.core.routing import Access
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
     from proxy.gate.accept import Acceptor
@@ -103,7 +105,7 @@ class GateRules:
         own_prefix: path of the public URL and ``server.prefix``.
         upstreams: what each upstream gets, by name; every route's upstream is among them.
         https_origin: ``https://host`` to which plain http is redirected; None when it is not.
-        own_hosts: Host values that are answered, lower case: in an app's answer they mean this site.
+        own_hosts: Host values that are answered: in an app's answer they mean this site.
         site: key of the site whose own pages these are (``ports.OwnPage``).
         forward_auth: by which ``/verify`` is answered; None when it is a page like any other, and 404.
         asked: the same rules, given to the gate that a proxy asks about requests whose connection is not ours.
@@ -118,7 +120,7 @@ class GateRules:
     cookies: OwnCookies
     allowed_origins: AllowedOrigins
     https_origin: bytes | None = None
-    own_hosts: frozenset[bytes] = frozenset()
+    own_hosts: Container[str] = frozenset()
     site: str = ""
     forward_auth: ForwardAuthRules | None = None
     asked: ForwardAuthRules | None = None
@@ -211,6 +213,10 @@ class Gate:
             return self._defect(defect, event)
         event.status = answer.status
         return Reply(answer=answer, event=event)
+
+    def demanded(self, event: RequestEvent) -> Access | None:
+        """Return what the rules demand of a request that was admitted by others before; None: it would not be now."""
+        return demanded_of(event, self._rules, self._parts.acceptor)
 
     def finished(self, event: RequestEvent) -> None:
         """Say the one line of this request."""
@@ -380,7 +386,7 @@ class Gate:
         else:
             # The token that a bearer shows is passed on as it came.
             token, authorization = None, AuthorizationField.PASSED
-            further = () if self._assertion is None else self._signed(self._assertion, person, route)
+            further = () if self._assertion is None else self._signed(self._assertion, person, settled)
             if exchanged is not None:
                 authorization = AuthorizationField.REPLACED
                 further = (*further, (b"Authorization", b"Bearer " + exchanged.reveal().encode()))
@@ -451,9 +457,10 @@ class Gate:
         self._rendered[key] = (person.identity, rendered)
         return rendered
 
-    def _signed(self, assertion: IdentityAssertion, person: Session | Bearer, route: Route) -> Headers:
+    def _signed(self, assertion: IdentityAssertion, person: Session | Bearer, settled: Settled) -> Headers:
         """Return the field of the assertion; a field of the same name that a client sent is gone long before."""
-        signed = assertion.signed(person, route.narrowing, now=self._parts.clock.now())
+        narrowing, now = settled.route.narrowing, self._parts.clock.now()
+        signed = assertion.signed(person, narrowing, host=settled.host, now=now)
         return ((self._rules.headers.assertion_field, signed),)
 
     # --- steps --------------------------------------------------------------------------------------------------------

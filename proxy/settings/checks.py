@@ -319,8 +319,8 @@ def _secrets(draft: Draft) -> Iterator[Finding]:
     for index, source in enumerate(draft.settings.sessions.encryption_keys):
         yield from _source_findings(draft, ("sessions", "encryption_keys", index), source, source.read_key)
     if (assertion := draft.settings.identity_headers.assertion) is not None:
-        path = ("identity_headers", "assertion", "signing_key")
-        yield from _source_findings(draft, path, assertion.signing_key, assertion.signing_key.read_signing_keys)
+        at = ("identity_headers", "assertion", "signing_key")
+        yield from _source_findings(draft, at, assertion.signing_key, assertion.signing_key.read_signing_keys)
     for path, other in (
         (("management", "admin_token"), draft.settings.management.admin_token),
         (("sessions", "redis", "password"), draft.settings.sessions.redis.password),

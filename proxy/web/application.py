@@ -39,6 +39,7 @@ from proxy.web.root_turns import ROOT_TURNS, RootTurns
 from proxy.web.sign_in import LOGIN_FLIGHTS, SignedIn
 from proxy.web.status import count_activity, show_status
 from proxy.web.throttle import PROXY_WARNING, ProxyWarning
+from proxy.web.traced import followed_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,7 @@ class WebServices:
     Attributes:
         assets: by hashed name, as ``JinjaPages.assets`` gives them.
         assertion: None where the file wants none; then there is no ``/jwks``.
+        tracing: None where no traces are told.
     """
 
     options: WebOptions
@@ -69,13 +71,15 @@ class WebServices:
     assets: Mapping[str, Asset]
     clock: ports.Clock
     assertion: ports.IdentityAssertion | None = None
+    tracing: ports.Tracing | None = None
     sleep: keys.Sleep = asyncio.sleep
     random_bytes: keys.RandomBytes = secrets.token_bytes
 
 
 def own_application(services: WebServices) -> web.Application:
     """Return the application; the gate reaches it over a socket pair, nobody else can."""
-    app = web.Application(middlewares=[answer_everything], client_max_size=MAX_BODY_BYTES)
+    around = () if services.tracing is None else (followed_by(services.tracing),)
+    app = web.Application(middlewares=[*around, answer_everything], client_max_size=MAX_BODY_BYTES)
     _provide(app, services)
     _add_routes(app.router, services.options)
     if services.assertion is not None:

@@ -52,7 +52,7 @@ class SignerInHand:
         )
 
     def signed(self, person: Session, narrowing: Narrowing = EVERYTHING, *, after: float = 0.0) -> bytes:
-        return self.signer.signed(person, narrowing, now=START + after)
+        return self.signer.signed(person, narrowing, host="app.example.com", now=START + after)
 
     def claims(self, person: Session, narrowing: Narrowing = EVERYTHING) -> dict[str, Any]:
         """Verify as an app does, and return what is said."""
@@ -137,6 +137,19 @@ def test_a_route_that_narrows_says_less_and_its_own(hand: SignerInHand) -> None:
     assert (narrowed["roles"], narrowed["groups"]) == (["viewer"], [])
     assert everything["roles"] == ["legacy-app:editor", "viewer"]
     assert narrowed["jti"] != everything["jti"]
+
+
+def test_a_site_of_many_hosts_speaks_as_the_one_that_was_asked() -> None:
+    hand = SignerInHand(issuer="https://*.apps.example.com/base")
+
+    one, two, again = [
+        hand.signer.signed(session(), EVERYTHING, host=host, now=START)
+        for host in ("a.apps.example.com", "b.apps.example.com", "a.apps.example.com")
+    ]
+
+    said = [jwt.decode(signed, options={"verify_signature": False})["iss"] for signed in (one, two)]
+    assert said == ["https://a.apps.example.com/base", "https://b.apps.example.com/base"]
+    assert again == one
 
 
 # --- how long one serves ---------------------------------------------------------------------------------------------

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.core.hosts import HostNames
 from proxy.core.path_mending import PathMending
 
 OLD = PathMending(
     b"/old",
     own_prefix=b"/_sidegate",
-    own_hosts=frozenset({b"app.example.com", b"app.internal.example.com:8443"}),
+    own_hosts=HostNames({"app.example.com", "app.internal.example.com:8443", "*.apps.example.com"}),
     upstream_host=b"127.0.0.1:8000",
 )
-AT_80 = PathMending(b"/old", own_prefix=b"/_sidegate", own_hosts=frozenset({b"app.example.com"}), upstream_host=b"wiki")
+AT_80 = PathMending(b"/old", own_prefix=b"/_sidegate", own_hosts=HostNames({"app.example.com"}), upstream_host=b"wiki")
 
 
 def mended(name: bytes, value: bytes) -> bytes:
@@ -41,6 +42,7 @@ def mended(name: bytes, value: bytes) -> bytes:
         (b"https://app.example.com?q=1", b"https://app.example.com/old/?q=1"),
         (b"//app.example.com/x", b"//app.example.com/old/x"),
         (b"https://app.internal.example.com:8443/x", b"https://app.internal.example.com:8443/old/x"),
+        (b"https://a.apps.example.com/x", b"https://a.apps.example.com/old/x"),
         (b"http://127.0.0.1:8000/x", b"/old/x"),
         (b"http://127.0.0.1:8000", b"/old/"),
     ],
@@ -64,6 +66,8 @@ def test_paths_and_urls_of_ours_and_of_the_app_get_the_prefix(sent: bytes, expec
         b"https://app.example.com.evil.example/x",
         b"https://app.example.com@evil.example/x",
         b"https://app.example.com:444/x",
+        b"https://a.b.apps.example.com/x",
+        b"https://\xff.apps.example.com/x",
         b"http://127.0.0.1:8001/x",
         b"mailto:alice@example.com",
         b"javascript:/x",

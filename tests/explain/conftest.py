@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.explain.command import explain
 from proxy.explain.question import Person, Question
-from tests.gate.conftest import GateInHand
+from proxy.settings.load import one_site
+from tests.gate.conftest import settings_of
 
 if TYPE_CHECKING:
     from proxy.explain.explanation import Explanation
@@ -22,10 +23,10 @@ ROUTES: list[dict[str, Any]] = [
 
 
 def settings_with(**file: Any) -> Settings:
-    return GateInHand(**file).settings
+    return settings_of(**file)
 
 
 def asked(url: str, method: str = "GET", *headers: str, file: dict[str, Any] | None = None, **of: Any) -> Explanation:
     person = None if of.pop("is_anonymous", False) else Person(**of)
     question = Question(method=method, url=url, headers=headers, person=person)
-    return explain(settings_with(**(file or {"routes": ROUTES})), question)
+    return explain(one_site(settings_with(**(file or {"routes": ROUTES}))), question)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tests.explain.conftest import asked
 
 
@@ -103,3 +105,42 @@ class TestHeaders:
 
         assert explanation.decision == "step_up"
         assert explanation.notes[0].startswith("what was sent is kept")
+
+
+class TestWhatAnAppIsTold:
+    FILE: ClassVar[dict[str, Any]] = {
+        "identity_headers": {"assertion": {"audience": "app", "signing_key": {"file": "/no/such/key.pem"}}},
+        "routes": [
+            {
+                "path": "/old/**",
+                "headers": {"roles": ["viewer"], "groups": []},
+                "token_exchange": {"audience": "billing"},
+            },
+            {"path": "/**"},
+        ],
+    }
+
+    def test_a_token_and_an_assertion_are_told_and_neither_is_shown_or_needs_its_key(self) -> None:
+        passed = asked("/old/x", file=self.FILE).passed
+
+        assert passed is not None
+        assert ("Authorization", "Bearer <token for billing>") in passed.headers
+        assert ("X-Sidegate-Assertion", "<assertion>") in passed.headers
+
+    def test_what_a_route_keeps_from_its_app_is_told_and_not_sent(self) -> None:
+        explanation = asked("/old/x", file=self.FILE, roles=("viewer", "admin", "editor"), groups=("/staff",))
+
+        assert explanation.passed is not None
+        assert ("X-Auth-Roles", "viewer") in explanation.passed.headers
+        assert "X-Auth-Groups" not in dict(explanation.passed.headers)
+        assert "the app is not told of the roles admin, editor (headers.roles)" in explanation.notes
+        assert "the app is not told of the group /staff (headers.groups)" in explanation.notes
+        assert "Keycloak is asked for the token for billing; it may refuse it, which is 403" in explanation.notes
+
+    def test_other_routes_have_nothing_of_it(self) -> None:
+        explanation = asked("/x", file=self.FILE, roles=("viewer", "admin"))
+
+        assert explanation.passed is not None
+        assert ("X-Auth-Roles", "admin,viewer") in explanation.passed.headers
+        assert "Authorization" not in dict(explanation.passed.headers)
+        assert not any("not told" in note for note in explanation.notes)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CONFIG = Path(__file__).parents[2] / "config"
 LEAVES = {
     ("keycloak", "client_auth", "secret"),
+    ("keycloak", "client_auth", "private_key"),
+    ("identity_headers", "assertion", "signing_key"),
     ("management", "admin_token"),
     ("sessions", "encryption_keys"),
     ("sessions", "redis", "password"),
@@ -109,7 +111,7 @@ def test_a_key_has_an_example_on_one_line_of_yaml(path: KeyPath, example: str | 
 
 def test_keys_are_known_at_every_depth() -> None:
     assert schema.keys_at(("log",)) == ("level", "format", "sample_2xx")
-    assert schema.keys_at(("routes", 7, "headers")) == ("set", "remove")
+    assert schema.keys_at(("routes", 7, "headers")) == ("set", "remove", "roles", "groups")
     assert schema.keys_at(("routes", 7, "access")) == (
         *("any_role", "all_roles", "any_group", "claims"),
         *("acr", "max_age"),
@@ -161,6 +163,7 @@ def test_the_example_with_each_key_lacks_only_the_files_of_the_reader(tmp_path: 
         "login.templates_dir",
         "sessions.redis.password.file",
         "sessions.encryption_keys[0].file",
+        "identity_headers.assertion.signing_key.file",
         "upstreams.app.tls.ca_file",
         "upstreams.app.tls.cert_file",
         "upstreams.app.tls.key_file",
