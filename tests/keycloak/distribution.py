@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 VERSION = "26.7.3"
 ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--https-client-auth=request")
+"""The last, so that a client may show a certificate where the server listens by https, and need not."""
+
 DATABASE = "keycloakdb.mv.db"
 ADMIN = {"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": "admin"}
 FETCH_TIMEOUT_S = 600
@@ -76,7 +79,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _seed_key() -> str:
-    digest = hashlib.sha256(VERSION.encode() + _java_version())
+    digest = hashlib.sha256(VERSION.encode() + _java_version() + " ".join(BUILD_OPTIONS).encode())
     for name, content in sorted(realm_files().items()):
         digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()[:16]
@@ -88,12 +91,14 @@ def _java_version() -> bytes:
 
 
 def _built(root: Path) -> Path:
-    home = root / f"keycloak-{VERSION}"
+    # A folder for each set of options: a running server must not be built anew under its feet.
+    folder = root / f"built-{hashlib.sha256(' '.join(BUILD_OPTIONS).encode()).hexdigest()[:8]}"
+    home = folder / f"keycloak-{VERSION}"
     if not (home / "built").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        _unpack(_fetched(root), root)
+        shutil.rmtree(folder, ignore_errors=True)
+        _unpack(_fetched(root), folder)
         _say(f"building Keycloak {VERSION} (once, about 30 s)")
-        _run([str(home / "bin" / "kc.sh"), "build", "--db=dev-file", "--health-enabled=true"], BUILD_TIMEOUT_S)
+        _run([str(home / "bin" / "kc.sh"), "build", *BUILD_OPTIONS], BUILD_TIMEOUT_S)
         (home / "built").touch()
     return home
 
@@ -110,10 +115,10 @@ def _fetched(root: Path) -> Path:
     return archive
 
 
-def _unpack(archive: Path, root: Path) -> None:
+def _unpack(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as source:
-        source.extractall(root)
-    for script in (root / f"keycloak-{VERSION}" / "bin").glob("*.sh"):
+        source.extractall(folder)
+    for script in (folder / f"keycloak-{VERSION}" / "bin").glob("*.sh"):
         script.chmod(0o755)  # zipfile loses the mode
 
 

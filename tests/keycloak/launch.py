@@ -27,11 +27,12 @@ class Ports:
 
     http: int
     management: int
+    https: int
 
     @classmethod
     def free(cls) -> Ports:
-        """Two ports that nobody listens on."""
-        return cls(http=free_port(), management=free_port())
+        """Three ports that nobody listens on."""
+        return cls(http=free_port(), management=free_port(), https=free_port())
 
 
 def launch(

@@ -9,6 +9,7 @@ from tests.keycloak.admin import KeycloakAdmin
 from tests.keycloak.distribution import seeded
 from tests.keycloak.launch import Ports, launch, wait_until_ready
 from tests.support.processes import Program, ProgramError
+from tests.support.throw_away_ca import ThrowAwayAuthority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +30,19 @@ class KeycloakServer:
         self._folder = folder
         shutil.copy(self._seeded.database, folder / self._seeded.database.name)
         self._ports = Ports.free()
+        self.authority = ThrowAwayAuthority(folder)
+        self._https = self.authority.issue("127.0.0.1")
         self._program: Program | None = None
 
     @property
     def base_url(self) -> str:
         """Where it listens; also the start of every issuer, as long as no ``--hostname`` says otherwise."""
         return f"http://127.0.0.1:{self._ports.http}"
+
+    @property
+    def https_url(self) -> str:
+        """The same by https, with a certificate of ``authority``; who has another of those may show it."""
+        return f"https://127.0.0.1:{self._ports.https}"
 
     @property
     def admin(self) -> KeycloakAdmin:
@@ -51,9 +59,23 @@ class KeycloakServer:
             raise ProgramError("this Keycloak runs already")
         options = {"JAVA_OPTS_APPEND": f"-XX:SharedArchiveFile={self._seeded.archive}"}
         self._program = launch(
-            self._seeded.home, self._folder, ports=self._ports, arguments=(*BEHIND_A_PROXY, *arguments), env=options
+            self._seeded.home,
+            self._folder,
+            ports=self._ports,
+            arguments=(*BEHIND_A_PROXY, *self._by_https(), *arguments),
+            env=options,
         )
         wait_until_ready(self._program, self._ports)
+
+    def _by_https(self) -> tuple[str, ...]:
+        return (
+            f"--https-port={self._ports.https}",
+            f"--https-certificate-file={self._https.cert_file}",
+            f"--https-certificate-key-file={self._https.key_file}",
+            f"--truststore-paths={self.authority.ca_file}",
+            # Else the management port speaks https too.
+            "--http-management-scheme=http",
+        )
 
     def stop(self) -> None:
         """End it; sessions stay in the database."""

@@ -22,6 +22,7 @@ AT_KEYCLOAK = (
     "tests/contracts/test_provider_contract.py",
     "tests/keycloak/",
     "tests/keycloak_setup/test_at_keycloak.py",
+    "tests/oidc/test_client_auth_at_keycloak.py",
     "tests/oidc/test_provider_at_keycloak.py",
     "tests/support/test_fixtures.py",
 )
