@@ -13,25 +13,35 @@ import gc
 import logging
 import os
 import resource
+import secrets
 import signal
 import sys
+from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from proxy import slices
-from proxy.certificates import watch
 from proxy.clock import SystemClock
 from proxy.core.lifetime import promised_lifetime
-from proxy.errors import SidegateError
+from proxy.errors import ProviderUnavailable, SidegateError
 from proxy.forward.served import LEAVES_AFTER_S
 from proxy.forward.server import DataPath
+from proxy.leaving import LeavingSites
+from proxy.observe.certificate_ends import CertificateEnds
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.observer import ProductionObserver
+from proxy.observe.traced_observer import TracedObserver
+from proxy.observe.tracing_options import open_traces
+from proxy.reload.reloader import Reloader, ReloadParts
+from proxy.reload.watcher import FileWatcher, FolderEvents
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.stream_keeper import StreamKeeper
+from proxy.settings.certificate_files import certificate_files
 from proxy.settings.load import load_sites, one_site
 from proxy.settings.model import Settings
+from proxy.settings.secret_source import KEY_BYTES
 from proxy.settings.values import UnixAddress
 from proxy.site import SharedParts, Site
 from proxy.sites import Sites
@@ -43,11 +53,12 @@ from proxy.web.health import HealthServices, health_application
 from proxy.web.management_api import ApiServices, management_api
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from proxy.certificates import TlsFiles
     from proxy.ports import Clock
-    from proxy.settings.load import SiteSettings
+    from proxy.settings.portals import SiteSettings
     from proxy.settings.values import Address
 
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -56,9 +67,14 @@ END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Sidegate:
     """One wired process: every part made once, started in order, closed in the opposite order.
 
-    What follows from a site's own settings is in ``sites`` and can be exchanged while we run (:meth:`exchange`).
-    Listeners, stores, open streams, the observer, the management API and what the file says of them are made once.
+    What follows from the file is exchanged while we run (:meth:`exchange`): the sites whole, and what stores, data path
+    and log were told of it. They themselves, the listeners and open streams are made once.
+
+    Attributes:
+        difference: in what the file on disk is not what runs, for ``/readyz``; None when it is.
     """
+
+    difference: Callable[[], str | None] = staticmethod(lambda: None)
 
     def __init__(self, sites: Sequence[SiteSettings], *, clock: Clock, observer: ProductionObserver) -> None:
         """Wire the parts; nothing is opened or asked before :meth:`start`.
@@ -73,18 +89,20 @@ class Sidegate:
         self._clock = clock
         self._observer = observer
         self._is_draining = False
+        self._own_key = secrets.token_bytes(KEY_BYTES)
         self.live = LiveStreamRegistry(observer)
-        self.stores = make_stores(settings, clock=clock, observer=observer, live=self.live)
+        self.stores = make_stores(sites, clock=clock, observer=observer, live=self.live)
         self._shared = SharedParts(
             stores=self.stores,
             live=self.live,
             clock=clock,
             observer=observer,
-            server_keys=slices.server_keys(settings),
+            server_keys=slices.server_keys(settings, beside=self._own_key),
+            tracing=observer.tracing,
         )
         self._generation = 0
         self.sites = Sites([Site(one, self._shared) for one in sites])
-        self._leaving: list[Site] = []
+        self._leaving = LeavingSites(observer, leaves_after_s=LEAVES_AFTER_S, then=self._judge_streams)
         self._keeper = StreamKeeper(self.live, self.stores.sessions, self.sites, clock=clock, observer=observer)
         self._management = web.AppRunner(self._health_application(), access_log=None)
         self._api = web.AppRunner(self._management_api(), access_log=None)
@@ -94,16 +112,28 @@ class Sidegate:
         self._tell_metrics()
 
     def _tell_metrics(self) -> None:
-        observer = self._observer
+        observer, settings = self._observer, self._settings
         if (audit := self.stores.audit) is not None:
             observer.keep_audit(audit)
             observer.metrics.watch_dropped_audit(lambda: audit.dropped + observer.audit_left_out)
-        observer.metrics.watch_sessions(self.stores.active_sessions)
+        limit = inf if settings.sessions.store == "redis" else settings.sessions.memory.max_sessions
+        observer.metrics.watch_sessions(self.stores.active_sessions, limit=limit)
+        observer.metrics.watch_parts(
+            is_ready=lambda: self.sites.readiness().is_ready and not self._is_draining,
+            keycloak=self.sites.readiness,
+            store=self.stores.sessions.readiness,
+        )
+        ends = CertificateEnds()
+        observer.metrics.watch_certificates(lambda: ends.of(self._certificate_files()))
         observer.metrics.watch_streams(lambda: len(self.live))
         observer.metrics.watch_connections(
             open_now=lambda: self._data_path.open_connections if self._data_path else 0,
             refused=lambda: self._data_path.refused_connections if self._data_path else 0,
         )
+
+    def _certificate_files(self) -> Iterator[tuple[str, Path]]:
+        seen = {found for site in self.sites.current for found in certificate_files(site.settings)}
+        return iter(sorted(seen))
 
     async def start(self) -> None:
         """Open the listeners and begin to look for the provider; returns when requests are answered.
@@ -123,13 +153,12 @@ class Sidegate:
             options=slices.forward_options(self._settings, self._tls, descriptors=_descriptors()),
             clock=self._clock,
         )
-        own = () if self._tls is None else (self._tls,)
-        _ = self._tasks.start(watch((*own, *self.stores.tls_files), self._observer))
         listen = self._settings.server.listen
         try:
             await self._data_path.start(str(listen))
         except OSError as error:
             raise _cannot_listen("server.listen", listen, error) from error
+        self._observer.metrics.serving_since(self._clock.now())
         for site in self.sites.current:
             self._observer.notice(promised_lifetime(site.settings.session_plan))
 
@@ -137,36 +166,70 @@ class Sidegate:
         """Serve these sites instead of those of before: all of them, or, when one cannot be made, none.
 
         No request is dropped: what was admitted goes its way at the former sites, which are let go of
-        ``LEAVES_AFTER_S`` later. Sessions, open streams and connections of clients stay. Each new provider is given
-        ``keycloak.timeout`` to be found; when it is away, its site is served all the same, as after a start.
+        ``LEAVES_AFTER_S`` later. Sessions, open streams and connections of clients stay. A provider that the file names
+        anew must be found within ``keycloak.timeout``: what runs is not given up for what nobody can sign in at.
 
         Args:
-            sites: keys of the process as a whole are not looked at; whoever calls says which of them need a restart.
+            sites: with the keys that need a restart as they were at the start.
 
         Raises:
             SettingsError: one of them cannot be made; everything is as before.
+            ProviderUnavailable: a new provider is not there; the same.
+        """
+        settings = sites[0].settings
+        keys = slices.server_keys(settings, beside=self._own_key)
+        tls = await asyncio.to_thread(self._server_tls, settings)
+        adopt = await asyncio.to_thread(self.stores.prepare, sites)
+        made = await self._made(sites, replace(self._shared, server_keys=keys))
+        # Nothing can fail from here on, and nobody else's turn comes before the data path serves the new sites.
+        adopt()
+        self._settings, self._tls = settings, tls
+        self._leaving.add(self.sites.replace(made))
+        self._observer.adopt(level=LogLevel(settings.log.level))
+        if self._data_path is not None:
+            options = slices.forward_options(settings, tls, descriptors=_descriptors())
+            await self._data_path.exchange(self.sites.served(), options)
+        await self._judge_streams()
+        await self.stores.keep_only(self.sites.clients())
+
+    async def _judge_streams(self) -> None:
+        """Have open streams judged by what the sites demand that are served now."""
+        await self.live.judge_anew(self.sites.demanded, now=self._clock.now)
+
+    def _server_tls(self, settings: Settings) -> TlsFiles | None:
+        """Return what the listener has, when it is made of the same files: clients go on with their TLS sessions."""
+        if settings.server.tls == self._settings.server.tls and not (self._tls and self._tls.has_changed()):
+            return self._tls
+        return slices.server_tls(settings)
+
+    async def _made(self, sites: Sequence[SiteSettings], shared: SharedParts) -> list[Site]:
+        """Return new sites that have begun, those with a new provider when it is there.
+
+        Raises:
+            SettingsError, ProviderUnavailable: none was made.
         """
         self._generation += 1
-        made = [Site(one, self._shared, generation=self._generation) for one in sites]
+        made: list[Site] = []
         try:
-            for site in made:
+            for one in sites:
+                former = self.sites.named(one.name)
+                # In a thread, for certificates and templates are read, and others wait meanwhile.
+                site = await asyncio.to_thread(Site, one, shared, generation=self._generation, former=former)
+                made.append(site)
                 await site.start()
-            await asyncio.gather(*(site.until_ready() for site in made))
+            await asyncio.gather(*(site.until_ready() for site in made if not self.sites.have(site.client)))
+            self._refuse_absent([site for site in made if not self.sites.have(site.client)])
         except BaseException:
-            for site in made:
-                await site.close()
+            await _close_all(made)
             raise
-        former = self.sites.replace(made)
-        if self._data_path is not None:
-            self._data_path.serve(self.sites.served())
-        self._leaving += former
-        _ = self._tasks.start(self._let_go(former))
+        return made
 
-    async def _let_go(self, former: Sequence[Site]) -> None:
-        await asyncio.sleep(LEAVES_AFTER_S)
-        for site in former:
-            self._leaving.remove(site)
-            await site.close()
+    def _refuse_absent(self, strangers: Sequence[Site]) -> None:
+        for site in strangers:
+            readiness = site.provider.readiness()
+            if not readiness.is_ready:
+                where = f"keycloak of {site.name}" if site.name else "keycloak"
+                raise ProviderUnavailable(f"{where}: the provider is not there: {readiness.detail}")
 
     async def close(self) -> None:
         """Drain: not ready, no new connection, what runs may end within ``shutdown_grace``; then let go of all."""
@@ -177,8 +240,8 @@ class Sidegate:
         await self._api.cleanup()
         await self._management.cleanup()
         await self._keeper.close()
-        for site in (*self._leaving, *self.sites.current):
-            await site.close()
+        await self._leaving.close()
+        await _close_all(self.sites.current)
         await self.stores.close()
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -190,24 +253,35 @@ class Sidegate:
                 store=self.stores.sessions.readiness,
                 is_draining=lambda: self._is_draining,
                 exposition=self._observer.exposition,
+                configuration=self._configuration,
             )
         )
 
+    def _configuration(self) -> str | None:
+        return self.difference()
+
     def _management_api(self) -> web.Application:
-        parts = AdministrationParts(
-            site=slices.site(self.sites.current[0].web_options),
+        return management_api(
+            ApiServices(
+                access=AdminAccess(slices.admin_token(self._settings), clock=self._clock),
+                administration=lambda operator: StoreAdministration(self._administration_parts(), operator),
+                observer=self._observer,
+            )
+        )
+
+    def _administration_parts(self) -> AdministrationParts:
+        return AdministrationParts(
+            sites=tuple(slices.managed_site(site.web_options) for site in self.sites.current),
             sessions=self.stores.sessions,
             trail=self.stores.audit,
             observer=self._observer,
             clock=self._clock,
         )
-        return management_api(
-            ApiServices(
-                access=AdminAccess(slices.admin_token(self._settings), clock=self._clock),
-                administration=lambda operator: StoreAdministration(parts, operator),
-                observer=self._observer,
-            )
-        )
+
+
+async def _close_all(sites: Sequence[Site]) -> None:
+    for site in sites:
+        await site.close()
 
 
 async def _listen(runner: web.AppRunner, key: str, address: Address) -> None:
@@ -244,29 +318,32 @@ def serve_forever(path: Path) -> int:
         SettingsError: the file or something it names cannot be used.
         SidegateError: an address cannot be listened on.
     """
-    return _run(_serve_until_signalled(load_sites(path)))
+    return _run(_serve_until_signalled(path, load_sites(path)))
 
 
-async def _serve_until_signalled(sites: Sequence[SiteSettings]) -> int:
+async def _serve_until_signalled(path: Path, sites: Sequence[SiteSettings]) -> int:
     observer = make_observer(sites[0].settings)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:
         loop.add_signal_handler(number, ended.set)
-    # The default action of SIGHUP is to die; an operator who sends it wants the file read again, not an outage.
-    loop.add_signal_handler(
-        signal.SIGHUP, lambda: observer.warning("SIGHUP: the file is read at start only; restart to apply changes")
-    )
+    # The default action of SIGHUP is to die; one that comes before the file can be read again finds it just read.
+    loop.add_signal_handler(signal.SIGHUP, _nothing)
     try:
-        return await _serve(sites, observer, ended)
+        return await _serve(path, sites, observer=observer, ended=ended)
     finally:
         observer.close()
 
 
-async def _serve(sites: Sequence[SiteSettings], observer: ProductionObserver, ended: asyncio.Event) -> int:
+async def _serve(
+    path: Path, sites: Sequence[SiteSettings], *, observer: ProductionObserver, ended: asyncio.Event
+) -> int:
     sidegate = Sidegate(sites, clock=SystemClock(), observer=observer)
+    reloader = _reloader(path, sites, sidegate=sidegate, observer=observer)
     try:
         await sidegate.start()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+        await reloader.start()
         # What is there now stays until the end: nothing is gained by looking through it with each full collection.
         gc.collect()
         gc.freeze()
@@ -275,18 +352,52 @@ async def _serve(sites: Sequence[SiteSettings], observer: ProductionObserver, en
         sys.stderr.flush()
         await ended.wait()
     finally:
+        await reloader.close()
         await sidegate.close()
     return 0
 
 
+def _reloader(
+    path: Path, sites: Sequence[SiteSettings], *, sidegate: Sidegate, observer: ProductionObserver
+) -> Reloader:
+    clock = SystemClock()
+    reloader = Reloader(
+        sites,
+        ReloadParts(
+            path=path,
+            read=load_sites,
+            serve=sidegate.exchange,
+            watcher=FileWatcher(FolderEvents(observer), clock=clock),
+            observer=observer,
+        ),
+    )
+    sidegate.difference = lambda: reloader.detail
+    return reloader
+
+
+def _nothing() -> None:
+    """A signal that is not waited for."""
+
+
 def make_observer(settings: Settings) -> ProductionObserver:
-    """Return the observer that writes to stdout, with the warnings of the libraries in the same form."""
-    observer = ProductionObserver(
+    """Return the observer that writes to stdout, with the warnings of the libraries in the same form.
+
+    Raises:
+        SettingsError: traces are asked for, and OpenTelemetry is not installed.
+    """
+    clock, tracing = SystemClock(), slices.tracing_options(settings)
+    kind = ProductionObserver if tracing is None else TracedObserver
+    observer = kind(
         _write_out,
-        clock=SystemClock(),
+        clock=clock,
         level=LogLevel(settings.log.level),
         line_format=LogFormat(settings.log.format),
+        sample=slices.log_sample(settings),
     )
+    if tracing is not None and isinstance(observer, TracedObserver):
+        count = observer.metrics.spans
+        traces = open_traces(tracing, clock=clock, count=lambda outcome, spans: count.of(outcome).inc(spans))
+        observer.trace_with(traces, clock=clock)
     logging.basicConfig(handlers=[StandardHandler(observer.log)], level=logging.WARNING, force=True)
     return observer
 

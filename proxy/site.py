@@ -2,40 +2,43 @@
 
 A part of the composition root. What outlives a change of the file is not here but in :class:`SharedParts`: stores, open
 streams, the observer, the server's keys. A site is made, started, served and closed; a reload makes a new one beside it
-and lets go of the old. So a site keeps nothing that must survive: pages, keys of the provider, refreshes under way (the
-lease of each is in the store), bearer tokens that were verified.
+and lets go of the old. So a site keeps nothing that must survive: pages, routes, bearer tokens that were verified. Its
+client at the realm goes over to the new one where the file says nothing else of it (``realm_client.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from proxy import slices
-from proxy.certificates import watch
+from proxy.core.bearer import Bearer
 from proxy.errors import SidegateError
 from proxy.forward.own_pages import OwnPages
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
+from proxy.gate.bearer import BearerParts, VerifiedBearers
+from proxy.gate.exchange import TokenExchanges
 from proxy.gate.handler import Gate, GateParts
-from proxy.oidc.provider import OpenIdProvider
+from proxy.gate.portals import Portal
+from proxy.gate.traced import TracedGate
 from proxy.pages.render import JinjaPages
+from proxy.realm_client import RealmClient
 from proxy.respond import Responder
-from proxy.sessions.fresh_tokens import RefreshParts
-from proxy.sessions.refresher import SessionRefresher
-from proxy.tasks import TaskOwner
 from proxy.web.application import WebServices, own_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxy.core.session import Session
     from proxy.forward.options import UpstreamOptions
-    from proxy.ports import Clock, Observer
-    from proxy.settings.load import SiteSettings
+    from proxy.ports import Clock, Observer, Tracing
+    from proxy.sessions.live import LiveStreamRegistry
+    from proxy.settings.portals import SiteSettings
     from proxy.stores import Stores
 
 OWN_PAGES_KEEPALIVE_S = 75.0
@@ -55,9 +58,11 @@ class SharedParts:
     """
 
     stores: Stores
+    live: LiveStreamRegistry
     clock: Clock
     observer: Observer
     server_keys: tuple[bytes, ...] = field(repr=False)
+    tracing: Tracing | None = None
 
 
 class Site:
@@ -67,16 +72,19 @@ class Site:
         name: of the portal; empty for a file without portals.
         key: by which the data path knows this site and no other, former ones of the same name included.
         gate: decides about its requests.
-        refresher: keeps the tokens of its sessions fresh.
-        provider: its client at its realm.
+        client: at its realm.
+        provider, refresher: the client's.
         upstreams: as the data path takes them, each key its own.
     """
 
-    def __init__(self, given: SiteSettings, shared: SharedParts, *, generation: int = 0) -> None:
+    def __init__(
+        self, given: SiteSettings, shared: SharedParts, *, generation: int = 0, former: Site | None = None
+    ) -> None:
         """Wire it; nothing is opened or asked before :meth:`start`.
 
         Args:
             generation: how many times the sites of this process were exchanged before.
+            former: in whose place it comes, if any; its client at the realm is taken over where nothing has changed.
 
         Raises:
             SettingsError: a certificate, CA file, key or template cannot be used.
@@ -87,15 +95,16 @@ class Site:
         self.key = f"{given.name}#{generation}" if given.name or generation else ""
         self._shared = shared
         self._pages = JinjaPages(slices.look(settings))
-        self.provider = OpenIdProvider(slices.provider_options(settings), clock=shared.clock, observer=shared.observer)
-        self.refresher = SessionRefresher(self._refresh_parts(), policy=slices.refresh_policy(settings))
-        self.web_options = slices.web_options(settings, keys=shared.server_keys)
+        self.client = self._client_of(former)
+        self.provider, self.refresher = self.client.provider, self.client.refresher
+        self._assertion = slices.identity_assertion(settings, clock=shared.clock, observer=shared.observer)
+        self._bearers = self._make_bearers()
+        self._exchanges = TokenExchanges(self.provider, clock=shared.clock, observer=shared.observer)
+        self._stop_hearing: Callable[[], None] = _nothing
+        self.web_options = slices.web_options(settings, portal=self.name, keys=shared.server_keys)
         self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
         self.gate = self._make_gate()
         self._tls = slices.upstream_tls(settings)
-        self._tasks = TaskOwner(
-            lambda fault: shared.observer.error("the watch over TLS files ended", fault=repr(fault))
-        )
         self.own_pages = OwnPages(self._new_protocol)
 
     @property
@@ -104,10 +113,24 @@ class Site:
         return slices.upstream_options(self.settings, self._tls, site=self.key)
 
     async def start(self) -> None:
-        """Begin to look for the provider, open the own pages and watch the files; never waits for the provider."""
-        await self.provider.start()
+        """Begin to look for the provider, and open the own pages; never waits for the provider."""
+        self._stop_hearing = self._shared.live.hear(self._exchanges.forget)
+        await self.client.enter(self)
         await self._own.setup()
-        _ = self._tasks.start(watch(self._tls.values(), self._shared.observer))
+
+    def knows(self, person: Session | Bearer) -> bool:
+        """Say whether somebody of another time would be taken here for who they were taken for then."""
+        if isinstance(person, Bearer):
+            keycloak, identity = self.settings.keycloak, person.identity
+            return self._bearers is not None and (keycloak.issuer, keycloak.client_id) == (
+                identity.issuer,
+                person.client_id,
+            )
+        return person.home == slices.home(self.settings, self.name)
+
+    def take_over(self) -> None:
+        """Hear that requests come here from now on, and not to the site before it."""
+        self.refresher.adopt(slices.refresh_policy(self.settings))
 
     async def until_ready(self) -> None:
         """Return when the provider is there, or after ``keycloak.timeout`` without it."""
@@ -120,43 +143,80 @@ class Site:
 
     async def close(self) -> None:
         """Let requests at own pages end, give refreshes their time, and let go of the provider."""
-        await self._tasks.close()
         self.own_pages.retire()
         await self._own.cleanup()
-        await self.refresher.close()
-        await self.provider.close()
+        self._stop_hearing()
+        self._stop_hearing = _nothing
+        await self._exchanges.close()
+        if self._bearers is not None:
+            await self._bearers.close()
+        await self.client.leave(self)
+
+    @property
+    def portal(self) -> Portal:
+        """Return this site as one of several."""
+        server = self.settings.server
+        return Portal(server.host_values, self.gate, server.own_prefix.encode())
+
+    @property
+    def acceptor(self) -> Acceptor:
+        """Return who knows which peers are believed."""
+        return Acceptor(slices.accept_rules(self.settings), random_bytes=secrets.token_bytes)
+
+    def gate_of_strangers(self) -> Gate:
+        """Return a gate that refuses every host, in pages that look like no site's."""
+        rules = replace(slices.gate_rules(self.settings, site=self.key), forward_auth=None, https_origin=None)
+        nobody = replace(slices.accept_rules(self.settings), hosts=())
+        parts = replace(
+            self._gate_parts(),
+            acceptor=Acceptor(nobody, random_bytes=secrets.token_bytes),
+            responder=Responder(JinjaPages(slices.look_of_nobody(self.settings))),
+        )
+        return Gate(rules, parts)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _make_gate(self) -> Gate:
+        rules, parts = slices.gate_rules(self.settings, site=self.key), self._gate_parts()
+        tracing = self._shared.tracing
+        if tracing is None:
+            return Gate(rules, parts)
+        return TracedGate(rules, parts, tracing=tracing, places=slices.upstream_places(self.settings, site=self.key))
+
+    def _gate_parts(self) -> GateParts:
         settings, shared = self.settings, self._shared
-        return Gate(
-            slices.gate_rules(settings, site=self.key),
-            GateParts(
-                acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
-                authenticator=Authenticator(
-                    shared.stores.sessions,
-                    self.refresher,
-                    client_id=settings.keycloak.client_id,
-                    clock=shared.clock,
-                    observer=shared.observer,
-                ),
-                kept=shared.stores.kept,
-                responder=Responder(self._pages, everywhere=slices.everywhere(settings)),
-                observer=shared.observer,
+        return GateParts(
+            acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
+            authenticator=Authenticator(
+                shared.stores.sessions,
+                self.refresher,
+                home=slices.home(settings, self.name),
                 clock=shared.clock,
+                observer=shared.observer,
             ),
+            kept=shared.stores.kept,
+            responder=Responder(self._pages, everywhere=slices.everywhere(settings)),
+            observer=shared.observer,
+            clock=shared.clock,
+            assertion=self._assertion,
+            exchanged=self._exchanges,
+            bearers=self._bearers,
         )
 
-    def _refresh_parts(self) -> RefreshParts:
-        shared = self._shared
-        return RefreshParts(
-            provider=self.provider,
-            store=shared.stores.sessions,
-            leases=shared.stores.leases,
-            clock=shared.clock,
-            observer=shared.observer,
+    def _make_bearers(self) -> VerifiedBearers | None:
+        rules, shared = slices.bearer_rules(self.settings), self._shared
+        if rules is None:
+            return None
+        parts = BearerParts(
+            provider=self.provider, store=shared.stores.sessions, clock=shared.clock, observer=shared.observer
         )
+        return VerifiedBearers(rules, parts)
+
+    def _client_of(self, former: Site | None) -> RealmClient:
+        if former is not None and former.client.serves(self.settings):
+            return former.client
+        shared = self._shared
+        return RealmClient(self.settings, stores=shared.stores, clock=shared.clock, observer=shared.observer)
 
     def _own_application(self) -> web.Application:
         shared = self._shared
@@ -167,12 +227,14 @@ class Site:
                 authentications=shared.stores.authentications,
                 kept=shared.stores.kept,
                 provider=self.provider,
-                throttle=shared.stores.throttle,
+                throttle=shared.stores.throttle(self.settings),
                 refresher=self.refresher,
                 observer=shared.observer,
                 pages=self._pages,
                 assets=self._pages.assets,
                 clock=shared.clock,
+                assertion=self._assertion,
+                tracing=shared.tracing,
             )
         )
 
@@ -181,3 +243,7 @@ class Site:
         if server is None:
             raise SidegateError("the own pages were not set up")
         return server()
+
+
+def _nothing() -> None:
+    """Nothing was begun that could be stopped."""

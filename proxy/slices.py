@@ -174,7 +174,8 @@ def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
         answers=AnswerRules(cookies=cookies, security_headers=added),
         cookies=cookies,
         allowed_origins=AllowedOrigins(
-            frozenset(origin.encode() for origin in (server.public_url.origin, *server.allowed_origins))
+            frozenset(origin.encode() for origin in (server.public_url.origin, *server.allowed_origins)),
+            scheme_here=server.public_url.scheme if server.public_url.is_wildcard else None,
         ),
         https_origin=f"https://{server.public_url.authority}".encode() if server.https_redirect else None,
         own_hosts=server.host_values,

@@ -1,0 +1,126 @@
+"""A request through a real process is one trace, from the proxy in front to the app behind: spans, lines and figures."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from proxy.demo.clients import Client, Lifetimes
+from proxy.demo.issuer import running_issuer
+from proxy.settings.secret_source import make_key
+from tests.contracts.web_browser import WebBrowser
+from tests.support.collector import Collector, ReceivedSpan
+from tests.test_app import sign_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.demo.issuer import Issuer
+    from tests.redis.server import RedisServer
+    from tests.support.fixtures import StartSidegate
+    from tests.support.raw_upstream import RawUpstream
+    from tests.support.sidegate_process import SidegateProcess
+
+TRACE, PARENT = "ab" * 16, "cd" * 8
+CLIENT, SERVER = 3, 2
+"""Kinds of spans, as OTLP numbers them."""
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+SHORT = Lifetimes(access_token_s=1)
+
+
+@asynccontextmanager
+async def provider() -> AsyncIterator[Issuer]:
+    async with running_issuer() as issuer:
+        uris = ("http://127.0.0.1/*",)
+        issuer.register_client(Client(client_id="app", secret="app-secret", redirect_uris=uris, lifetimes=SHORT))
+        issuer.add_user("alice", "alice-pw")
+        yield issuer
+
+
+def file(issuer: Issuer, redis: RedisServer, app: RawUpstream, collector: Collector) -> dict[str, Any]:
+    return {
+        "server": {"trusted_proxies": ["127.0.0.0/8"]},
+        "keycloak": {"issuer": issuer.url, "client_id": "app", "client_auth": {"secret": {"value": "app-secret"}}},
+        "sessions": {
+            "store": "redis",
+            "redis": {"url": redis.url},
+            "encryption_keys": [{"value": make_key(bytes)}],
+        },
+        "upstreams": {"app": {"url": app.url}},
+        "tracing": {"otlp_endpoint": collector.url, "headers": {"X-Key": {"value": "for-the-collector"}}},
+    }
+
+
+def ask_through_proxy(process: SidegateProcess, browser: WebBrowser) -> int:
+    """Ask as a proxy does that traces too."""
+    context = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
+    return browser.get(f"{process.url}/page?secret=alice", **context).status
+
+
+def figures(process: SidegateProcess) -> dict[str, set[str]]:
+    """The traces that exemplars of each metric name."""
+    text = WebBrowser().get(f"{process.management_url}/metrics", Accept=OPENMETRICS).text
+    named: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.exemplar is not None:
+                named.setdefault(family.name, set()).add(sample.exemplar.labels["trace_id"])
+    return named
+
+
+@pytest.mark.redis
+async def test_one_trace_leads_from_the_proxy_in_front_to_the_app(
+    sidegate_process: StartSidegate, empty_redis: RedisServer, echo_app: RawUpstream
+) -> None:
+    browser = WebBrowser()
+    with Collector() as collector:
+        async with provider() as issuer:
+            process = await asyncio.to_thread(sidegate_process, file(issuer, empty_redis, echo_app, collector))
+            assert (await asyncio.to_thread(sign_in, process.url, browser))[0] == 303
+            await asyncio.sleep(SHORT.access_token_s + 0.2)  # until its token is over, by the provider's own clock
+            assert await asyncio.to_thread(ask_through_proxy, process, browser) == 200
+            named = await asyncio.to_thread(figures, process)
+            lines = [line for line in process.log_events if line.get("path") == "/page"]
+            # Ended long before the next batch would be due: what waits is sent at the end.
+            await asyncio.to_thread(process.end)
+
+    spans = [span for span in collector.spans if span.trace_id == TRACE]
+    by_id = {span.span_id: span for span in spans}
+    (request,) = [span for span in spans if span.kind == SERVER]
+    (upstream,) = [span for span in spans if span.attributes.get("sidegate.upstream") == "app"]
+    others = [span for span in spans if span not in (request, upstream)]
+    assert request.parent_id == PARENT
+    assert (request.name, request.attributes["http.response.status_code"]) == ("GET /**", 200)
+    assert {by_id[span.parent_id] is request for span in (upstream, *others)} == {True}
+    assert {span.kind for span in (upstream, *others)} == {CLIENT}
+    assert "keycloak refresh" in {span.name for span in others}
+    assert {span.attributes.get("db.system.name") for span in others} == {"redis", None}
+    assert all(0 <= span.seconds <= request.seconds + 0.01 for span in spans)
+
+    (sent,) = [one for one in echo_app.requests if b"/page" in one.request_line]
+    assert sent.values(b"traceparent") == [f"00-{TRACE}-{upstream.span_id}-01".encode()]
+    assert sent.values(b"tracestate") == [b"vendor=1"]
+    assert [line["trace_id"] for line in lines] == [TRACE]
+    assert {
+        "sidegate_request_duration_seconds",
+        "sidegate_upstream_duration_seconds",
+        "sidegate_keycloak_duration_seconds",
+        "sidegate_store_duration_seconds",
+    } <= {name for name, traces in named.items() if TRACE in traces}
+    assert {sent["x-key"] for sent in collector.headers} == {"for-the-collector"}
+
+    (login,) = [span for span in collector.spans if span.name == "POST /_sidegate/**"]
+    below = {span.name for span in collector.spans if span.parent_id == login.span_id}
+    assert "keycloak password" in below
+    assert any(name.startswith("store ") for name in below)
+    assert not is_said("alice", collector.spans)
+    assert not is_said("secret", collector.spans)
+
+
+def is_said(word: str, spans: list[ReceivedSpan]) -> bool:
+    return word in repr(spans)
