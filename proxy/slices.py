@@ -695,13 +695,16 @@ def key_of_portal(server_key: bytes, portal: str) -> bytes:
 
 
 def server_keys(settings: Settings, *, beside: bytes | None = None) -> tuple[bytes, ...]:
-    """Return ``encryption_keys``, the newest first, and after them a key that lives as long as the process.
+    """Return ``encryption_keys``, the newest first, or one that lives as long as whoever asks for it.
 
     Args:
-        beside: that key. What it has sealed (a login page that is shown just now) opens still when the file begins, or
-            ceases, to have keys; where the file has some, nothing more is sealed with it.
+        beside: a key of the process, after all others. What it has sealed (a login page that is shown just now) opens
+            still when the file begins, or ceases, to have keys; where the file has some, it seals nothing more.
     """
-    return (*encryption_keys(settings), beside or secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES))
+    keys = tuple(encryption_keys(settings))
+    if beside is not None:
+        return (*keys, beside)
+    return keys or (secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES),)
 
 
 def _feature(switch: bool) -> Feature:  # noqa: FBT001 - where booleans of the file end

@@ -1,0 +1,134 @@
+"""What every look has in its hands."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from proxy import slices
+from proxy.clock import SystemClock
+from proxy.doctor.finding import SETUP, fail, of_fault
+from proxy.errors import SidegateError
+from proxy.observe.log import LogLevel
+from proxy.observe.observer import ProductionObserver
+from proxy.oidc.client_call import ClientCalls
+from proxy.oidc.http_client import HttpClient
+from proxy.oidc.metadata import Addresses, Doors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Sequence
+
+    from proxy.doctor.finding import Finding
+    from proxy.oidc.provider import ProviderOptions
+    from proxy.ports import Clock, Observer
+    from proxy.settings.model import Settings
+
+LOOK_S: Final = 30.0
+"""Seconds for one look, several exchanges included; each of these has its own, shorter bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One site that is looked at.
+
+    Attributes:
+        file: the path that the settings came from, as it was given.
+        http: towards the provider, as the gate's own.
+        calls: to the provider as our client.
+        admin_url: of Keycloak as ``keycloak-setup`` wants it; None when nobody said.
+    """
+
+    settings: Settings
+    file: str
+    http: HttpClient
+    calls: ClientCalls
+    clock: Clock
+    observer: Observer
+    admin_url: str | None = None
+
+    @property
+    def provider(self) -> ProviderOptions:
+        """Return the client and the identity provider."""
+        return slices.provider_options(self.settings)
+
+    @property
+    def outside(self) -> Addresses:
+        """Return the provider's addresses as browsers know them."""
+        options = self.provider
+        doors = Doors.ORDINARY if options.certificate is None else Doors.FOR_CERTIFICATES
+        return Addresses(issuer=options.issuer, endpoints=options.endpoints, doors=doors)
+
+    @property
+    def inside(self) -> Addresses:
+        """Return the same as this process calls them."""
+        return replace(self.outside, internal_url=self.provider.internal_url)
+
+    def provider_tls(self) -> ssl.SSLContext:
+        """Return what the provider's certificate is verified by."""
+        return ssl.create_default_context(cafile=self.settings.keycloak.ca_file)
+
+    @staticmethod
+    def public_tls() -> ssl.SSLContext:
+        """Return what our own certificate is verified by: what browsers trust, as far as this system knows."""
+        return ssl.create_default_context()
+
+    @property
+    def own_pages(self) -> str:
+        """Return where Sidegate's own pages begin, as browsers know it."""
+        return f"{self.settings.server.public_url}{self.settings.server.prefix}"
+
+    @property
+    def setup_command(self) -> str:
+        """Return the whole command that mends the client."""
+        base_url, _, _ = self.settings.keycloak.issuer.partition("/realms/")
+        return f"{SETUP} -c {self.file} --admin-url {self.admin_url or base_url}"
+
+    def console(self, where: str) -> str:
+        """Return a place of the client in Keycloak's console."""
+        return f"Clients → {self.settings.keycloak.client_id} → {where}"
+
+
+@asynccontextmanager
+async def visiting(settings: Settings, *, file: str, admin_url: str | None = None) -> AsyncIterator[Visit]:
+    """Give what looks need, and let go of its connections at the end.
+
+    Raises:
+        SettingsError: ``keycloak.ca_file`` or another file of the provider cannot be used.
+    """
+    clock, options = SystemClock(), slices.provider_options(settings)
+    observer = ProductionObserver(lambda _lines: None, clock=clock, level=LogLevel.ERROR)
+    http = HttpClient(
+        clock=clock,
+        observer=observer,
+        timeout_s=options.timeout_s,
+        ca_file=options.ca_file,
+        certificate=options.certificate,
+    )
+    calls = ClientCalls(http, authentication=options.authentication, audience=options.issuer, observer=observer)
+    try:
+        yield Visit(
+            settings=settings,
+            file=file,
+            http=http,
+            calls=calls,
+            clock=clock,
+            observer=observer,
+            admin_url=admin_url,
+        )
+    finally:
+        await http.close()
+        observer.close()
+
+
+async def in_time(check: str, look: Awaitable[Sequence[Finding]], *, seconds: float = LOOK_S) -> tuple[Finding, ...]:
+    """Return what a look finds; a fault of it, and no end of it, are findings too."""
+    try:
+        async with asyncio.timeout(seconds):
+            return tuple(await look)
+    except TimeoutError:
+        return (fail(check, f"no end after {seconds:g} s", "check the network between, and run the doctor again"),)
+    except SidegateError as fault:
+        return (of_fault(check, fault, remedy="mend that, and run the doctor again"),)
