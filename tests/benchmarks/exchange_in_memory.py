@@ -17,19 +17,22 @@ from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
 from proxy.forward.served import Served
 from proxy.forward.server import DataPath
 from proxy.observe.observer import ProductionObserver
+from proxy.oidc.jwks import parse_keys
 from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from tests.forward.dialogue import NoOwnPages
-from tests.support.clocks import FakeClock
+from tests.oidc.signing import jwk, sign
+from tests.support.clocks import START, FakeClock
 from tests.support.sessions import make_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+ISSUER = "http://127.0.0.1:8080/realms/acme"
 SETTINGS = {
     "server": {"public_url": "http://127.0.0.1:4180"},
     "keycloak": {
-        "issuer": "http://127.0.0.1:8080/realms/acme",
+        "issuer": ISSUER,
         "client_id": "legacy-app",
         "client_auth": {"secret": {"value": "s"}},
     },
@@ -125,12 +128,33 @@ class ExchangeInMemory:
         value = Secret(secrets.token_urlsafe(32))
         session = make_session(value)
         who = replace(
-            session.identity, email="a@b.test", email_is_verified=True, name="Alice", roles=frozenset({"editor"})
+            session.identity,
+            issuer=ISSUER,
+            email="a@b.test",
+            email_is_verified=True,
+            name="Alice",
+            roles=frozenset({"editor"}),
         )
         await self._wired.stores.sessions.create(value, replace(session, identity=who))
         return (
             b"GET /small HTTP/1.1\r\nHost: 127.0.0.1:4180\r\nUser-Agent: bench\r\nAccept: */*\r\n"
             b"Accept-Language: en\r\nCookie: sidegate=" + value.reveal().encode() + b"\r\n\r\n"
+        )
+
+    async def request_of_an_api_client(self) -> bytes:
+        """Sign a token, have it verified, and return the bytes of a request that shows it."""
+        site = self._wired.sites.current[0]
+        keys = parse_keys({"keys": [jwk("RSA-2048")]}, "http://127.0.0.1:8080/certs", allowed={"RS256"})
+        site.provider._keys.value = keys
+        claims = {"iss": ISSUER, "aud": "legacy-app", "sub": "alice-id", "typ": "Bearer", "sid": "s-1"}
+        times = {"iat": START, "exp": START + 300, "realm_access": {"roles": ["editor"]}}
+        token = sign({**claims, **times, "preferred_username": "alice"})
+        bearers = site.gate._parts.bearers
+        assert bearers is not None
+        await bearers.verified(Secret(token), peer="127.0.0.1")
+        return (
+            b"GET /small HTTP/1.1\r\nHost: 127.0.0.1:4180\r\nUser-Agent: bench\r\nAccept: */*\r\n"
+            b"Accept-Language: en\r\nAuthorization: Bearer " + token.encode() + b"\r\n\r\n"
         )
 
     def once(self, request: bytes) -> bytes:

@@ -59,6 +59,17 @@ async def exchange() -> AsyncIterator[Exchange]:
     in_memory.close()
 
 
+@pytest.fixture
+async def by_token() -> AsyncIterator[Exchange]:
+    in_memory = ExchangeInMemory()
+    exchange = Exchange(in_memory, await in_memory.request_of_an_api_client())
+    for _ in range(WARM_UP):
+        exchange.with_new_head()
+    exchange()
+    yield exchange
+    in_memory.close()
+
+
 def instructions_of(act: Callable[[], object]) -> int:
     """Count the bytecodes that run in frames below ``act``."""
     count = 0
@@ -151,3 +162,15 @@ async def test_a_request_leaves_no_memory_behind(exchange: Exchange) -> None:
     left = blocks() - before
 
     assert left < 250, f"500 requests left {left} blocks of memory: at least one in two requests leaves something"
+
+
+async def test_a_known_bearer_token_costs_no_more_than_a_session(by_token: Exchange) -> None:
+    answer = by_token()
+    counted = min(instructions_of(by_token) for _ in range(3)), min(calls_of(by_token) for _ in range(3))
+    of_new_head = min(instructions_of(by_token.with_new_head) for _ in range(3))
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nX-Auth-Subject: alice-id\r\n" in b"".join(by_token.in_memory.at_upstream.written)
+    assert counted[0] <= INSTRUCTIONS, counted
+    assert counted[1] <= CALLS, counted
+    assert of_new_head <= INSTRUCTIONS_OF_NEW_HEAD, of_new_head
