@@ -32,7 +32,7 @@ from proxy.web.user_agents import words_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 
-    from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
     from proxy.web.administration import Administration
 
 Document = dict[str, Any]
@@ -59,27 +59,27 @@ class Form(Enum):
 
 
 @asynccontextmanager
-async def administration(settings: Settings) -> AsyncIterator[Administration]:
-    """Give what the operator works with.
+async def administration(sites: Sequence[SiteSettings]) -> AsyncIterator[Administration]:
+    """Give what the operator works with: sessions of all sites of the file.
 
     Raises:
         SettingsError: sessions are in memory, and the file has no token for the process that holds them.
     """
-    at = _at_redis if settings.sessions.store == "redis" else _at_process
-    async with at(settings) as asked:
+    at = _at_redis if sites[0].settings.sessions.store == "redis" else _at_process
+    async with at(sites) as asked:
         yield asked
 
 
 @asynccontextmanager
-async def _at_redis(settings: Settings) -> AsyncIterator[Administration]:
+async def _at_redis(sites: Sequence[SiteSettings]) -> AsyncIterator[Administration]:
     """Give the store itself, with a trail that has what is done here written before the end."""
     clock = SystemClock()
     observer = ProductionObserver(_tell_warnings, clock=clock, level=LogLevel.WARNING)
-    stores = RedisStores(settings, clock=clock, observer=observer, live=LiveStreamRegistry(observer))
+    stores = RedisStores(sites, clock=clock, observer=observer, live=LiveStreamRegistry(observer))
     if stores.audit is not None:
         observer.keep_audit(stores.audit)
     parts = AdministrationParts(
-        site=slices.site(slices.web_options(settings)),
+        sites=tuple(slices.managed_site(slices.web_options(one.settings, portal=one.name)) for one in sites),
         sessions=stores.sessions,
         trail=stores.audit,
         observer=observer,
@@ -109,7 +109,8 @@ def _account() -> str:
 
 
 @asynccontextmanager
-async def _at_process(settings: Settings) -> AsyncIterator[Administration]:
+async def _at_process(sites: Sequence[SiteSettings]) -> AsyncIterator[Administration]:
+    settings = sites[0].settings
     source = settings.management.admin_token
     if source is None:
         raise SettingsError(_UNREACHABLE)
@@ -120,11 +121,11 @@ async def _at_process(settings: Settings) -> AsyncIterator[Administration]:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-def list_sessions(settings: Settings, form: Form, *, user: str | None, sid: str | None, limit: int) -> int:
+def list_sessions(sites: Sequence[SiteSettings], form: Form, *, user: str | None, sid: str | None, limit: int) -> int:
     """Print live sessions; returns the exit code."""
 
     async def work() -> int:
-        async with administration(settings) as asked:
+        async with administration(sites) as asked:
             document = await asked.list_sessions(user=user, sid=sid, limit=limit)
             await _print_sessions(document, form)
         total, shown = document["total"], len(_rows(document["sessions"]))
@@ -135,11 +136,11 @@ def list_sessions(settings: Settings, form: Form, *, user: str | None, sid: str 
     return _run(work())
 
 
-def end_sessions(settings: Settings, form: Form, *, user: str | None, sid: str | None) -> int:
+def end_sessions(sites: Sequence[SiteSettings], form: Form, *, user: str | None, sid: str | None) -> int:
     """End the sessions of one person or sid, or every one when neither is named; prints what ended."""
 
     async def work() -> int:
-        async with administration(settings) as asked:
+        async with administration(sites) as asked:
             is_all = user is None and sid is None
             ended = asked.end_every_session() if is_all else asked.end_sessions(user=user, sid=sid)
             document = await ended
@@ -151,11 +152,11 @@ def end_sessions(settings: Settings, form: Form, *, user: str | None, sid: str |
     return _run(work())
 
 
-def read_audit(settings: Settings, form: Form, *, user: str | None, since: float, limit: int) -> int:
+def read_audit(sites: Sequence[SiteSettings], form: Form, *, user: str | None, since: float, limit: int) -> int:
     """Print the last events; returns the exit code."""
 
     async def work() -> int:
-        async with administration(settings) as asked:
+        async with administration(sites) as asked:
             document = await asked.read_audit(user=user, since=since, limit=limit)
         for event in _rows(document["events"]):
             _say(_event_line(event, form))
@@ -164,11 +165,11 @@ def read_audit(settings: Settings, form: Form, *, user: str | None, since: float
     return _run(work())
 
 
-def follow_audit(settings: Settings, form: Form, *, user: str | None, since: float, limit: int) -> int:
+def follow_audit(sites: Sequence[SiteSettings], form: Form, *, user: str | None, since: float, limit: int) -> int:
     """Print the last events and then each further one, until Ctrl-C; returns the exit code."""
 
     async def work() -> int:
-        async with administration(settings) as asked:
+        async with administration(sites) as asked:
             async for event in asked.follow_audit(user=user, since=since, limit=limit):
                 _say(_event_line(event, form))
         return 0
@@ -202,7 +203,11 @@ async def _print_sessions(document: Mapping[str, object], form: Form) -> None:
     words = await words_of(str(one["user_agent"]) for one in sessions)
     browsers = {text: _browser(text, said.browser, said.system) for text, said in words.items()}
     rows = [_session_row(one, browsers[str(one["user_agent"])]) for one in sessions]
-    for line in _table([_COLUMNS, *rows]) if rows else ():
+    columns: tuple[str, ...] = _COLUMNS
+    if any("portal" in one for one in sessions):
+        rows = [(_cell(one.get("portal")), *row) for one, row in zip(sessions, rows, strict=True)]
+        columns = ("PORTAL", *_COLUMNS)
+    for line in _table([columns, *rows]) if rows else ():
         _say(line)
 
 

@@ -28,11 +28,13 @@ from proxy.sessions.tracking import Tracking
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from proxy.certificates import TlsFiles
+    from proxy.core.authentication import OfClient
     from proxy.ports import Clock, LiveStreams, Observer
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 MAX_CACHED: Final = 50_000
 """Sessions of Redis that one replica keeps decoded; whoever is beyond costs a round trip now and then."""
@@ -50,12 +52,13 @@ class RedisStores:
         sealer: of what lies there.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock, observer: Observer, live: LiveStreams) -> None:
+    def __init__(self, sites: Sequence[SiteSettings], *, clock: Clock, observer: Observer, live: LiveStreams) -> None:
         """Connect to nothing yet.
 
         Raises:
             SettingsError: a key or a file cannot be used.
         """
+        settings = sites[0].settings
         tls = slices.redis_tls(settings)
         self.tls_files: Sequence[TlsFiles] = () if tls is None else (tls,)
         self.sealer = Sealer(slices.encryption_keys(settings))
@@ -74,16 +77,12 @@ class RedisStores:
         self._recovery = Recovery(Ledger(), self._kept, observer=observer, clock=clock)
         self.sessions = RecoveringStore(self._kept, self._recovery, clock=clock, live=live)
         self.authentications = RedisAuthenticationStore(self.connection, self.sealer, clock=clock, observer=observer)
-        self._served = slices.served_clients(settings)
+        self._served = tuple(client for one in sites for client in slices.served_clients(one.settings))
         self._tasks = TaskOwner(lambda fault: observer.error("old logins were not looked through", fault=repr(fault)))
         self.kept = RedisKeptRequests(
             self.connection, self.sealer, clock=clock, observer=observer, random_bytes=secrets.token_bytes
         )
-        self.throttle = FailureThrottle(
-            RedisFailures(self.connection, clock),
-            rules=slices.throttle_rules(settings),
-            digest=self.sealer.digest,
-        )
+        self._failures = RedisFailures(self.connection, clock)
         self.leases = RedisRefreshLeases(self.connection, clock=clock, observer=observer)
         self.audit = self._make_audit(settings)
 
@@ -114,13 +113,30 @@ class RedisStores:
         self._recovery.start()
         if self.audit is not None:
             self.audit.start()
-        _ = self._tasks.start(self._forget_other_clients())
+        _ = self._tasks.start(self.keep_only(self._served))
 
-    async def _forget_other_clients(self) -> None:
+    async def keep_only(self, served: Collection[OfClient]) -> None:
         """Forget logins at a client that the file does not have any more; nobody could finish them."""
         with contextlib.suppress(StoreUnavailable):
             # If not now, then never: they expire in half an hour, and no other client takes them.
-            await self.authentications.keep_only(self._served)
+            await self.authentications.keep_only(served)
+
+    def prepare(self, sites: Sequence[SiteSettings]) -> Callable[[], None]:
+        """Return what adopts keys, certificates and limits; connections that stand keep theirs.
+
+        Raises:
+            SettingsError: a key or a file cannot be used.
+        """
+        settings = sites[0].settings
+        keys, take_tls = slices.encryption_keys(settings), [files.prepared() for files in self.tls_files]
+
+        def adopt() -> None:
+            self.sealer.adopt(keys)
+            self._kept.adopt(max_per_user=settings.sessions.max_per_user)
+            for take in take_tls:
+                take()
+
+        return adopt
 
     async def close(self) -> None:
         """Write what waits, then let go of the connections."""
@@ -132,6 +148,10 @@ class RedisStores:
         await self._kept.close()
         await self._tracking.close()
         await self.connection.close()
+
+    def throttle(self, settings: Settings) -> FailureThrottle:
+        """Count failures of all replicas by the rules of one site."""
+        return FailureThrottle(self._failures, rules=slices.throttle_rules(settings), digest=self.sealer.digest)
 
     def active_sessions(self) -> int:
         """Return the number of sessions of all replicas."""

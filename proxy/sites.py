@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy import slices
 from proxy.forward.served import Served
 from proxy.gate.portals import Portals
 from proxy.ports import Readiness
@@ -15,9 +16,12 @@ from proxy.ports import Readiness
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from proxy.core.authentication import OfClient
+    from proxy.core.routing import Access
     from proxy.core.secret import Secret
     from proxy.core.session import Session
-    from proxy.ports import Gatekeeper
+    from proxy.ports import Forward, Gatekeeper
+    from proxy.realm_client import RealmClient
     from proxy.site import Site
 
 
@@ -32,13 +36,26 @@ class Sites:
     def replace(self, sites: Sequence[Site]) -> tuple[Site, ...]:
         """Hold these from now on; returns those that were held, which the caller closes when nobody uses them."""
         former, self.current = self.current, tuple(sites)
+        for site in sites:
+            site.take_over()
         return former
+
+    def named(self, name: str) -> Site | None:
+        """Return the site of a portal; the empty name is that of the site at the top."""
+        return next((site for site in self.current if site.name == name), None)
+
+    def have(self, client: RealmClient) -> bool:
+        """Say whether a site has this client at its realm."""
+        return any(site.client is client for site in self.current)
+
+    def clients(self) -> tuple[OfClient, ...]:
+        """Return the clients whose logins can be finished here."""
+        return tuple(client for site in self.current for client in slices.served_clients(site.settings))
 
     def of(self, session: Session) -> Site | None:
         """Return the site whose session this is, or None when the file has it no more."""
         for site in self.current:
-            keycloak = site.settings.keycloak
-            if keycloak.client_id == session.client_id and keycloak.issuer == session.identity.issuer:
+            if site.web_options.home_of_sessions == session.home:
                 return site
         return None
 
@@ -53,7 +70,19 @@ class Sites:
     def _gatekeeper(self) -> Gatekeeper:
         if len(self.current) == 1:
             return self.current[0].gate
-        return Portals({host: site.gate for site in self.current for host in site.settings.server.host_values})
+        return Portals(
+            [site.portal for site in self.current],
+            stranger=self.current[0].gate_of_strangers(),
+            acceptor=self.current[0].acceptor,
+        )
+
+    def demanded(self, admitted: Forward) -> Access | None:
+        """Return what is demanded now of what a site admitted, perhaps a former one; None: nobody may have it."""
+        person = admitted.allow.person
+        for site in self.current:
+            if person is not None and site.knows(person) and (access := site.gate.demanded(admitted.event)) is not None:
+                return access
+        return None
 
     # --- ports.Refresher ----------------------------------------------------------------------------------------------
 

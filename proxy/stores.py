@@ -7,6 +7,7 @@ in Redis has a file of its own, which is imported only where the settings name i
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from proxy import slices
@@ -21,9 +22,10 @@ from proxy.sessions.sealing import KEY_BYTES, Sealer
 from proxy.sessions.throttle import FailureThrottle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from proxy.certificates import TlsFiles
+    from proxy.core.authentication import OfClient
     from proxy.ports import (
         AuthenticationStore,
         Clock,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     )
     from proxy.redis_stores import RedisStores
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 
 class KeptTrail(AuditTrail, Protocol):
@@ -62,10 +65,6 @@ class Stores(Protocol):
         """Where forms wait for a login."""
 
     @property
-    def throttle(self) -> Throttle:
-        """How many sign-ins failed of late."""
-
-    @property
     def leases(self) -> RefreshLeases:
         """Who may refresh a session."""
 
@@ -83,23 +82,37 @@ class Stores(Protocol):
     async def close(self) -> None:
         """Let go of all."""
 
+    def prepare(self, sites: Sequence[SiteSettings]) -> Callable[[], None]:
+        """Read what of another file concerns stores that run: limits, keys, certificates; and return what adopts it.
+
+        Raises:
+            SettingsError: a key or a file cannot be used.
+        """
+
+    async def keep_only(self, served: Collection[OfClient]) -> None:
+        """Forget logins under way at clients that are none of these; nobody could finish them."""
+
     def active_sessions(self) -> int:
         """Return the number of live sessions at once, for ``sessions_active``."""
 
+    def throttle(self, settings: Settings) -> Throttle:
+        """Say how many sign-ins failed of late, by the rules of one site; people of one issuer are counted once."""
+
 
 def make_stores(
-    settings: Settings, *, clock: Clock, observer: Observer, live: LiveStreams
+    sites: Sequence[SiteSettings], *, clock: Clock, observer: Observer, live: LiveStreams
 ) -> MemoryStores | RedisStores:
-    """Return the stores that ``sessions.store`` names; nothing is asked before ``start``.
+    """Return the stores that ``sessions.store`` names, for all sites; nothing is asked before ``start``.
 
     Raises:
         SettingsError: a key or a file of ``sessions.redis`` cannot be used.
     """
+    settings = sites[0].settings
     if settings.sessions.store != "redis":
         return MemoryStores(settings, clock=clock, observer=observer, live=live)
     from proxy.redis_stores import RedisStores  # noqa: PLC0415 - a tenth of a start, and most have no Redis
 
-    return RedisStores(settings, clock=clock, observer=observer, live=live)
+    return RedisStores(sites, clock=clock, observer=observer, live=live)
 
 
 class MemoryStores:
@@ -111,11 +124,8 @@ class MemoryStores:
         self.sessions = MemorySessionStore(clock, live=live, observer=observer, limits=limits)
         self.authentications = MemoryAuthenticationStore(clock)
         self.kept = MemoryKeptRequests(clock, random_bytes=secrets.token_bytes)
-        self.throttle = FailureThrottle(
-            MemoryFailures(clock),
-            rules=slices.throttle_rules(settings),
-            digest=Sealer([secrets.token_bytes(KEY_BYTES)]).digest,
-        )
+        self._failures = MemoryFailures(clock)
+        self._digest = Sealer([secrets.token_bytes(KEY_BYTES)]).digest
         self.leases = MemoryRefreshLeases()
         kept = slices.audit_memory_limits(settings)
         self.audit = None if kept is None else MemoryAuditTrail(kept, clock=clock)
@@ -129,6 +139,18 @@ class MemoryStores:
         """Stop sweeping; the sessions go with the process."""
         await self.sessions.close()
 
+    def prepare(self, sites: Sequence[SiteSettings]) -> Callable[[], None]:
+        """Return what adopts the limits."""
+        return partial(self.sessions.adopt, slices.memory_limits(sites[0].settings))
+
+    async def keep_only(self, served: Collection[OfClient]) -> None:
+        """Forget the logins of others."""
+        await self.authentications.keep_only(served)
+
     def active_sessions(self) -> int:
         """Return the number of sessions here."""
         return self.sessions.active_sessions()
+
+    def throttle(self, settings: Settings) -> FailureThrottle:
+        """Count failures by the rules of one site."""
+        return FailureThrottle(self._failures, rules=slices.throttle_rules(settings), digest=self._digest)

@@ -15,21 +15,23 @@ from proxy.observe.log import LogLevel
 from proxy.observe.observer import ProductionObserver
 from proxy.operations import Form
 from proxy.ports import AuditEvent
+from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from tests.support.administration import Office, make_office
 from tests.support.clocks import START, FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from proxy.settings.portals import SiteSettings
     from proxy.web.administration import Administration
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 EVERYTHING: dict[str, Any] = {"user": None, "since": 0.0, "limit": 100}
 
 
-def settings(**management: Any) -> Settings:
-    return Settings.model_validate(
+def settings(**management: Any) -> Sequence[SiteSettings]:
+    given = Settings.model_validate(
         {
             "server": {"public_url": "https://app.example.com"},
             "management": management,
@@ -41,6 +43,7 @@ def settings(**management: Any) -> Settings:
             "upstreams": {"app": {"url": "http://127.0.0.1:1"}},
         }
     )
+    return one_site(given)
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def office(monkeypatch: pytest.MonkeyPatch) -> Office:
     made = make_office()
 
     @asynccontextmanager
-    async def find(_settings: Settings) -> AsyncIterator[Administration]:
+    async def find(_sites: Sequence[SiteSettings]) -> AsyncIterator[Administration]:
         yield made.administration
 
     monkeypatch.setattr(operations, "administration", find)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from proxy.core.secret import Secret
 from proxy.gate.portals import Portals
 from proxy.ports import Readiness
@@ -50,14 +52,15 @@ async def test_every_site_has_places_of_its_own_in_every_generation() -> None:
 
 async def test_a_session_is_refreshed_by_its_own_site() -> None:
     sites = Sites([site("wiki", keycloak={"client_id": "wiki"}), site("admin", keycloak={"client_id": "admin"})])
-    session = replace(make_session(COOKIE), client_id="admin")
+    session = replace(make_session(COOKIE), client_id="admin", portal="admin")
 
     assert sites.of(session) is sites.current[1]
 
 
-async def test_a_session_whose_site_is_gone_is_nobodys() -> None:
-    sites = Sites([site(keycloak={"client_id": "other"})])
-    session: Session = make_session(COOKIE)
+@pytest.mark.parametrize("left", [site_file(keycloak={"client_id": "other"}), site_file(), "portal"])
+async def test_a_session_whose_site_is_gone_is_nobodys(left: Any) -> None:
+    sites = Sites([site("wiki" if left == "portal" else "", **({} if left == "portal" else left))])
+    session: Session = make_session(COOKIE, portal="" if left == "portal" else "gone")
 
     assert sites.of(session) is None
     assert not sites.ready(session)

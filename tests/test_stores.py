@@ -12,8 +12,10 @@ import pytest
 from proxy.core.secret import Secret
 from proxy.errors import Throttled
 from proxy.ports import Attempt
+from proxy.settings.model import Settings
 from proxy.stores import MemoryStores
 from tests.support.clocks import FakeClock
+from tests.support.made_sites import site_file
 from tests.support.made_stores import on_redis, stores_of
 from tests.support.sessions import make_session, make_tab
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.redis.server import RedisServer
 
 A = Secret("cookie-a")
+SITE = Settings.model_validate(site_file())
 
 
 async def test_memory_is_the_default_and_holds_what_is_put_there() -> None:
@@ -42,16 +45,17 @@ async def test_failures_are_counted_over_replicas_or_in_one_process(empty_redis:
     alice = Attempt(username="alice", address=None)
     for sessions, is_shared in ((on_redis(empty_redis.port), True), ({}, False)):
         one, other = stores_of(sessions)[0], stores_of(sessions)[0]
+        one_throttle, other_throttle = one.throttle(SITE), other.throttle(SITE)
         await one.start()
         await other.start()
         for _ in range(5):
-            await one.throttle.reserve(alice)
+            await one_throttle.reserve(alice)
 
         with pytest.raises(Throttled):
-            await one.throttle.check(alice)
+            await one_throttle.check(alice)
         refused = pytest.raises(Throttled) if is_shared else nullcontext()
         with refused:
-            await other.throttle.check(alice)
+            await other_throttle.check(alice)
         await one.close()
         await other.close()
 

@@ -32,9 +32,19 @@ class AllowedOrigins:
     """Origins that may send unsafe methods and open WebSockets: the public URL's own, and ``allowed_origins``.
 
     Each as a browser sends it: scheme, host in lower case, the port when it is not the scheme's own.
+
+    Attributes:
+        scheme_here: of a public URL whose host is that of each request (a wildcard); None when it has a host.
     """
 
     origins: frozenset[bytes]
+    scheme_here: str | None = None
+
+    def have(self, origin: bytes, accepted: Accepted) -> bool:
+        """Say whether a request may name this origin besides that by which it came."""
+        if origin in self.origins:
+            return True
+        return self.scheme_here is not None and origin == f"{self.scheme_here}://{accepted.host}".encode()
 
 
 def cross_site_verdict(accepted: Accepted, route: Route, *, allowed: AllowedOrigins) -> Forbid | None:
@@ -51,7 +61,7 @@ def cross_site_verdict(accepted: Accepted, route: Route, *, allowed: AllowedOrig
         return None
     own = f"{accepted.scheme}://{accepted.host}".encode()
     origins = named_origins(head)
-    if any(origin != own and origin not in allowed.origins for origin in origins):
+    if any(origin != own and not allowed.have(origin, accepted) for origin in origins):
         return _CROSS_SITE
     if origins and own not in origins:
         # An allowed origin: to the browser it is another site, and the operator wants it.

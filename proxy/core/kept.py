@@ -142,7 +142,7 @@ def _is_same_origin(accepted: Accepted, allowed: AllowedOrigins) -> bool:
     own = f"{accepted.scheme}://{accepted.host}".encode()
     sites, origins = accepted.head.values(b"sec-fetch-site"), named_origins(accepted.head)
     if sites:
-        return sites == (b"same-origin",) and all(origin == own or origin in allowed.origins for origin in origins)
+        return sites == (b"same-origin",) and all(origin == own or allowed.have(origin, accepted) for origin in origins)
     return origins == (own,)
 
 

@@ -78,6 +78,11 @@ class RequestHead:
         """Keep what the rules of ``judge`` make of the head; what another's made of it is forgotten."""
         object.__setattr__(self, "_remembered", (judge, outcome))
 
+    @property
+    def judge(self) -> object:
+        """Return who remembered something of this head; None when nobody did."""
+        return None if self._remembered is None else self._remembered[0]
+
     def recall(self, judge: object, kind: type[Outcome]) -> Outcome | None:
         """Return what this very judge remembered (the same object, not an equal one), or None."""
         kept = self._remembered

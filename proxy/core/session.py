@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NewType
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,17 @@ class EndCause(StrEnum):
     OVER_LIMIT = "over_limit"
 
 
+class Home(NamedTuple):
+    """Where a session belongs: a portal, and the client and provider at which its person signed in.
+
+    A session of one is no session of another, whoever has its cookie. ``portal`` is empty for the site at the top.
+    """
+
+    portal: str
+    issuer: str
+    client_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One live login of one browser.
@@ -76,7 +87,7 @@ class Session:
     Instants are Unix seconds.
 
     Attributes:
-        client_id: the client (portal) it belongs to; a session of one is no session of another.
+        client_id: the client it was made at.
         sid: the provider's session id, any string, or None.
         issued_at: ``iat`` of the ID token at login: a logout by ``sub`` at or after this instant covers the session.
         authenticated_at: ``auth_time``; without one the login's own time where our form asked, else :data:`NEVER`.
@@ -84,6 +95,8 @@ class Session:
         idle_timeout_s: seconds without activity after which it is over.
         notes: user session notes, copied from the authentication session.
         version: counts the replaces; the store refuses a replace of another version.
+        portal: name of the portal it was made at; empty for the site at the top.
+        home: what of this says where it belongs, made once, for it is compared with each request.
     """
 
     key: SessionKey
@@ -103,6 +116,12 @@ class Session:
     address: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
+    portal: str = ""
+    home: Home = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Say where it belongs."""
+        object.__setattr__(self, "home", Home(self.portal, self.identity.issuer, self.client_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,7 @@ class SessionSummary:
     expires_at: float
     user_agent: str
     address: str
+    portal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

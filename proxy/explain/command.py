@@ -6,29 +6,34 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from proxy.core.secret import Secret
 from proxy.explain.account import Account
-from proxy.explain.question import asked_of, head_of, session_of
+from proxy.explain.question import asked_of, head_of, session_of, site_asked
 from proxy.explain.stage import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proxy.explain.explanation import Explanation
     from proxy.explain.question import Question
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 
-def explain(settings: Settings, question: Question) -> Explanation:
-    """Say what the gate does with a request.
+def explain(sites: Sequence[SiteSettings], question: Question) -> Explanation:
+    """Say what the gate does with a request; of several sites that one's gate which has the host of the URL.
 
     Raises:
         QuestionRefused: no such request, or no such person, can be.
     """
-    return asyncio.run(_explained(settings, question))
+    site = site_asked(sites, question)
+    return asyncio.run(_explained(site.settings, question, portal=site.name))
 
 
-async def _explained(settings: Settings, question: Question) -> Explanation:
+async def _explained(settings: Settings, question: Question, *, portal: str) -> Explanation:
     stage = Stage(settings)
     cookie_value = Secret(secrets.token_urlsafe(32))
     session = (
@@ -40,7 +45,8 @@ async def _explained(settings: Settings, question: Question) -> Explanation:
     admission = stage.gate.admit(head)
     if isinstance(admission, Awaitable):
         admission = await admission
-    return Account(stage, head, session, admission).explanation(asked_of(question, head, session))
+    asked = replace(asked_of(question, head, session), portal=portal)
+    return Account(stage, head, session, admission).explanation(asked)
 
 
 def document_text(explanation: Explanation) -> str:

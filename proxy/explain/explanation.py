@@ -76,11 +76,13 @@ class Asked:
 
     Attributes:
         person: None is nobody; else roles, groups and claims by these names.
+        portal: whose gate was asked; empty where the file has none, and for the site at its top.
     """
 
     method: str
     url: str
     person: Mapping[str, object] | None
+    portal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class Explanation:
         asked, reply, passed = self.asked, self.reply, self.passed
         return {
             "request": {"method": asked.method, "url": asked.url, "person": asked.person},
+            "portal": asked.portal or None,
             "route": None if self.route is None else _route_document(self.route),
             "routes": [{**_route_document(one.route), "outcome": one.why.name.lower()} for one in self.looked],
             "decision": self.decision,
@@ -163,6 +166,8 @@ class Explanation:
     def lines(self, ink: Ink = Ink.PLAIN) -> Iterator[str]:
         """Yield the lines for people."""
         yield from _block("request", (f"{self.asked.method} {self.asked.url}", f"by {_who(self.asked.person)}"))
+        if self.asked.portal:
+            yield from _block("portal", (self.asked.portal,))
         yield from _block("route", self._route_paragraphs())
         if self.readings:
             yield from _block("readings", (f"{one.reading} meets {one.route or 'no route'}" for one in self.readings))

@@ -11,17 +11,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Never
 
 from proxy import slices
+from proxy.core.hosts import WILDCARD, is_wildcard
 from proxy.core.identity import Identity, IdentityRules, assemble_identity
 from proxy.core.request import RequestHead
 from proxy.core.secret import Secret
 from proxy.core.session import LoginOrigin, Session, session_key
 from proxy.core.tokens import TokenSet
 from proxy.explain.explanation import Asked
+from proxy.gate.accept import normal_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 PEER: Final = "192.0.2.1"
 """Stands for the browser's address (RFC 5737: nobody's)."""
@@ -97,16 +100,40 @@ def head_of(settings: Settings, question: Question, cookie_value: Secret | None)
     )
 
 
+def site_asked(sites: Sequence[SiteSettings], question: Question) -> SiteSettings:
+    """Return the site whose host the question names; the first for a path alone, and for a host that none has.
+
+    Raises:
+        QuestionRefused: the URL or a field is none.
+    """
+    first = sites[0]
+    if len(sites) == 1:
+        return first
+    scheme, host, _ = _place(first.settings, question.url)
+    named = [value for name, value in map(_field, question.headers) if name.lower() == b"host"]
+    normal = normal_host(named[0] if named else host, scheme)
+    at_path = question.url.startswith("/") and not named
+    # A name is itself, whatever another's wildcard stands for.
+    exact = (one for one in sites if normal in one.settings.server.host_values.exact)
+    wide = (one for one in sites if normal in one.settings.server.host_values)
+    return first if at_path else next(exact, None) or next(wide, first)
+
+
 def _place(settings: Settings, url: str) -> tuple[str, str, str]:
     """Return scheme, Host and request-target, byte for byte as given."""
     public = settings.server.public_url
     if url.startswith("/") or url == "*":
-        return public.scheme, public.authority, url
+        return public.scheme, _at_some_host(public.authority), url
     found = _ABSOLUTE.fullmatch(url)
     if found is None:
         _refuse_url(url)
     rest = found[3]
     return found[1].lower(), found[2], rest if rest.startswith("/") else f"/{rest}"
+
+
+def _at_some_host(authority: str) -> str:
+    """Return an authority at which the site is answered: of a wildcard any name will do, for all are alike."""
+    return authority.replace(WILDCARD, "any.", 1) if is_wildcard(authority) else authority
 
 
 def _refuse_url(url: str) -> Never:

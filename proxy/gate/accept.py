@@ -19,7 +19,7 @@ from proxy.errors import AuthorizationRefused, HostRefused, MethodRefused, Targe
 from proxy.gate.identifiers import Identifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from ipaddress import IPv4Network, IPv6Network
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:=/+-]{1,128}")
@@ -37,11 +37,12 @@ class AcceptRules:
     """What the operator says about the outside.
 
     Attributes:
-        hosts: normalised host values that are answered (lower case, without the scheme's own port).
+        hosts: normalised host values that are answered (lower case, without the scheme's own port), wildcards among
+            them or not.
         trusted_proxies: networks whose word about the client counts.
     """
 
-    hosts: frozenset[str]
+    hosts: Container[str]
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     target: TargetRules
 
@@ -58,6 +59,10 @@ class Acceptor:
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up_trust)
         # The same for hosts; what is longer than a name is seldom one of ours.
         self._normal_http, self._normal_https = Remembered(_normal_http), Remembered(_normal_https)
+
+    def answers(self, host: str) -> bool:
+        """Say whether requests to this host, as :class:`Accepted` has it, are answered."""
+        return host in self._rules.hosts
 
     def peer_is_trusted(self, peer: str) -> bool:
         """Say whether this peer's X-Forwarded-* counts. A unix socket has no address and is not trusted by itself."""
@@ -117,14 +122,24 @@ class Acceptor:
             head, target, request_id, traceparent, outside.address, outside.scheme, host, outside.chain, outside.trust
         )
 
+    def host_of(self, head: RequestHead) -> str | None:
+        """Return the host as :meth:`accept` would settle it, whether or not it is answered; None when it is none."""
+        fields = head.values(b"host")
+        if len(fields) != 1:
+            return None
+        outside = self._outside(head)
+        return self._normal(outside)[outside.host or fields[0]]
+
+    def _normal(self, outside: _Outside) -> Remembered[str | None]:
+        return self._normal_https if outside.scheme == "https" else self._normal_http
+
     def _host(self, head: RequestHead, target: RequestTarget, outside: _Outside) -> str:
         fields = head.values(b"host")
         if len(fields) != 1:
             raise HostRefused("a request needs exactly one Host field")
         if target.authority is not None and target.authority.lower() != fields[0].lower():
             raise TargetRefused("the authority of the absolute target differs from Host")
-        normal = self._normal_https if outside.scheme == "https" else self._normal_http
-        host = normal[outside.host or fields[0]]
+        host = self._normal(outside)[outside.host or fields[0]]
         if host is None or host not in self._rules.hosts:
             shown = (outside.host or fields[0])[:100].decode("ascii", "replace")
             raise HostRefused(f"Host {shown!r} is neither that of server.public_url nor in server.hosts")

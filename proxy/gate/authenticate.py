@@ -13,7 +13,7 @@ from proxy.ports import NotCached
 
 if TYPE_CHECKING:
     from proxy.core.secret import Secret
-    from proxy.core.session import Session
+    from proxy.core.session import Home, Session
     from proxy.ports import Clock, Observer, Refresher, SessionStore
 
 NOT_CACHED = NotCached.NOT_CACHED
@@ -23,12 +23,12 @@ class Authenticator:
     """Find the session of a request."""
 
     def __init__(
-        self, store: SessionStore, refresher: Refresher, *, client_id: str, clock: Clock, observer: Observer
+        self, store: SessionStore, refresher: Refresher, *, home: Home, clock: Clock, observer: Observer
     ) -> None:
-        """``client_id``: a session of another client is no session here."""
+        """``home``: a session of another portal, client or provider is no session here."""
         self._store = store
         self._refresher = refresher
-        self._client_id = client_id
+        self._home = home
         self._clock = clock
         self._observer = observer
 
@@ -37,7 +37,7 @@ class Authenticator:
         session = self._store.cached(cookie_value)
         if session is None or session is NOT_CACHED:
             return session
-        if session.client_id != self._client_id:
+        if session.home != self._home:
             return None
         return session if self._refresher.ready(session) else NOT_CACHED
 
@@ -49,7 +49,7 @@ class Authenticator:
             ProviderUnavailable: the token is over and cannot be refreshed now; the session is kept.
         """
         session = await self._store.load(cookie_value)
-        if session is None or session.client_id != self._client_id:
+        if session is None or session.home != self._home:
             return None
         if self._refresher.ready(session):
             return session
@@ -69,7 +69,7 @@ class Authenticator:
         if tombstone is not None:
             return tombstone.subject_hash
         session = await self._store.load(cookie_value)
-        if session is None or session.client_id != self._client_id:
+        if session is None or session.home != self._home:
             return None
         return subject_hash(session.identity.issuer, session.identity.subject)
 

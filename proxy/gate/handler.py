@@ -34,6 +34,7 @@ from proxy.core.headers import (
     RenderedIdentity,
     UpstreamHeaders,
 )
+from proxy.core.hosts import at_host
 from proxy.core.kept import NotKept, head_of_sent, is_form_post
 from proxy.core.narrowing import EVERYTHING
 from proxy.core.path_mending import PathMending
@@ -104,7 +105,8 @@ class GateRules:
     Attributes:
         own_prefix: path of the public URL and ``server.prefix``.
         upstreams: what each upstream gets, by name; every route's upstream is among them.
-        https_origin: ``https://host`` to which plain http is redirected; None when it is not.
+        https_origin: ``https://host`` to which plain http is redirected, at a wildcard the host of the request; None
+            when it is not.
         own_hosts: Host values that are answered: in an app's answer they mean this site.
         site: key of the site whose own pages these are (``ports.OwnPage``).
         forward_auth: by which ``/verify`` is answered; None when it is a page like any other, and 404.
@@ -230,7 +232,7 @@ class Gate:
             return self._verify(self._forward_auth, head, event)
         accepted = self._accept(head, event)
         if self._rules.https_origin is not None and accepted.scheme == "http":
-            return self._reply(308, self._rules.https_origin + accepted.target.forward, event)
+            return self._to_https(self._rules.https_origin, accepted, event)
         if (own := self._own_page(accepted, event)) is not None:
             return own
         if (kept_id := self._keeper.awaited(accepted)) is not None:
@@ -634,6 +636,10 @@ class Gate:
             return self.fault(error, head, event)
         except Exception as error:  # noqa: BLE001 - the outermost frame: closed, never a pass
             return self._defect(error, event)
+
+    def _to_https(self, origin: bytes, accepted: Accepted, event: RequestEvent) -> Reply:
+        there = at_host(origin.decode(), accepted.host).encode()
+        return self._reply(308, there + accepted.target.forward, event)
 
     def _reply(self, status: int, location: bytes, event: RequestEvent) -> Reply:
         event.decision, event.reason = "redirect", "https"

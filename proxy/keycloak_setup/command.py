@@ -18,7 +18,7 @@ from proxy.clock import SystemClock
 from proxy.errors import SettingsError, SidegateError
 from proxy.keycloak_setup.admin_api import AdminApi, Administrator
 from proxy.keycloak_setup.difference import Plan, difference, new_client
-from proxy.keycloak_setup.needs import needs_of, realm_of
+from proxy.keycloak_setup.needs import at_each_host, needs_of, realm_of
 from proxy.keycloak_setup.secret_file import FreshFile, held_in, refuse_to_overwrite
 from proxy.keycloak_setup.telling import Ink, counted, plan_lines
 from proxy.keycloak_setup.wanted import wanted_client
@@ -27,11 +27,13 @@ from proxy.observe.observer import ProductionObserver
 from proxy.oidc.http_client import HttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from proxy.core.secret import Secret
     from proxy.keycloak_setup.state import ClientState
+    from proxy.keycloak_setup.wanted import ClientNeeds
     from proxy.settings.model import Settings
+    from proxy.settings.portals import SiteSettings
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -83,18 +85,39 @@ def parse_admin_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def set_up(settings: Settings, setup: Setup, *, agree: Callable[[str], bool]) -> int:
+def set_up_all(sites: Sequence[SiteSettings], setup: Setup, *, agree: Callable[[str], bool]) -> int:
+    """Make or mend the client of each site, one after the other; returns the worst exit code.
+
+    Raises:
+        SettingsError, SidegateError: as :func:`set_up`; the sites after that one are left as they are.
+    """
+    if len(sites) > 1 and setup.secret_file is not None:
+        raise SettingsError("--secret-file: each portal has a client of its own; choose one with --portal NAME")
+    codes: list[int] = []
+    for name, settings in sites:
+        if len(sites) > 1:
+            _say(f"{'' if not codes else chr(10)}=== {f'portal {name}' if name else 'the site at the top'}")
+        neighbours = [one.settings for one in sites if one.settings is not settings]
+        codes += [set_up(one, setup, agree=agree, neighbours=neighbours) for one in at_each_host(settings)]
+    return max(codes)
+
+
+def set_up(
+    settings: Settings, setup: Setup, *, agree: Callable[[str], bool], neighbours: Sequence[Settings] = ()
+) -> int:
     """Make or mend the client; returns the exit code.
 
     Args:
         agree: asks a person; False keeps everything as it is.
+        neighbours: further sites of the file; one of the same client may be where Keycloak reaches us.
 
     Raises:
         SettingsError: the file and the arguments do not go together.
         SidegateError: it cannot be done; the sentence says why, and what to do.
     """
     try:
-        return asyncio.run(_Work(settings, setup, agree).run())
+        needs = needs_of(settings, audiences=setup.audiences, neighbours=neighbours)
+        return asyncio.run(_Work(settings, setup, agree, needs=needs).run())
     except KeyboardInterrupt:
         raise SidegateError("stopped; run the command again to see what is done and what is not") from None
 
@@ -102,12 +125,12 @@ def set_up(settings: Settings, setup: Setup, *, agree: Callable[[str], bool]) ->
 class _Work:
     """One run."""
 
-    def __init__(self, settings: Settings, setup: Setup, agree: Callable[[str], bool]) -> None:
+    def __init__(self, settings: Settings, setup: Setup, agree: Callable[[str], bool], *, needs: ClientNeeds) -> None:
         self._settings = settings
         self._setup = setup
         self._agree = agree
         self._realm = realm_of(settings.keycloak.issuer)
-        self._wanted = wanted_client(needs_of(settings, audiences=setup.audiences))
+        self._wanted = wanted_client(needs)
         if setup.secret_file is not None and settings.keycloak.client_auth.method == "none":
             raise SettingsError("--secret-file: keycloak.client_auth.method is none, and such a client has no secret")
         self._secret = _secret_of(settings)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from proxy.core.hosts import stands_for
 from proxy.errors import SidegateError
 from proxy.keycloak_setup.wanted import ClientNeeds, ClientProof, LoginWay
 
@@ -35,10 +37,37 @@ def realm_of(issuer: str) -> str:
     return unquote(found[1])
 
 
-def needs_of(settings: Settings, *, audiences: tuple[str, ...] = ()) -> ClientNeeds:
-    """Return what this file needs of its client."""
+def at_each_host(settings: Settings) -> tuple[Settings, ...]:
+    """Return the settings at each public URL: of a wildcard, one for each name that ``hosts`` has beside it.
+
+    Raises:
+        SidegateError: there is no such name, and Keycloak takes no wildcard within a host.
+    """
+    server = settings.server
+    if not server.public_url.is_wildcard:
+        return (settings,)
+    hosts = sorted(host for host in server.host_values.exact if stands_for(server.public_url.authority, host))
+    if not hosts:
+        raise SidegateError(
+            f"Keycloak takes no wildcard in a host such as {server.public_url.authority}; "
+            "name each app in hosts beside the wildcard, and its addresses are registered"
+        )
+    urls = (replace(server.public_url, authority=host) for host in hosts)
+    return tuple(settings.model_copy(update={"server": server.model_copy(update={"public_url": url})}) for url in urls)
+
+
+def needs_of(
+    settings: Settings, *, audiences: tuple[str, ...] = (), neighbours: Iterable[Settings] = ()
+) -> ClientNeeds:
+    """Return what this file needs of its client; ``neighbours``: further sites of it."""
     server, keycloak = settings.server, settings.keycloak
-    further = (f"{scheme}://{host}{server.own_prefix}" for host in server.host_values for scheme in ("http", "https"))
+    same = (one for one in neighbours if _client_of(one) == _client_of(settings))
+    further = (
+        f"{scheme}://{host}{one.server.own_prefix}"
+        for one in (settings, *same)
+        for host in one.server.host_values.exact
+        for scheme in ("http", "https")
+    )
     return ClientNeeds(
         client_id=keycloak.client_id,
         site=str(server.public_url),
@@ -53,6 +82,10 @@ def needs_of(settings: Settings, *, audiences: tuple[str, ...] = ()) -> ClientNe
         needs_groups=_needs_groups(settings),
         audiences=audiences,
     )
+
+
+def _client_of(settings: Settings) -> tuple[str, str]:
+    return settings.keycloak.issuer, settings.keycloak.client_id
 
 
 def _rules(settings: Settings) -> Iterable[AccessConditions]:

@@ -81,6 +81,7 @@ class RecordSummary:
     user_agent: str
     address: str
     origin: str = LoginOrigin.FORM
+    portal: str = ""
 
     def listed(self, last_seen_at: float) -> SessionSummary:
         """Return it as lists have it."""
@@ -95,6 +96,7 @@ class RecordSummary:
             expires_at=self.expires_at,
             user_agent=self.user_agent,
             address=self.address,
+            portal=self.portal,
         )
 
     def filters(self) -> Iterator[SessionsFilter]:
@@ -123,6 +125,7 @@ def summary_of(session: Session) -> RecordSummary:
         user_agent=session.user_agent,
         address=session.address,
         origin=session.origin,
+        portal=session.portal,
     )
 
 
@@ -210,8 +213,9 @@ def _to_bytes(values: dict[str, Any]) -> bytes:
 
 def _summary_values(session: Session) -> dict[str, Any]:
     summary = summary_of(session)
-    names = (name for name in RecordSummary.__slots__ if name not in {"key", "version"})
-    return {name: getattr(summary, name) for name in names}
+    # Without portals records are as they always were, so that a replica of before can read them during an upgrade.
+    left_out = {"key", "version"} if session.portal else {"key", "version", "portal"}
+    return {name: getattr(summary, name) for name in RecordSummary.__slots__ if name not in left_out}
 
 
 def _rest_values(session: Session) -> dict[str, Any]:
@@ -245,6 +249,7 @@ def _session(summary: RecordSummary, rest: dict[str, Any]) -> Session:
         address=summary.address,
         notes=rest["notes"],
         version=summary.version,
+        portal=summary.portal,
     )
 
 

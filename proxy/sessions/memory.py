@@ -124,6 +124,7 @@ class _Record:
             expires_at=session.expires_at,
             user_agent=session.user_agent,
             address=session.address,
+            portal=session.portal,
         )
 
 
@@ -164,6 +165,10 @@ class MemorySessionStore:
     async def close(self) -> None:
         """Stop the background work; the sessions are left as they are."""
         await self._tasks.close()
+
+    def adopt(self, limits: MemoryLimits) -> None:
+        """Heed these caps from now on; what is above them already stays until it ends."""
+        self._limits = limits
 
     def active_sessions(self) -> int:
         """Return the number of records at once, for ``sessions_active``."""

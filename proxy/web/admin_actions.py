@@ -84,7 +84,8 @@ async def _obey(request: web.Request, action: AdminAction) -> None:
     sessions = request.app[keys.SESSIONS]
     await _remember(request, action)
     # Nobody else spends ids with a line break in them: a jti has none.
-    spent_id = f"{request.app[OPTIONS].client_id}\nadmin\n{action.action_id}"
+    options = request.app[OPTIONS]
+    spent_id = f"{options.issuer} {options.client_id}\nadmin\n{action.action_id}"
     if await sessions.jti_is_spent(spent_id):
         raise errors.TokenRejected("this admin action was obeyed before", reason="replayed")
     # What ended by an instant is not known at once: those records go when they are next looked at.

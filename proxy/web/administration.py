@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -48,12 +48,13 @@ Document = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Whose sessions these are."""
+class ManagedSite:
+    """A site whose sessions these are: one, or that of each portal."""
 
+    portal: str
     issuer: str
     client_id: str
-    server_key: bytes
+    server_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministrationParts:
-    """What :class:`StoreAdministration` works on; ``trail`` is None where nothing is kept."""
+    """What :class:`StoreAdministration` works on: at least one site; ``trail`` is None where nothing is kept."""
 
-    site: Site
+    sites: tuple[ManagedSite, ...]
     sessions: SessionStore
     trail: AuditTrail | None
     observer: Observer
@@ -97,7 +98,7 @@ class Administration(Protocol):
         """
 
     async def end_every_session(self) -> Document:
-        """End every session of the site, and whatever login is under way; as :meth:`end_sessions`."""
+        """End every session of all sites, and whatever login is under way; as :meth:`end_sessions`."""
 
     async def read_audit(self, *, user: str | None, since: float, limit: int) -> Document:
         """Return ``{"events": […]}``, the newest last.
@@ -117,8 +118,8 @@ class StoreAdministration:
 
     def __init__(self, parts: AdministrationParts, operator: Operator) -> None:
         """Work for this operator."""
-        self._site = parts.site
-        self._ids = SessionIds(parts.site.server_key)
+        self._sites = parts.sites
+        self._ids = {site.portal: SessionIds(site.server_key) for site in parts.sites}
         self._sessions = parts.sessions
         self._trail = parts.trail
         self._observer = parts.observer
@@ -130,26 +131,27 @@ class StoreAdministration:
         if user is not None and sid is not None:
             raise errors.RequestRefused("user and sid are two ways to choose; name one of them", reason="two_filters")
         wanted, which = checked_limit(limit), self._which(user=user, sid=sid)
-        found = sorted(await self._sessions.find(which), key=lambda one: -one.last_seen_at)
+        listed = [one for each in which for one in await self._sessions.find(each)] if which else None
+        found = sorted(await self._sessions.find() if listed is None else listed, key=lambda one: -one.last_seen_at)
         return {"sessions": [self._document(one) for one in found[:wanted]], "total": len(found)}
 
     async def end_sessions(self, *, user: str | None, sid: str | None) -> Document:
         """End somebody's sessions; see :class:`Administration`."""
         which = self._which(user=user, sid=sid)
-        if which is None or (user is not None and sid is not None):
+        if not which or (user is not None and sid is not None):
             raise errors.RequestRefused("name whose sessions end: user or sid", reason="one_filter_needed")
-        ended = await self._sessions.delete_matching(which, EndCause.ADMIN)
+        ended = [one for each in which for one in await self._sessions.delete_matching(each, EndCause.ADMIN)]
         return self._ended(ended, asked="user" if sid is None else "sid")
 
     async def end_every_session(self) -> Document:
-        """End every session of the site; see :class:`Administration`.
+        """End every session of all sites; see :class:`Administration`.
 
-        The mark comes first: from then on nothing of before is served, here or on any replica.
+        The marks come first: from then on nothing of before is served, here or on any replica.
         """
-        site, now = self._site, self._clock.now()
-        found = [one for one in await self._sessions.find() if one.client_id == site.client_id]
-        everyone = EverySessionOf(site.issuer, site.client_id)
-        await self._sessions.mark_ended(EndedMark(everyone, ended_at=now, keep_until=now + REMEMBER_ENDED_S))
+        now, clients = self._clock.now(), {site.client_id for site in self._sites}
+        found = [one for one in await self._sessions.find() if one.client_id in clients]
+        for everyone in {EverySessionOf(site.issuer, site.client_id) for site in self._sites}:
+            await self._sessions.mark_ended(EndedMark(everyone, ended_at=now, keep_until=now + REMEMBER_ENDED_S))
         for number, one in enumerate(found):
             await self._sessions.delete(one.key, EndCause.ADMIN)
             if number % AT_ONCE == 0:
@@ -170,10 +172,12 @@ class StoreAdministration:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _which(self, *, user: str | None, sid: str | None) -> SessionsFilter | None:
+    def _which(self, *, user: str | None, sid: str | None) -> tuple[SessionsFilter, ...]:
+        """Return what finds them, for each provider; nothing when neither is named."""
+        issuers = dict.fromkeys(site.issuer for site in self._sites)
         if user is not None:
-            return ByUsername(self._site.issuer, user)
-        return None if sid is None else BySid(self._site.issuer, sid)
+            return tuple(ByUsername(issuer, user) for issuer in issuers)
+        return () if sid is None else tuple(BySid(issuer, sid) for issuer in issuers)
 
     def _ended(self, ended: Sequence[SessionSummary], *, asked: str) -> Document:
         self._tell(ended, asked=asked)
@@ -187,8 +191,12 @@ class StoreAdministration:
         return self._trail
 
     def _document(self, session: SessionSummary) -> Document:
+        # What is left of a portal that the file has no more has an id too, by which nobody else knows it.
+        ids = self._ids.get(session.portal) or next(iter(self._ids.values()))
+        of_portal = {"portal": session.portal} if session.portal else {}
         return {
-            "id": self._ids.id_of(session.key),
+            "id": ids.id_of(session.key),
+            **of_portal,
             "username": session.username,
             "subject": session.subject,
             "client_id": session.client_id,

@@ -32,16 +32,19 @@ _PARAMETER_OF: Final = {
 """Notes of a tab, and the parameters that they become."""
 
 
-def authorization_url(endpoint: str, tab: Tab, options: WebOptions, further: Mapping[str, str] | None = None) -> str:
+def authorization_url(
+    endpoint: str, tab: Tab, *, options: WebOptions, host: str, further: Mapping[str, str] | None = None
+) -> str:
     """Return where the browser goes; ``endpoint`` may have a query of its own (RFC 6749 §3.1).
 
     Args:
+        host: of the request, at which the browser arrives again.
         further: parameters that follow from the notes and from what the provider can do.
     """
     ours = {
         **(further or {}),
         "client_id": options.client_id,
-        "redirect_uri": options.url("callback"),
+        "redirect_uri": options.url("callback", host=host),
         "response_type": "code",
         "scope": " ".join(options.scopes),
         "state": tab.state,

@@ -71,7 +71,9 @@ async def _logout_token(request: web.Request) -> str:
 async def _obey(request: web.Request, claims: LogoutClaims) -> Ended:
     sessions, which = request.app[keys.SESSIONS], _named(request, claims)
     await remember_ended(request, which, ended_at=claims.issued_at)
-    spent_id = f"{request.app[OPTIONS].client_id} {claims.jti}"
+    options = request.app[OPTIONS]
+    # Portals may be of other realms, and no realm is to spend what another one has issued.
+    spent_id = f"{options.issuer} {options.client_id} {claims.jti}"
     if await sessions.jti_is_spent(spent_id):
         raise errors.TokenRejected("this logout token was obeyed before", reason="replayed")
     ended = await sessions.delete_matching(which, EndCause.BACKCHANNEL)

@@ -169,7 +169,7 @@ async def _exchange(request: web.Request, tab: Tab, answer: Mapping[str, str]) -
     grant = await request.app[keys.PROVIDER].exchange_code(
         Secret(code),
         code_verifier=tab.code_verifier,
-        redirect_uri=request.app[OPTIONS].url("callback"),
+        redirect_uri=request.app[OPTIONS].url("callback", host=request.host),
         nonce=tab.nonce,
     )
     if isinstance(grant, GrantRefusal):

@@ -70,6 +70,14 @@ async def to_provider(request: web.Request, tab: Tab) -> web.StreamResponse:
     request.app[FLOW_QUOTA].admit(caller_of(request).address, tab.state)
     await request.app[keys.AUTHENTICATIONS].put(tab)
     further = proof_parameters(tab.notes, metadata)
-    response = found(authorization_url(metadata.authorization_endpoint, tab, request.app[OPTIONS], further))
+    response = found(
+        authorization_url(
+            metadata.authorization_endpoint,
+            tab,
+            options=request.app[OPTIONS],
+            host=request.host,
+            further=further,
+        )
+    )
     set_root_cookie(request, response, tab.root_id)
     return response

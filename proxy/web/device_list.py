@@ -64,7 +64,7 @@ class Device:
 async def devices_of(request: web.Request, session: Session) -> tuple[Device, ...]:
     """Return the devices of the person whose session this is: this one first, then by last use.
 
-    Only sessions of the same issuer, subject and client: nobody else's are ever looked at.
+    Only sessions of the same portal, issuer, subject and client: nobody else's are ever looked at.
 
     Raises:
         StoreUnavailable
@@ -82,7 +82,8 @@ def device_with(device_id: str, devices: Iterable[Device]) -> Device | None:
 
 
 def _is_here(found: SessionSummary, session: Session) -> bool:
-    return found.client_id == session.client_id and found.subject == session.identity.subject
+    where = (found.portal, found.client_id)
+    return where == (session.portal, session.client_id) and found.subject == session.identity.subject
 
 
 # --- as it is shown --------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ def session_of(request: web.Request, grant: Grant, manner: LoginManner, cookie_v
         user_agent=user_agent_of(request),
         address=caller_of(request).address,
         notes=manner.notes,
+        portal=options.portal,
     )
 
 

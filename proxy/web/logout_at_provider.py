@@ -58,7 +58,7 @@ def _fields(request: web.Request, tokens: TokenSet, return_to: str) -> tuple[tup
     return (
         *hint,
         ("client_id", options.client_id),
-        ("post_logout_redirect_uri", options.url("logged-out")),
+        ("post_logout_redirect_uri", options.url("logged-out", host=request.host)),
         ("state", LogoutStates(options.server_key).issue(return_to)),
     )
 

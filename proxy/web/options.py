@@ -9,8 +9,9 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
+from proxy.core.hosts import at_host
 from proxy.core.lifetime import SessionPlan
-from proxy.core.session import REMEMBER_ENDED_S
+from proxy.core.session import REMEMBER_ENDED_S, Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +96,10 @@ class WebOptions:
     """Everything this room needs of the settings.
 
     Attributes:
-        public_url: what the browser sees, without a final slash; its path precedes ``prefix``.
+        public_url: what the browser sees, without a final slash; its path precedes ``prefix``. In the place of a host
+            that begins with ``*.`` stands that of the request.
         issuer: the exact ``iss``.
+        portal: name of the portal that this is; empty for the site at the top.
         auth_params: further parameters of the authorization request; ours win over them.
         acr_values: every ``acr`` that some route asks for; a link may ask for no other.
         cookies: names and attributes of our own cookies.
@@ -112,6 +115,7 @@ class WebOptions:
     server_key: bytes = field(repr=False)
     login: LoginOptions
     sessions: SessionOptions
+    portal: str = ""
     older_keys: tuple[bytes, ...] = field(default=(), repr=False)
     prefix: str = "/_sidegate"
     scopes: tuple[str, ...] = ("openid", "profile", "email")
@@ -119,6 +123,11 @@ class WebOptions:
     acr_values: frozenset[str] = frozenset()
     backchannel: Feature = Feature.ON
     strict_transport_security: Feature = Feature.OFF
+
+    @property
+    def home_of_sessions(self) -> Home:
+        """Return where sessions that are made here belong."""
+        return Home(self.portal, self.issuer, self.client_id)
 
     @property
     def plan(self) -> SessionPlan:
@@ -135,10 +144,9 @@ class WebOptions:
         """Return the path of the site's start: that of the public URL."""
         return urlsplit(self.public_url).path or "/"
 
-    @property
-    def public_origin(self) -> str:
-        """Return the origin that browsers see (RFC 6454 §6.2)."""
-        parts = urlsplit(self.public_url)
+    def public_origin(self, host: str) -> str:
+        """Return the origin that browsers see at a host that is answered (RFC 6454 §6.2)."""
+        parts = urlsplit(at_host(self.public_url, host))
         return f"{parts.scheme}://{parts.netloc}".lower()
 
     def path(self, page: str, **query: str | None) -> str:
@@ -146,9 +154,13 @@ class WebOptions:
         wanted = {name: value for name, value in query.items() if value}
         return f"{self.own_path}/{page}" + (f"?{urlencode(wanted)}" if wanted else "")
 
-    def url(self, page: str) -> str:
-        """Return the absolute URL of one of our pages, as it is registered at the provider."""
-        return f"{self.public_url.rstrip('/')}{self.prefix}/{page}"
+    def url(self, page: str, *, host: str) -> str:
+        """Return the absolute URL of one of our pages, as it is registered at the provider.
+
+        Args:
+            host: of the request, which the gate has looked at; it counts where the public URL is a wildcard.
+        """
+        return f"{at_host(self.public_url, host).rstrip('/')}{self.prefix}/{page}"
 
 
 OPTIONS: web.AppKey[WebOptions] = web.AppKey("options", WebOptions)

@@ -56,4 +56,4 @@ def _by_origin(request: web.Request) -> Provenance:
 def _own_origins(request: web.Request) -> set[str]:
     # The Host is one that the gate answers for; behind a proxy that is not trusted the scheme may be wrong, hence both.
     here = f"{caller_of(request).scheme}://{request.host}".lower()
-    return {here, request.app[OPTIONS].public_origin}
+    return {here, request.app[OPTIONS].public_origin(request.host)}

@@ -35,7 +35,7 @@ async def visitor_of(request: web.Request) -> Visitor:
     if cookie_value is None:
         return Visitor(None, None)
     session = await _session(request, cookie_value)
-    is_ours = session is not None and session.client_id == request.app[OPTIONS].client_id
+    is_ours = session is not None and session.home == request.app[OPTIONS].home_of_sessions
     return Visitor(cookie_value, session if is_ours else None)
 
 

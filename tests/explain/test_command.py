@@ -19,6 +19,7 @@ from proxy.core.secret import Secret
 from proxy.explain.command import explain
 from proxy.explain.question import Person, Question
 from proxy.ports import Forward, KeepBody, OwnPage, Reply
+from proxy.settings.load import one_site
 from tests.explain.conftest import ROUTES
 from tests.gate.conftest import GateInHand
 from tests.support.sessions import make_session, make_tokens
@@ -161,7 +162,7 @@ def fields_of(admission: Forward) -> list[tuple[str, str]]:
 
 def assert_of_one_mind(number: int, question: Question) -> None:
     gate = gate_of(number)
-    explanation = explain(gate.settings, question)
+    explanation = explain(one_site(gate.settings), question)
     admission = asyncio.run(admission_of(gate, question))
 
     assert isinstance(admission, Forward | OwnPage | Reply | KeepBody)

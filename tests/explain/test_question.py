@@ -8,6 +8,7 @@ import pytest
 
 from proxy.explain.command import explain
 from proxy.explain.question import Question, QuestionRefused
+from proxy.settings.load import one_site
 from tests.explain.conftest import asked, settings_with
 
 
@@ -69,4 +70,4 @@ class TestPerson:
 )
 def test_a_request_that_cannot_be_is_refused_with_the_remedy(question: Question, sentence: str) -> None:
     with pytest.raises(QuestionRefused, match=sentence):
-        explain(settings_with(), question)
+        explain(one_site(settings_with()), question)

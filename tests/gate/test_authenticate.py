@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.core.secret import Secret
-from proxy.core.session import EndCause, session_key, subject_hash
+from proxy.core.session import EndCause, Home, session_key, subject_hash
 from proxy.errors import StoreUnavailable
 from proxy.gate.authenticate import NOT_CACHED, Authenticator
 from tests.gate.conftest import GateInHand
@@ -22,8 +22,9 @@ def gate() -> GateInHand:
     return GateInHand()
 
 
-def authenticator(gate: GateInHand, *, client_id: str = "legacy-app") -> Authenticator:
-    return Authenticator(gate.store, gate.refresher, client_id=client_id, clock=gate.clock, observer=gate.observer)
+def authenticator(gate: GateInHand, **elsewhere: str) -> Authenticator:
+    home = Home("", ISSUER, "legacy-app")._replace(**elsewhere)
+    return Authenticator(gate.store, gate.refresher, home=home, clock=gate.clock, observer=gate.observer)
 
 
 async def cookie_value(gate: GateInHand, **changes: Any) -> Secret:
@@ -45,9 +46,12 @@ async def test_an_unknown_cookie_is_nobody(gate: GateInHand) -> None:
     assert await authenticator(gate).eventually(Secret("x" * 43)) is None
 
 
-async def test_a_session_of_another_client_is_nobody_either_way(gate: GateInHand) -> None:
+@pytest.mark.parametrize("elsewhere", ["portal", "issuer", "client_id"])
+async def test_a_session_of_another_portal_client_or_provider_is_nobody_either_way(
+    gate: GateInHand, elsewhere: str
+) -> None:
     value = await cookie_value(gate)
-    other = authenticator(gate, client_id="other")
+    other = authenticator(gate, **{elsewhere: "other"})
 
     assert other.at_once(value) is None
     assert await other.eventually(value) is None

@@ -9,7 +9,7 @@ from proxy.core.secret import Secret
 from proxy.observe.audit_memory import AuditMemoryLimits, MemoryAuditTrail
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
-from proxy.web.administration import AdministrationParts, Operator, Site, StoreAdministration
+from proxy.web.administration import AdministrationParts, ManagedSite, Operator, StoreAdministration
 from tests.support.clocks import FakeClock
 from tests.support.observers import RecordingObserver
 from tests.support.sessions import ISSUER, make_session
@@ -54,7 +54,7 @@ def make_office(**changes: Any) -> Office:
     memory = MemorySessionStore(clock, live=live, observer=observer, limits=MemoryLimits())
     sessions, trail = FailingSessionStore(memory), MemoryAuditTrail(AuditMemoryLimits(keep_s=86400.0), clock=clock)
     members: dict[str, Any] = {
-        "site": Site(ISSUER, "legacy-app", b"k" * 32),
+        "sites": (ManagedSite("", ISSUER, "legacy-app", b"k" * 32),),
         "sessions": sessions,
         "trail": trail,
         "observer": observer,

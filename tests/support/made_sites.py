@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from proxy.sessions.live import LiveStreamRegistry
 from proxy.site import SharedParts
 from tests.support.clocks import FakeClock
 from tests.support.made_stores import stores_of
@@ -29,4 +30,5 @@ def shared_parts() -> SharedParts:
     """What sites of one process share."""
     clock = FakeClock()
     stores, observer = stores_of({}, clock)
-    return SharedParts(stores=stores, clock=clock, observer=observer, server_keys=(SERVER_KEY,))
+    live = LiveStreamRegistry(observer)
+    return SharedParts(stores=stores, live=live, clock=clock, observer=observer, server_keys=(SERVER_KEY,))

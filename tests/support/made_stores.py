@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.clock import SystemClock
 from proxy.sessions.live import LiveStreamRegistry
+from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from proxy.stores import make_stores
 from tests.support.observers import RecordingObserver
@@ -34,7 +35,7 @@ def stores_of(
     )
     observer = RecordingObserver()
     live = LiveStreamRegistry(observer)
-    return make_stores(settings, clock=clock or SystemClock(), observer=observer, live=live), observer
+    return make_stores(one_site(settings), clock=clock or SystemClock(), observer=observer, live=live), observer
 
 
 def on_redis(port: int, **redis: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def test_the_challenge_is_that_of_the_standards_example() -> None:
 def test_an_endpoint_with_a_query_keeps_it() -> None:
     tab = make_tab("root", "state")
 
-    url = authorization_url(f"{ENDPOINT}?p=policy", tab, make_options())
+    url = authorization_url(f"{ENDPOINT}?p=policy", tab, options=make_options(), host="app.example.com")
 
     assert query_of(url)["p"] == "policy"
     assert query_of(url)["state"] == "state"
@@ -29,7 +29,7 @@ def test_an_endpoint_with_a_query_keeps_it() -> None:
 def test_no_value_can_add_a_parameter() -> None:
     tab = make_tab("root", "state", notes={"login_hint": "a&scope=all#x"})
 
-    asked = query_of(authorization_url(ENDPOINT, tab, make_options(client_id="a&b=c")))
+    asked = query_of(authorization_url(ENDPOINT, tab, options=make_options(client_id="a&b=c"), host="app.example.com"))
 
     assert asked["login_hint"] == "a&scope=all#x"
     assert asked["client_id"] == "a&b=c"
@@ -39,19 +39,23 @@ def test_no_value_can_add_a_parameter() -> None:
 def test_notes_that_are_no_parameters_are_not_sent() -> None:
     tab = make_tab("root", "state", notes={"locale": "de"})
 
-    assert "locale" not in query_of(authorization_url(ENDPOINT, tab, make_options()))
+    assert "locale" not in query_of(authorization_url(ENDPOINT, tab, options=make_options(), host="app.example.com"))
 
 
 def test_the_verifier_is_not_in_the_url() -> None:
     tab = make_tab("root", "state", code_verifier=Secret("the-verifier"))
 
-    assert "the-verifier" not in authorization_url(ENDPOINT, tab, make_options())
+    assert "the-verifier" not in authorization_url(ENDPOINT, tab, options=make_options(), host="app.example.com")
 
 
 def test_wishes_become_the_parameters_that_the_standard_names() -> None:
     wishes = {"ui_locales": "de fr", "acr_values": "gold", "max_age": "300", "provider": "google"}
 
-    asked = query_of(authorization_url(ENDPOINT, make_tab("root", "state", notes=wishes), make_options()))
+    asked = query_of(
+        authorization_url(
+            ENDPOINT, make_tab("root", "state", notes=wishes), options=make_options(), host="app.example.com"
+        )
+    )
 
     assert {name: asked[name] for name in ("ui_locales", "acr_values", "max_age")} == {
         "ui_locales": "de fr",

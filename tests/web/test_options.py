@@ -19,13 +19,13 @@ from tests.support.own_pages import make_options
 def test_the_path_of_the_public_url_precedes_the_prefix(public_url: str, own_path: str, home: str, origin: str) -> None:
     options = make_options(public_url=public_url)
 
-    assert (options.own_path, options.home, options.public_origin) == (own_path, home, origin)
+    assert (options.own_path, options.home, options.public_origin("app.example.com")) == (own_path, home, origin)
 
 
 def test_a_page_at_the_provider_is_the_public_url_and_the_prefix() -> None:
     options = make_options(public_url="https://app.example.com/portal/", prefix="/auth")
 
-    assert options.url("callback") == "https://app.example.com/portal/auth/callback"
+    assert options.url("callback", host="app.example.com") == "https://app.example.com/portal/auth/callback"
 
 
 def test_a_query_holds_what_has_a_value_escaped() -> None:
