@@ -202,13 +202,12 @@ class ForwardAuth:
             if not rest.startswith(BEFORE_TARGET):
                 raise OriginalRefused("the target of the original does not stand after /verify/path")
             return _Told(head.method, _scheme(values[0]), _once(head, b"host"), rest[len(BEFORE_TARGET) :])
-        if rest:
-            # Other gateways take rules from the query of such an address: who writes one here waits in vain.
+        told = _of_x_original(*values) if self._source is Source.X_ORIGINAL else _of_x_forwarded(*values)
+        # Caddy leaves the query of the original there. Another one is refused: other gateways take rules from it, and
+        # who writes them here would wait in vain.
+        if rest not in {b"", b"?", b"".join(told.target.partition(b"?")[1:])}:
             raise OriginalRefused("nothing may follow /verify: the rules are those of the file")
-        if self._source is Source.X_ORIGINAL:
-            return _of_x_original(*values)
-        method, proto, host, uri = values
-        return _Told(method, _scheme(proto), host, uri)
+        return told
 
     # --- the answer ---------------------------------------------------------------------------------------------------
 
@@ -254,6 +253,10 @@ def _scheme(value: bytes) -> bytes:
     if scheme is None:
         raise OriginalRefused("the scheme of the original is neither http nor https")
     return scheme
+
+
+def _of_x_forwarded(method: bytes, proto: bytes, host: bytes, uri: bytes) -> _Told:
+    return _Told(method, _scheme(proto), host, uri)
 
 
 def _of_x_original(method: bytes, url: bytes, uri: bytes) -> _Told:
