@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from proxy.cli import main
 from proxy.settings.load import load
 from proxy.settings.secret_source import make_key
+from proxy.settings.signing_keys import make_signing_key
 from tests.support.throw_away_ca import ThrowAwayAuthority
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     issued = ThrowAwayAuthority(folder).issue("legacy.example.com", file="fullchain")
     issued.key_file.rename(folder / "privkey.pem")
     key = make_key(lambda count: b"k" * count)
-    return {"CLIENT_SECRET": "s" * 32, "SESSION_KEY": key, "TLS_FOLDER": str(folder)}
+    signing_key = make_signing_key()
+    return {"CLIENT_SECRET": "s" * 32, "SESSION_KEY": key, "ASSERTION_KEY": signing_key, "TLS_FOLDER": str(folder)}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
