@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from proxy.ports import Observer
     from proxy.site import Site
@@ -25,9 +25,15 @@ MAX_LEAVING: Final = 16
 class LeavingSites:
     """See the module."""
 
-    def __init__(self, observer: Observer, *, leaves_after_s: float) -> None:
-        """Begin with none; ``leaves_after_s``: how long the longest request may need a former site."""
+    def __init__(self, observer: Observer, *, leaves_after_s: float, then: Callable[[], Awaitable[None]]) -> None:
+        """Begin with none.
+
+        Args:
+            leaves_after_s: how long the longest request may need a former site.
+            then: is awaited after each, for what it has admitted until then.
+        """
         self._leaves_after_s = leaves_after_s
+        self._then = then
         self._tasks = TaskOwner(lambda fault: observer.error("a former site was not closed", fault=repr(fault)))
         self._hurry: dict[Site, asyncio.Event] = {}
 
@@ -56,3 +62,4 @@ class LeavingSites:
                 await hurry.wait()
         await site.close()
         self._hurry.pop(site, None)
+        await self._then()

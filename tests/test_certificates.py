@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.certificates import LOOK_EVERY_S, TlsFiles, watch
+from proxy.certificates import TlsFiles
 from proxy.errors import SettingsError
-from tests.support.observers import RecordingObserver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,27 +70,42 @@ def test_a_file_that_is_replaced_by_another_of_the_same_size_and_time_is_a_chang
     assert files.refresh()
 
 
-def test_a_context_in_use_is_kept_and_told_to_adopt(file: Path) -> None:
-    adopted: list[ssl.SSLContext] = []
-    files = TlsFiles("server.tls", [file], Builder(), adopt=adopted.append)
+def test_what_is_prepared_counts_once_it_is_taken(file: Path) -> None:
+    files = TlsFiles("server.tls", [file], Builder())
     first = files.current()
-
     change(file)
-    files.refresh()
+    assert files.has_changed()
+
+    take = files.prepared()
 
     assert files.current() is first
-    assert adopted == [first]
+    take()
+    assert files.current() is not first
+    assert not files.has_changed()
+
+
+def test_what_cannot_be_prepared_leaves_the_old_and_is_still_a_change(file: Path) -> None:
+    build = Builder()
+    files = TlsFiles("server.tls", [file], build)
+    change(file)
+    build.fault = ssl.SSLError("bad")
+
+    with pytest.raises(SettingsError):
+        files.prepared()
+
+    assert files.has_changed()
 
 
 def test_files_that_do_not_fit_leave_the_old_in_use_and_are_tried_at_the_next_change(file: Path) -> None:
-    build, adopted = Builder(), list[ssl.SSLContext]()
-    files = TlsFiles("server.tls", [file], build, adopt=adopted.append)
+    build = Builder()
+    files = TlsFiles("server.tls", [file], build)
+    first = files.current()
     build.fault = ssl.SSLError("key values mismatch")
     change(file)
 
     with pytest.raises(SettingsError, match=r"server\.tls: .*tls\.crt cannot be used .*key values mismatch"):
         files.refresh()
-    assert adopted == []
+    assert files.current() is first
     assert not files.refresh()
 
     build.fault = None
@@ -106,28 +119,3 @@ def test_files_that_cannot_be_used_at_the_start_are_a_sentence(file: Path) -> No
 
     with pytest.raises(SettingsError, match=r"give PEM files"):
         TlsFiles("server.tls", [file], build)
-
-
-async def test_the_watch_says_what_became_of_each_change_and_goes_on(file: Path) -> None:
-    build, observer = Builder(), RecordingObserver()
-    files = TlsFiles("server.tls", [file], build)
-    looks = 0
-
-    async def sleep(seconds: float) -> None:
-        nonlocal looks
-        assert seconds == LOOK_EVERY_S
-        looks += 1
-        build.fault = ssl.SSLError("bad") if looks == 1 else None
-        change(file)
-        if looks == 3:
-            raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        await watch([files], observer, sleep=sleep)
-
-    assert [message for message, _ in observer.errors] == ["changed TLS files are not taken; the old ones stay in use"]
-    assert [message for message, _ in observer.warnings] == ["TLS files were read again"]
-
-
-async def test_without_files_there_is_nothing_to_watch() -> None:
-    await watch([], RecordingObserver())

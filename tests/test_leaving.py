@@ -20,13 +20,22 @@ class FakeSite:
         self.closed.append(self.number)
 
 
+async def nothing() -> None:
+    pass
+
+
 def fake_sites(count: int, closed: list[int]) -> list[Any]:
     return [cast("Any", FakeSite(number, closed)) for number in range(count)]
 
 
 async def test_a_site_is_closed_when_its_time_has_come() -> None:
     closed: list[int] = []
-    leaving = LeavingSites(RecordingObserver(), leaves_after_s=0.01)
+    closed_then: list[int] = []
+
+    async def then() -> None:
+        closed_then.append(len(closed))
+
+    leaving = LeavingSites(RecordingObserver(), leaves_after_s=0.01, then=then)
 
     leaving.add(fake_sites(2, closed))
     assert closed == []
@@ -36,11 +45,12 @@ async def test_a_site_is_closed_when_its_time_has_come() -> None:
 
     await eventually(left, 0)
     assert sorted(closed) == [0, 1]
+    assert closed_then == [1, 2], "whoever looks after what it has admitted does so after each"
 
 
 async def test_above_the_cap_the_oldest_leave_at_once() -> None:
     closed: list[int] = []
-    leaving = LeavingSites(RecordingObserver(), leaves_after_s=FOR_EVER)
+    leaving = LeavingSites(RecordingObserver(), leaves_after_s=FOR_EVER, then=nothing)
 
     for one in fake_sites(MAX_LEAVING + 3, closed):
         leaving.add([one])
@@ -54,7 +64,7 @@ async def test_above_the_cap_the_oldest_leave_at_once() -> None:
 
 async def test_at_the_end_of_the_process_all_are_closed() -> None:
     closed: list[int] = []
-    leaving = LeavingSites(RecordingObserver(), leaves_after_s=FOR_EVER)
+    leaving = LeavingSites(RecordingObserver(), leaves_after_s=FOR_EVER, then=nothing)
     leaving.add(fake_sites(3, closed))
 
     await leaving.close()
@@ -65,7 +75,7 @@ async def test_at_the_end_of_the_process_all_are_closed() -> None:
 async def test_a_site_that_cannot_be_closed_is_told_and_keeps_nobody_else() -> None:
     closed: list[int] = []
     observer = RecordingObserver()
-    leaving = LeavingSites(observer, leaves_after_s=0.01)
+    leaving = LeavingSites(observer, leaves_after_s=0.01, then=nothing)
 
     async def broken() -> None:
         raise RuntimeError("no")

@@ -11,20 +11,22 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from proxy.core.policy import Allow, StepUp, decide
 from proxy.core.session import EndCause
 from proxy.errors import RightsLost, SessionEnded, StreamsFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, KeysView
+    from collections.abc import Callable, Iterable, KeysView, Sequence
     from collections.abc import Set as AbstractSet
 
     from proxy.core.bearer import Bearer
+    from proxy.core.routing import Access, Preflight
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
     from proxy.errors import SidegateError
-    from proxy.ports import Observer, OpenStream
+    from proxy.ports import Forward, Observer, OpenStream
 
 MAX_STREAMS = 100_000
 """Streams in one process; far above the sockets that a process is usually given (``ulimit -n`` 65536)."""
@@ -38,6 +40,8 @@ SLACK = 64
 CLOSE_SLICE = 64
 """Streams closed in one turn of the loop: about 10 ms, at 0.15 ms for a WebSocket with both its sides."""
 
+JUDGE_SLICE = 200
+"""Streams judged by other rules in one turn of the loop: about 4 ms."""
 
 _NONE: frozenset[OpenStream] = frozenset()
 
@@ -71,6 +75,8 @@ class LiveStreamRegistry:
         self._heirs: dict[SessionKey, Heir] = {}
         # Which of them are streams of bearers; one that has none any more is taken out when there are many.
         self._bearers: set[SessionKey] = set()
+        # What is demanded for a stream since the rules are others than those by which it was admitted.
+        self._demanded: WeakKeyDictionary[OpenStream, Access] = WeakKeyDictionary()
         self._doubts: set[SessionKey] = set()
         self._hearers: list[Callable[[SessionKey], None]] = []
         self._closing: deque[tuple[OpenStream, SidegateError]] = deque()
@@ -203,9 +209,41 @@ class LiveStreamRegistry:
         streams = self._streams.get(session.key)
         if streams is None:
             return 0
-        lost = [stream for stream in streams if not _is_allowed(stream, session, now)]
+        lost = [stream for stream in streams if not _is_allowed(self._demanded_of(stream), session, now)]
+        return self._lose(lost, session.key)
+
+    async def judge_anew(self, demanded: Callable[[Forward], Access | None], *, now: Callable[[], float]) -> None:
+        """Judge every stream by other rules than those by which it was admitted, now and whenever its session changes.
+
+        Args:
+            demanded: says of what was admitted what is demanded for it now; None: nobody may have it.
+            now: returns Unix seconds.
+        """
+        looked = 0
+        for key in list(self._streams):
+            for stream in list(self._streams.get(key, _NONE)):
+                self._judge_by(stream, key, demanded(stream.admitted), now())
+                looked += 1
+                if looked % JUDGE_SLICE == 0:
+                    await asyncio.sleep(0)
+        # What their sessions are by now, the store knows.
+        self.all_in_doubt()
+
+    def _judge_by(self, stream: OpenStream, key: SessionKey, access: Access | None, now: float) -> None:
+        if stream not in self._streams.get(key, _NONE):
+            return  # it ended in a turn of the loop between
+        bearer = stream.admitted.allow.bearer
+        if access is None or (bearer is not None and not _is_allowed(access, bearer, now)):
+            self._lose([stream], key)
+        else:
+            self._demanded[stream] = access
+
+    def _demanded_of(self, stream: OpenStream) -> Access | Preflight:
+        return self._demanded.get(stream, stream.admitted.allow.access)
+
+    def _lose(self, lost: Sequence[OpenStream], key: SessionKey) -> int:
         for stream in lost:
-            self.over(stream, session.key)
+            self.over(stream, key)
         self._close(lost, RightsLost("the session lost its right to the route while the app answered"))
         return len(lost)
 
@@ -294,11 +332,11 @@ class LiveStreamRegistry:
             self._observer.error("a stream of a session could not be closed", fault=repr(defect))
 
 
-def _is_allowed(stream: OpenStream, session: Session, now: float) -> bool:
+def _is_allowed(demanded: Access | Preflight, person: Session | Bearer, now: float) -> bool:
     """Ask what the gate asked when the stream began: one rule, one place.
 
     How strongly and how lately somebody proved who they are was asked when it began, and is not asked again: it is a
     fact of that moment, and a stream has no way to ask for new proof. A download behind ``max_age: 5m`` would end after
     five minutes, and a WebSocket would open again only for who navigates. Every right is asked again.
     """
-    return isinstance(decide(stream.admitted.allow.access, session, now), Allow | StepUp)
+    return isinstance(decide(demanded, person, now), Allow | StepUp)

@@ -125,6 +125,10 @@ class RedisSessionStore:
         await self._sweep.close()
         await self._work.touches.close()
 
+    def adopt(self, *, max_per_user: int) -> None:
+        """Heed this cap at the next login; what is above it already stays until then."""
+        self._max_per_user = max_per_user
+
     def active_sessions(self) -> int:
         """Return the number of live sessions of all replicas, as it was some seconds ago, for ``sessions_active``."""
         return self._sweep.active

@@ -77,9 +77,9 @@ def refuse_expired(tab: FormTab, now: float) -> None:
 class LoginFormTokens:
     """CSRF tokens of the login form, each bound to the browser's root cookie."""
 
-    def __init__(self, server_key: bytes) -> None:
-        """Derive the key."""
-        self._key = derived_key(server_key, LOGIN_FORM)
+    def __init__(self, server_key: bytes, *older_keys: bytes) -> None:
+        """Derive the keys: tokens are made with the first and known by each, for a page may be older than the key."""
+        self._key, *self._older = (derived_key(key, LOGIN_FORM) for key in (server_key, *older_keys))
 
     def issue(self, tab: FormTab) -> str:
         """Return the token of a form; the root is authenticated, not contained."""
@@ -96,26 +96,29 @@ class LoginFormTokens:
         if root_id is None:
             raise CsrfRejected("the browser sent no cookie of a root", reason="csrf_no_cookie")
         payload, _, mac = token.partition(".")
-        if len(token) > MAX_TOKEN_LENGTH or not _same(mac, _mac(self._key, root_id, payload)):
+        if len(token) > MAX_TOKEN_LENGTH or not self._is_ours(mac, root_id, payload):
             raise CsrfRejected("the form's token is missing or was made for another browser")
         members = _unpacked(payload)
         return FormTab(root_id, members["tab"], members["to"], members["exp"], members.get("notes", {}))
+
+    def _is_ours(self, mac: str, root_id: str, payload: str) -> bool:
+        return any(_same(mac, _mac(key, root_id, payload)) for key in (self._key, *self._older))
 
 
 class SessionFormTokens:
     """The one CSRF token of a session, for logout and devices."""
 
-    def __init__(self, server_key: bytes) -> None:
-        """Derive the key."""
-        self._key = derived_key(server_key, SESSION_FORMS)
+    def __init__(self, server_key: bytes, *older_keys: bytes) -> None:
+        """Derive the keys: the token is made with the first and known by each."""
+        self._keys = tuple(derived_key(key, SESSION_FORMS) for key in (server_key, *older_keys))
 
     def token(self, cookie_value: Secret) -> str:
         """Return the token of the session that this cookie names."""
-        return _mac(self._key, cookie_value.reveal())
+        return _mac(self._keys[0], cookie_value.reveal())
 
     def fits(self, token: str, cookie_value: Secret) -> bool:
         """Say whether the token belongs to the session, in constant time."""
-        return _same(token, self.token(cookie_value))
+        return any(_same(token, _mac(key, cookie_value.reveal())) for key in self._keys)
 
 
 class LogoutStates:

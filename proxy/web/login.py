@@ -122,7 +122,8 @@ def _refuse_foreign(request: web.Request) -> None:
 
 
 def _open(request: web.Request, sent: Submission) -> FormTab:
-    tokens = LoginFormTokens(request.app[OPTIONS].server_key)
+    options = request.app[OPTIONS]
+    tokens = LoginFormTokens(options.server_key, *options.older_keys)
     tab = sent.tab = tokens.read(sent.form.csrf_token, root_cookie(request))
     refuse_expired(tab, request.app[keys.CLOCK].now())
     return tab

@@ -37,4 +37,5 @@ def is_wanted(request: web.Request, token: str | None, cookie_value: Secret) -> 
     """Say whether a page of ours, or of our origin, sent this; a token that is there must fit, wherever it is from."""
     if token is None:
         return provenance(request) is Provenance.SAME_ORIGIN
-    return SessionFormTokens(request.app[OPTIONS].server_key).fits(token, cookie_value)
+    options = request.app[OPTIONS]
+    return SessionFormTokens(options.server_key, *options.older_keys).fits(token, cookie_value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,8 +17,14 @@ from proxy.sessions import live as live_module
 from proxy.sessions.live import CLOSE_SLICE, LiveStreamRegistry
 from tests.support.clocks import START
 from tests.support.observers import RecordingObserver
-from tests.support.sessions import make_session
-from tests.support.streams import ENDED, RIGHTS_LOST, FakeStream, make_stream
+from tests.support.sessions import make_bearer, make_session
+from tests.support.streams import ENDED, RIGHTS_LOST, FakeStream, admit, make_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.core.routing import Access
+    from proxy.ports import Forward
 
 ALICE, BOB = Secret("alice"), Secret("bob")
 A, B = session_key(ALICE), session_key(BOB)
@@ -402,3 +410,86 @@ async def test_the_next_turn_has_its_whole_slice_again(observer: RecordingObserv
     registry.session_ended(B, EndCause.LOGOUT)
 
     assert all(stream.ends for stream in first + second)
+
+
+# --- the rules change
+
+
+def admits(access: Access | None) -> Callable[[Forward], Access | None]:
+    return lambda _: access
+
+
+async def test_streams_that_nobody_may_have_by_new_rules_close(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
+
+    await registry.judge_anew(admits(None), now=lambda: START)
+
+    assert stream.ends == [RIGHTS_LOST]
+    assert len(registry) == 0
+
+
+async def test_after_new_rules_the_store_says_who_a_session_is_and_the_new_rules_whether_that_is_enough(
+    registry: LiveStreamRegistry,
+) -> None:
+    stream = opened(registry)
+
+    await registry.judge_anew(admits(ADMINS), now=lambda: START)
+    assert registry.take_doubts() == {A}
+    assert stream.ends == []
+
+    registry.judge(with_roles("admin"), START)
+    assert stream.ends == []
+    registry.judge(with_roles("viewer"), START)
+    assert stream.ends == [RIGHTS_LOST]
+
+
+async def test_by_milder_rules_a_stream_stays_when_its_session_loses_what_was_demanded_before(
+    registry: LiveStreamRegistry,
+) -> None:
+    stream = admin_stream(registry)
+
+    await registry.judge_anew(admits(AUTHENTICATED), now=lambda: START)
+    registry.session_changed(with_roles("viewer", version=2), START)
+
+    assert stream.ends == []
+
+
+async def test_a_bearers_rights_are_known_at_once(registry: LiveStreamRegistry) -> None:
+    bearer = make_bearer(Secret("token"))
+    stream = FakeStream(admit(None, session=bearer))
+    registry.opened_by_bearer(stream, bearer)
+
+    await registry.judge_anew(admits(AUTHENTICATED), now=lambda: START)
+    assert stream.ends == []
+
+    await registry.judge_anew(admits(ADMINS), now=lambda: START)
+    assert stream.ends == [RIGHTS_LOST]
+
+
+async def test_many_streams_are_judged_in_slices_and_those_that_end_meanwhile_are_left_alone(
+    observer: RecordingObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "JUDGE_SLICE", 1)
+    registry = LiveStreamRegistry(observer)
+    streams = [opened(registry) for _ in range(5)]
+    judging = asyncio.get_running_loop().create_task(registry.judge_anew(admits(None), now=lambda: START))
+
+    await asyncio.sleep(0)
+    assert sum(len(stream.ends) for stream in streams) == 1
+    for stream in streams:
+        registry.over(stream, A)
+    await judging
+
+    assert sum(len(stream.ends) for stream in streams) == 1
+
+
+async def test_what_is_demanded_of_a_stream_is_forgotten_with_it(registry: LiveStreamRegistry) -> None:
+    stream = opened(registry)
+    await registry.judge_anew(admits(ADMINS), now=lambda: START)
+    assert len(registry._demanded) == 1
+
+    registry.over(stream, A)
+    del stream
+    gc.collect()
+
+    assert len(registry._demanded) == 0

@@ -22,7 +22,7 @@ from proxy.web.form_tokens import (
     refuse_expired,
 )
 
-KEY = b"k" * 32
+KEY, OLDER = b"k" * 32, b"o" * 32
 TAB = FormTab("root", "tab", "/app?x=1", 2000.0, {"kept": "k"})
 
 
@@ -45,6 +45,26 @@ def test_another_root_another_key_and_no_root_are_refused() -> None:
     assert refused(token, "other") == "csrf_rejected"
     assert refused(token, key=b"x" * 32) == "csrf_rejected"
     assert refused(token, None) == "csrf_no_cookie"
+
+
+def test_a_page_may_be_older_than_the_key_and_no_page_is_made_with_an_older_one() -> None:
+    """The keys may be exchanged while somebody types a password."""
+    before, after = LoginFormTokens(OLDER), LoginFormTokens(KEY, OLDER)
+    token = before.issue(TAB)
+
+    assert after.read(token, TAB.root_id) == TAB
+    assert after.issue(TAB) == LoginFormTokens(KEY).issue(TAB)
+    with pytest.raises(CsrfRejected):
+        LoginFormTokens(KEY).read(token, TAB.root_id)
+
+
+def test_the_forms_of_a_session_may_be_older_than_the_key_too() -> None:
+    cookie = Secret("cookie")
+    after = SessionFormTokens(KEY, OLDER)
+
+    assert after.fits(SessionFormTokens(OLDER).token(cookie), cookie)
+    assert after.token(cookie) == SessionFormTokens(KEY).token(cookie)
+    assert not SessionFormTokens(KEY).fits(SessionFormTokens(OLDER).token(cookie), cookie)
 
 
 def test_it_is_over_at_the_instant_itself() -> None:
