@@ -39,7 +39,7 @@ from proxy.forward.served import Served
 from proxy.forward.server import DataPath
 from proxy.ports import Admission, Forward, OwnPage, Reply, RequestEvent
 from tests.support.clocks import START, FakeClock
-from tests.support.sessions import make_session
+from tests.support.sessions import make_bearer, make_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
@@ -103,6 +103,12 @@ class FewWords:
         """From now on every request is of Alice's session."""
         self.allow = _allow(make_session(ALICES_COOKIE))
 
+    def knows_a_token(self) -> SessionKey:
+        """From now on every request shows this token; returns the key of its streams."""
+        bearer = make_bearer(Secret("header.payload.signature"))
+        self.allow = _allow(bearer)
+        return bearer.key
+
     def admit(self, head: RequestHead) -> Admission | Awaitable[Admission]:
         self.heads.append(head)
         if self.wait is not None:
@@ -153,7 +159,7 @@ class FewWords:
         return self.ended
 
 
-def _allow(session: Session | None) -> Allow:
+def _allow(session: Session | Bearer | None) -> Allow:
     allow = decide(PUBLIC if session is None else AUTHENTICATED, session, START)
     assert isinstance(allow, Allow)
     return allow
@@ -168,11 +174,13 @@ class Streams:
     """Open streams of sessions, as ``sessions`` keeps them."""
 
     open: dict[SessionKey, set[OpenStream]] = field(default_factory=dict)
+    bearers: list[Bearer] = field(default_factory=list)
 
     def opened(self, stream: OpenStream, key: SessionKey) -> None:
         self.open.setdefault(key, set()).add(stream)
 
     def opened_by_bearer(self, stream: OpenStream, bearer: Bearer) -> None:
+        self.bearers.append(bearer)
         self.opened(stream, bearer.key)
 
     def over(self, stream: OpenStream, key: SessionKey) -> None:

@@ -611,6 +611,34 @@ async def test_a_stream_ends_with_its_session_and_is_never_completed(path: Path,
     assert event.fault == SessionEnded.reason
 
 
+async def test_a_stream_of_a_bearer_ends_with_the_login_behind_the_token(path: Path, echo_app: RawUpstream) -> None:
+    key = path.gate.knows_a_token()
+    echo_app.script(Send(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), Pause(asyncio.Event()))
+    client = await path.client()
+    await client.send(GET)
+    await client.head()
+    assert await client.chunk() == b"data: 1\n\n"
+
+    assert [bearer.key for bearer in path.streams.bearers] == [key]
+    assert path.streams.session_ended(key, EndCause.BACKCHANNEL) == 1
+
+    assert await client.ended() == b""
+    (event,) = await path.gate.ends(1)
+    assert event.fault == SessionEnded.reason
+
+
+async def test_what_a_bearer_asked_for_is_no_open_stream_any_more_when_it_is_answered(
+    path: Path, echo_app: RawUpstream
+) -> None:
+    key = path.gate.knows_a_token()
+    client = await path.client()
+
+    await client.ask(GET)
+
+    await until(lambda: path.streams.count(key) == 0)
+    assert len(path.streams.bearers) == 1
+
+
 async def test_a_stream_ends_when_its_session_loses_the_right_and_is_never_completed(
     path: Path, echo_app: RawUpstream
 ) -> None:

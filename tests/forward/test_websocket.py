@@ -214,6 +214,16 @@ async def test_when_the_session_ends_both_sides_hear_1008(path: Path, echo_app: 
     assert [event.status for event in path.gate.ended] == [101]
 
 
+async def test_when_the_login_of_a_bearer_ends_both_sides_hear_1008(path: Path, echo_app: RawUpstream) -> None:
+    key = path.gate.knows_a_token()
+    client = await opened(path, echo_app)
+
+    assert [bearer.key for bearer in path.streams.bearers] == [key, key]  # the request, then the tunnel in its place
+    assert path.streams.session_ended(key, EndCause.EXPIRED) == 1
+
+    assert await client.ended() == close_frame(SESSION_ENDED)
+
+
 async def test_when_the_session_loses_its_right_both_sides_hear_1008_and_why(path: Path, echo_app: RawUpstream) -> None:
     path.gate.knows_alice()
     client = await opened(path, echo_app)

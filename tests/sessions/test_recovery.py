@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proxy.core.login import Login
 from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, ByUsername, EndCause, EndedMark, EverySessionOf
 from proxy.errors import SessionEnded, StoreUnavailable
@@ -192,6 +194,30 @@ async def test_a_bearer_token_is_over_while_the_logout_of_its_login_is_kept(hous
     await _refused(house.store.mark_ended(house.mark(SID_OF_A)))
 
     assert await house.store.has_ended(**login)  # type: ignore[arg-type]
+
+
+async def test_the_standing_of_a_login_is_lost_while_its_logout_is_kept(house: House) -> None:
+    login = Login(ISSUER, "legacy-app", "sid-of-a", "x", START)
+    standing, other = await house.store.standing(login), await house.store.standing(replace(login, sid="other"))
+    assert standing is not None
+    assert other is not None
+    house.behind.away = {"mark_ended"}
+    assert standing.holds()
+
+    await _refused(house.store.mark_ended(house.mark(SID_OF_A)))
+
+    assert (standing.holds(), other.holds()) == (False, True)
+    assert await house.store.standing(login) is None
+    await house.come_back()
+    assert not standing.holds()
+
+
+async def test_a_failover_gives_no_standing_back(house: House) -> None:
+    await house.store.mark_ended(house.mark(SID_OF_A))
+
+    await house.fail_over()
+
+    assert await house.store.standing(Login(ISSUER, "legacy-app", "sid-of-a", "x", START)) is None
 
 
 async def test_an_end_that_nobody_asked_for_is_not_kept(house: House) -> None:
