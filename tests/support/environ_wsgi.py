@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer with method, path, query, body and the header variables; ``/cookies`` sets a few cookies too."""
+    """Answer with method, path, query, body and the header variables.
+
+    ``/cookies`` sets a few cookies too; ``/moved`` leads to the start, as an app does that believes it lives there.
+    """
     length = int(environ.get("CONTENT_LENGTH") or 0)
     said = {
         "method": environ["REQUEST_METHOD"],
@@ -27,5 +30,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
             ("Set-Cookie", "sidegate=forged"),
             ("Cache-Control", "public, s-maxage=9"),
         ]
-    start_response("200 OK", fields)
+    if environ["PATH_INFO"] == "/moved":
+        fields += [("Location", "/?from=moved"), ("Set-Cookie", "theirs=1; Path=/; HttpOnly")]
+    start_response("302 Found" if environ["PATH_INFO"] == "/moved" else "200 OK", fields)
     return [json.dumps(said).encode()]
