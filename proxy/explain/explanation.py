@@ -144,7 +144,6 @@ class Explanation:
         asked, reply, passed = self.asked, self.reply, self.passed
         return {
             "request": {"method": asked.method, "url": asked.url, "person": asked.person},
-            "portal": asked.portal or None,
             "route": None if self.route is None else _route_document(self.route),
             "routes": [{**_route_document(one.route), "outcome": one.why.name.lower()} for one in self.looked],
             "decision": self.decision,
@@ -161,6 +160,7 @@ class Explanation:
             "headers": None if passed is None else [{"name": name, "value": value} for name, value in passed.headers],
             "removed": list(self.removed),
             "notes": list(self.notes),
+            "portal": asked.portal or None,
         }
 
     def lines(self, ink: Ink = Ink.PLAIN) -> Iterator[str]:
