@@ -63,6 +63,32 @@ WRONG = [
         "2:33  server.trusted_proxies[1]: warning: trusts whoever connects; name the networks of your proxies alone",
     ),
     (
+        "",
+        "forward_auth: {}\nserver: {public_url: http://a.test}",
+        (
+            "1:1  forward_auth: is never answered but by 403, for server.trusted_proxies names nobody; "
+            "name the proxy that asks there, e.g. [10.0.0.0/8]"
+        ),
+    ),
+    (
+        "",
+        "forward_auth: {}\nlogin: {mode: redirect}\n"
+        "server: {public_url: http://a.test, listen: unix:/s, trusted_proxies: [10.0.0.0/8]}",
+        (
+            "1:1  forward_auth: is never answered but by 403, for whoever connects to a unix socket has no address; "
+            "listen on host:port and name that proxy in server.trusted_proxies"
+        ),
+    ),
+    (
+        "",
+        "forward_auth: {source: x-original, on_unauthenticated: 302}\n"
+        "server: {public_url: http://a.test, trusted_proxies: [10.0.0.0/8]}",
+        (
+            "1:36  forward_auth.on_unauthenticated: warning: makes nginx answer 500, for auth_request takes 302 for a "
+            "fault; write 401, and redirect to the Location that comes with it, as docs/forward-auth.md shows"
+        ),
+    ),
+    (
         "keycloak",
         "client_auth: {method: none, secret: {env: CLIENT_SECRET}}",
         "2:31  keycloak.client_auth.secret: is never used with method none; take it out, or write another method",
