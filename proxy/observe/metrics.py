@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 BUCKETS_OF_LOGOUT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0)
 """Upper ends in seconds: 50 ms is usual, one second is promised at worst (contract §4)."""
 
+REFRESHED = ("refreshed", "unavailable", "misconfigured", "rejected", "not_stored")
+"""Outcomes of refreshes that an alert compares."""
+
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 READY_DETAIL = "ok"
@@ -69,7 +72,7 @@ class Metrics:
             "identity_truncated", "Lists of roles or groups too long to be sent whole.", ("header",)
         )
         self.throttled = self._counter("throttled", "Sign-ins refused because too many failed before.", ("limit",))
-        self.refreshes = self._counter("refreshes", "Refreshes of tokens.", ("outcome",))
+        self.refreshes = self._counter("refreshes", "Refreshes of tokens.", ("outcome",), from_zero=REFRESHED)
         self.config_reloads = self._counter("config_reloads", "Reloads of the file.", ("outcome",))
         self.config_successful = Gauge(
             "sidegate_config_last_reload_successful", "Whether the file on disk is what runs.", registry=registry
@@ -79,7 +82,9 @@ class Metrics:
         )
         self.config_successful.set(1)
         self.config_applied_at.set_to_current_time()
-        self.logouts = self._counter("logouts", "Logouts; rejected: a logout token that was refused.", ("kind",))
+        self.logouts = self._counter(
+            "logouts", "Logouts; rejected: a logout token that was refused.", ("kind",), from_zero=("rejected",)
+        )
         self.sessions_ended = self._counter("sessions_ended", "Sessions that ended.", ("cause",))
         self.spans = self._counter("spans", "Spans handed to the collector of traces.", ("outcome",))
         self.provider = self._histogram("keycloak_duration_seconds", "Calls at the provider.", ("op", "outcome"))
@@ -157,9 +162,18 @@ class Metrics:
         encode, content_type = choose_encoder(OPENMETRICS if OPENMETRICS.partition(";")[0] in accept.lower() else "")
         return encode(self._registry), content_type
 
-    def _counter(self, name: str, documentation: str, labels: tuple[str, ...]) -> Children[Counter]:
+    def _counter(
+        self, name: str, documentation: str, labels: tuple[str, ...], *, from_zero: Iterable[str] = ()
+    ) -> Children[Counter]:
+        """Return a counter; ``from_zero``: labels of series that an alert waits for.
+
+        A series that begins with its first event has no increase that Prometheus could see.
+        """
         counter = Counter(f"sidegate_{name}", documentation, labels, registry=self._registry)
-        return Children(counter, len(labels))
+        children = Children(counter, len(labels))
+        for label in from_zero:
+            children.of(label)
+        return children
 
     def _histogram(self, name: str, documentation: str, labels: tuple[str, ...]) -> Children[Histogram]:
         histogram = Histogram(f"sidegate_{name}", documentation, labels, registry=self._registry, buckets=BUCKETS_S)

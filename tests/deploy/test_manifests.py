@@ -22,7 +22,7 @@ OLDEST = "1.29"
 RESOURCES = sorted(
     file
     for file in FOLDER.rglob("*.yaml")
-    if file.name not in {"kustomization.yaml", "sidegate.yaml", "podmonitor.yaml"}
+    if file.name not in {"kustomization.yaml", "sidegate.yaml", "podmonitor.yaml", "prometheusrule.yaml"}
 )
 SETTINGS = sorted(FOLDER.rglob("sidegate.yaml"))
 OVERLAYS = sorted(file.parent for file in FOLDER.rglob("kustomization.yaml"))

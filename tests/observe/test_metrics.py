@@ -12,7 +12,7 @@ from proxy import __version__
 from proxy.observe import metrics as module
 from proxy.observe.metrics import Metrics
 from proxy.ports import Readiness
-from tests.support.events import make_event
+from tests.support.exposed import use_each
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -45,9 +45,6 @@ CONTRACT = {
 }
 
 
-READY = Readiness(is_ready=True)
-
-
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
@@ -61,21 +58,6 @@ def families(metrics: Metrics) -> dict[str, Metric]:
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     samples = [sample for family in families(metrics).values() for sample in family.samples]
     return next((sample.value for sample in samples if sample.name == name and sample.labels == labels), None)
-
-
-def use_each(metrics: Metrics) -> None:
-    metrics.requests.count(make_event())
-    metrics.requests.count(make_event(decision="forbid", reason="missing_role", status=403))
-    metrics.throttled.of("user").inc()
-    metrics.watch_parts(is_ready=lambda: True, keycloak=lambda: READY, store=lambda: READY)
-    metrics.watch_certificates(lambda: [("server.tls", "/etc/tls.crt", 1.0)])
-    metrics.logins.of("form", "succeeded").inc()
-    metrics.refreshes.of("refreshed").inc()
-    metrics.refresh_wait.observe(0.1)
-    metrics.logouts.of("local").inc()
-    metrics.sessions_ended.of("logout").inc()
-    metrics.provider.of("refresh", "ok").observe(0.1)
-    metrics.store.of("load").observe(0.1)
 
 
 def test_names_and_labels_are_those_of_the_contract(metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""A request through a real process is one trace, from the proxy in front to the app behind: spans, lines and figures."""
+"""A request through a real process is one trace, from the proxy in front to the app: spans, lines, figures."""
 
 from __future__ import annotations
 
