@@ -85,6 +85,7 @@ def test_the_document_has_every_key_always() -> None:
         "headers",
         "removed",
         "notes",
+        "portal",
     ]
     assert document["route"] == {"index": 0, "path": "/a", "methods": None}
     assert document["routes"] == [{"index": 0, "path": "/a", "methods": None, "outcome": "taken"}]

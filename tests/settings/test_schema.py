@@ -32,7 +32,7 @@ LEAVES = {
 
 def uncommented(text: str) -> str:
     """Return the example with the keys that need a file of the reader's."""
-    return re.sub(r"^( *)#(?=\w+:)", r"\1", text, flags=re.MULTILINE)
+    return re.sub(r"^( *)#(?=(?:- )?\w+:)", r"\1", text, flags=re.MULTILINE)
 
 
 def paths_of_model(path: KeyPath = ()) -> Iterator[KeyPath]:
