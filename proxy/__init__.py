@@ -8,6 +8,7 @@ The rooms, and what each is for::
     cli        commands; argument parsing only
     app        composition root: settings -> a wired application; with ``stores`` (memory or Redis) and ``slices`` (what
                of the settings each room gets) the only one that knows concrete classes
+    doctor     goes and looks whether the world is as a file needs it; ``keycloak_setup`` makes or mends the client
     explain    what the real gate would do with a request, and why; a part of the composition root too
     gate       the pipeline: accept -> match -> authenticate -> authorize -> mutate; sees a RequestHead, never a socket
     web        Sidegate's own endpoints: login, code flow, logout, back-channel, status, health

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from proxy import __version__, cli
 from proxy.cli import main
+from proxy.doctor.finding import Diagnosis, Finding, Group, Place, Verdict
 from proxy.errors import SettingsError, SidegateError
 from proxy.keycloak_setup.command import Consent
 from proxy.settings.schema import schema_text
@@ -23,6 +24,7 @@ from proxy.settings.schema import schema_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from proxy.doctor.command import Orders
     from proxy.keycloak_setup.command import Setup
     from proxy.operations import Form
     from proxy.settings.portals import SiteSettings
@@ -39,7 +41,10 @@ upstreams:
 WARNED = GOOD + "routes: [{path: /a}]\n"
 BAD = WARNED.replace("server: {", "server: {listn: x, ")
 
-COMMANDS = ("run", "demo", "check", "explain", "sessions", "audit", "schema", "keygen", "keycloak-setup", "health")
+COMMANDS = (
+    *("run", "demo", "check", "doctor", "explain", "sessions", "audit", "schema", "keygen"),
+    *("keycloak-setup", "health"),
+)
 
 
 def sidegate(*arguments: str) -> Result:
@@ -398,6 +403,98 @@ class TestSessionsAndAudit:
     @pytest.mark.parametrize("command", ["list", "end"])
     def test_the_help_of_each_part_has_an_example(self, command: str) -> None:
         assert f"\nExample:\n  sidegate sessions {command}" in sidegate("sessions", command, "--help").stdout
+
+
+class TestDoctor:
+    """What the command line makes of it; the looks have tests of their own."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch, here: Path) -> list[Any]:
+        """What the command is asked to look at, in a folder with files; all that it finds is one finding."""
+        made: list[Any] = []
+
+        def examine(sites: Sequence[SiteSettings], orders: Orders) -> Diagnosis:
+            made.extend([sites, orders])
+            group = Group("keys", "Keys", (self.finding,))
+            return Diagnosis(orders.file, (Place(None, "https://app.example.com", (group,)),))
+
+        monkeypatch.setattr("proxy.doctor.command.examine", examine)
+        for name in ("SIDEGATE_ADMIN_PASSWORD", "SIDEGATE_USER_PASSWORD"):
+            monkeypatch.delenv(name, raising=False)
+        (here / "password").write_text("from-the-file\n")
+        return made
+
+    finding = Finding("keys", Verdict.OK, "they are well")
+
+    @pytest.mark.parametrize(("verdict", "exit_code"), [("ok", 0), ("warn", 0), ("fail", 1)])
+    def test_only_a_failure_is_one(
+        self, asked: list[Any], monkeypatch: pytest.MonkeyPatch, verdict: str, exit_code: int
+    ) -> None:
+        found = Finding("keys", Verdict(verdict), "they are so", "" if verdict == "ok" else "do this")
+        monkeypatch.setattr(self.__class__, "finding", found)
+
+        result = sidegate("doctor", "-c", "good.yaml")
+
+        assert (result.exit_code, result.stderr) == (exit_code, "")
+        assert result.stdout.startswith(f"Keys\n  {verdict:<4}  keys")
+        assert not asked[1].problems
+        assert (asked[1].administrator, asked[1].account) == (None, None)
+
+    @pytest.mark.usefixtures("asked")
+    def test_programs_get_the_same_as_json(self) -> None:
+        document = json.loads(sidegate("doctor", "-c", "good.yaml", "--json").stdout)
+
+        assert (document["file"], document["verdict"]) == ("good.yaml", "ok")
+
+    def test_passwords_come_from_files_before_the_environment(
+        self, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SIDEGATE_USER_PASSWORD", "from-the-environment")
+        url = ("--admin-url", "https://sso.example.com/", "--admin-password-file", "password")
+
+        sidegate("doctor", "-c", "good.yaml", "--user", "alice", *url)
+        sidegate("doctor", "-c", "good.yaml", "--user", "alice", "--password-file", "password")
+
+        assert asked[1].account.password.reveal() == "from-the-environment"
+        assert asked[1].administrator.password.reveal() == "from-the-file"
+        assert asked[1].administrator.base_url == "https://sso.example.com"
+        assert asked[3].account.password.reveal() == "from-the-file"
+        assert "from-the" not in repr(asked)
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["--user", "alice"], "give --password-file, or set SIDEGATE_USER_PASSWORD"),
+            (["--admin-url", "https://sso.example.com"], "give --admin-password-file, or set SIDEGATE_ADMIN_PASSWORD"),
+            (["--user", "alice", "--password-file", "nope"], "the file nope cannot be read"),
+            (["--admin-url", "https://sso.example.com/realms/acme"], "--admin-url takes only what stands before"),
+        ],
+    )
+    def test_what_cannot_be_asked_for_is_one_sentence(
+        self, asked: list[Any], arguments: list[str], sentence: str
+    ) -> None:
+        result = sidegate("doctor", "-c", "good.yaml", *arguments)
+
+        assert (result.exit_code, asked, result.stdout) == (2, [], "")
+        assert sentence in result.stderr
+        assert result.stderr.count("\n") == 1
+
+    def test_a_secret_that_is_missing_is_told_among_the_findings_and_the_rest_is_looked_at(
+        self, asked: list[Any], here: Path
+    ) -> None:
+        secret = "client_auth: {secret: {file: /nowhere/secret}}"
+        (here / "there.yaml").write_text(GOOD.replace("client_auth: {method: none}", secret))
+
+        assert sidegate("doctor", "-c", "there.yaml").exit_code == 0
+
+        assert [problem.key_path for problem in asked[1].problems] == ["keycloak.client_auth.secret.file"]
+        assert asked[0][0].settings.keycloak.client_id == "legacy-app"
+
+    def test_a_file_that_is_wrong_by_itself_is_not_looked_at(self, asked: list[Any]) -> None:
+        result = sidegate("doctor", "-c", "bad.yaml")
+
+        assert (result.exit_code, result.stdout, asked) == (2, "", [])
+        assert result.stderr == "bad.yaml:1:10  server.listn: unknown key; did you mean server.listen?\n"
 
 
 class TestKeycloakSetup:

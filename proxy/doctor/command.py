@@ -39,6 +39,8 @@ _NO_ACCOUNT: Final = "tokens, roles and how long sessions really last: give --us
 
 _NEEDS_BROWSER: Final = "a test login: login.mode is redirect, so only a browser can sign in"
 
+_NO_TIME: Final = "the clock: its answers have no Date; the tokens of --user tell the time"
+
 _NO_ENDPOINTS: Final = "the client: without discovery nobody knows where to ask; mend the lines above first"
 
 
@@ -150,7 +152,10 @@ async def _store(visit: Visit) -> Group:
 
 async def _keycloak(visit: Visit, orders: Orders) -> tuple[Group, ...]:
     known = await look_at_provider(visit)
-    provider = Group("keycloak", f"Keycloak {visit.provider.issuer}", known.findings)
+    is_timeless = known.metadata is not None and not known.says_time and orders.account is None
+    provider = Group(
+        "keycloak", f"Keycloak {visit.provider.issuer}", known.findings, (_NO_TIME,) if is_timeless else ()
+    )
     client = f"Client {visit.provider.client_id}"
     if known.metadata is None:
         return (provider, Group("client", client, (), (_NO_ENDPOINTS,)))

@@ -15,9 +15,10 @@ from proxy.core.identity import IdentityRules
 from proxy.core.lifetime import REMEDY, in_words, observed_lifetime
 from proxy.core.tokens import GrantRefusal
 from proxy.doctor.finding import SETUP, fail, of_fault, ok, warn
+from proxy.doctor.provider import CLOCK, SET_CLOCKS, clock_finding
 from proxy.errors import ClientMisconfigured, ProviderUnavailable, SidegateError, TokenRejected
 from proxy.oidc.fetched import Fetched, Surroundings
-from proxy.oidc.grants import GrantRules, GrantVerifier
+from proxy.oidc.grants import CLOCK_REASONS, GrantRules, GrantVerifier
 from proxy.oidc.jwks import KEYS_EVERY_S, FetchBudgets, KeyStore, fetch_keys
 from proxy.oidc.token_endpoint import TokenEndpoint
 from proxy.oidc.userinfo import Userinfo
@@ -112,16 +113,23 @@ async def _findings(
         grant = await _verifier(visit, keys).of_login(answer, nonce=NO_NONCE, userinfo_url=metadata.userinfo_endpoint)
         claims = await _access_token(keys, answer.tokens.access_token)
     except (ProviderUnavailable, ClientMisconfigured, TokenRejected) as fault:
-        return (of_fault(LOGIN, fault, remedy="look which token Keycloak gives: Client scopes → Evaluate"),)
+        return (_no_login(fault),)
     finally:
         await tasks.close()
     known = grant.identity.username or grant.identity.subject
     return (
         ok(LOGIN, f"{person.username} signs in as {known}; the ID token is verified"),
+        clock_finding(grant.issued_at - grant.tokens.obtained_at),
         *_access_findings(visit, claims),
         *_rights(visit.settings, grant.identity),
         *_lifetimes(visit.settings, grant),
     )
+
+
+def _no_login(fault: SidegateError) -> Finding:
+    if fault.reason in CLOCK_REASONS:
+        return of_fault(CLOCK, fault, remedy=SET_CLOCKS)
+    return of_fault(LOGIN, fault, remedy="look which token Keycloak gives: Client scopes → Evaluate")
 
 
 def _key_store(visit: Visit, metadata: ProviderMetadata, tasks: TaskOwner) -> KeyStore:

@@ -33,10 +33,12 @@ class KnownProvider:
 
     Attributes:
         metadata: as this process uses them; None when they could not be had.
+        says_time: whether its answers have a ``Date``; Keycloak's own have none, those of a proxy before it have.
     """
 
     findings: tuple[Finding, ...]
     metadata: ProviderMetadata | None
+    says_time: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,11 @@ async def look_at_provider(visit: Visit) -> KnownProvider:
     metadata, trouble = _metadata(visit, used)
     findings = [finding for read in reads for finding in _told(read, used)]
     rest = await asyncio.gather(_keys(visit, metadata), *(_certificate(visit, way) for way in ways))
-    findings += [*trouble, *_clock(used.answer), *(finding for some in rest for finding in some)]
-    return KnownProvider(tuple(findings), metadata)
+    says_time = used.answer is not None and used.answer.sent_at is not None
+    if used.answer is not None and says_time:
+        findings.append(clock_finding(used.answer.clock_difference_s))
+    findings += [*trouble, *(finding for some in rest for finding in some)]
+    return KnownProvider(tuple(findings), metadata, says_time)
 
 
 def _told(read: _Read, used: _Read) -> Iterator[Finding]:
@@ -177,19 +182,19 @@ def _metadata(visit: Visit, used: _Read) -> tuple[ProviderMetadata | None, tuple
 # --- clock and keys --------------------------------------------------------------------------------------------------
 
 
-def _clock(answer: ProviderAnswer | None) -> Iterator[Finding]:
-    if answer is None or answer.sent_at is None:
-        return
-    difference_s = answer.clock_difference_s
+CLOCK: Final = "clock"
+SET_CLOCKS: Final = "set both clocks by NTP (timedatectl, chronyc tracking)"
+
+
+def clock_finding(difference_s: float) -> Finding:
+    """Judge by how many seconds Keycloak's clock is ahead of ours."""
     side = "ahead of" if difference_s > 0 else "behind"
     sentence = f"Keycloak's clock is {abs(difference_s):.0f} s {side} ours"
-    remedy = "set both clocks by NTP (timedatectl, chronyc tracking)"
     if abs(difference_s) > CLOCK_SKEW_S:
-        yield fail("clock", f"{sentence}; tokens are refused from {CLOCK_SKEW_S:.0f} s on", remedy)
-    elif abs(difference_s) >= NOTABLE_DIFFERENCE_S:
-        yield warn("clock", sentence, remedy)
-    else:
-        yield ok("clock", "Keycloak's and ours agree")
+        return fail(CLOCK, f"{sentence}; tokens are refused from {CLOCK_SKEW_S:.0f} s on", SET_CLOCKS)
+    if abs(difference_s) >= NOTABLE_DIFFERENCE_S:
+        return warn(CLOCK, sentence, SET_CLOCKS)
+    return ok(CLOCK, "Keycloak's and ours agree")
 
 
 async def _keys(visit: Visit, metadata: ProviderMetadata | None) -> tuple[Finding, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,8 @@ from tests.support.ports import free_port
 if TYPE_CHECKING:
     from proxy.demo.issuer import Issuer
     from proxy.doctor.finding import Diagnosis
+    from proxy.doctor.provider import KnownProvider
+    from proxy.doctor.visit import Visit
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -73,6 +76,17 @@ async def test_what_nobody_asked_for_is_said_with_how_to_ask(issuer: Issuer) -> 
     assert len(unseen) == 2
     assert "--admin-url" in unseen[0]
     assert "--user NAME" in unseen[1]
+
+
+async def test_a_clock_that_nobody_tells_is_said_to_be_unseen(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = command.look_at_provider
+
+    async def timeless(visit: Visit) -> KnownProvider:
+        return replace(await real(visit), says_time=False)
+
+    monkeypatch.setattr(command, "look_at_provider", timeless)
+
+    assert "the clock" in (await examined(issuer.url)).places[0].groups[2].not_looked_at[0]
 
 
 async def test_a_test_login_is_tried_where_the_form_takes_passwords(issuer: Issuer) -> None:

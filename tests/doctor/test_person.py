@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from proxy.core.secret import Secret
 from proxy.demo.clients import Feature, Lifetimes
+from proxy.demo.issuer import running_issuer
 from proxy.demo.misbehaviour import Endpoint, TokenKind, broken_signature, dropped, opaque, status, without_claims
+from proxy.demo.shape import Shape
 from proxy.demo.users import UserState
 from proxy.doctor.person import TriedAccount, look_at_person
 from proxy.doctor.provider import look_at_provider
@@ -17,7 +20,10 @@ from tests.doctor.conftest import register, told
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp import web
+
     from proxy.demo.issuer import Issuer
+    from proxy.demo.misbehaviour import Fault, Handler
     from proxy.doctor.visit import Visit
 
     Begin = Callable[..., Awaitable[Visit]]
@@ -45,6 +51,7 @@ async def test_a_login_that_is_well_is_ok_in_every_line_and_is_ended(issuer: Iss
 
     assert {check: verdict for check, (verdict, _, _) in found.items()} == {
         "login": "ok",
+        "clock": "ok",
         "access token": "ok",
         "roles": "ok",
         "groups": "ok",
@@ -94,6 +101,36 @@ async def test_an_id_token_that_is_not_the_issuers_is_a_failure_and_the_session_
 
     assert {check: verdict for check, (verdict, _, _) in found.items()} == {"login": "fail", "logout": "ok"}
     assert issuer.live_sessions() == []
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "verdicts"),
+    [(20, ("ok", "warn")), (-20, ("ok", "warn")), (200, (None, "fail")), (-1000, (None, "fail"))],
+)
+async def test_tokens_tell_by_how_much_the_clocks_differ(
+    visit_to: Begin, ahead_s: float, verdicts: tuple[str | None, str]
+) -> None:
+    async with running_issuer(shape=Shape("/realms/demo"), clock=lambda: time.time() + ahead_s) as issuer:
+        register(issuer)
+        issuer.add_user("alice", "alice-pw")
+        issuer.misbehaviour.answer(Endpoint.TOKEN, without_date())
+        found = await findings(visit_to, issuer)
+        assert issuer.live_sessions() == []
+
+    assert (found.get("login", (None,))[0], found["clock"][0]) == verdicts
+    if verdicts[1] != "ok":
+        assert "NTP" in found["clock"][2]
+
+
+def without_date() -> Fault:
+    """As Keycloak answers."""
+
+    async def fault(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        answer.headers["Date"] = ""
+        return answer
+
+    return fault
 
 
 async def test_an_access_token_without_sub_is_a_warning(issuer: Issuer, visit_to: Begin) -> None:

@@ -182,6 +182,17 @@ async def test_clocks_that_differ_are_told_before_tokens_are_refused_for_it(
     assert told(known.findings)["clock"][0] == verdict
 
 
+async def test_a_provider_that_does_not_say_the_time_is_not_taken_for_punctual(
+    server: AnsweringServer, visit_to: Begin
+) -> None:
+    publish(server, Date="")
+
+    known = await look_at_provider(await visit_to(server.url))
+
+    assert not known.says_time
+    assert "clock" not in told(known.findings)
+
+
 async def test_a_slow_provider_is_a_warning(issuer: Issuer, visit_to: Begin) -> None:
     visit = replace(await visit_to(issuer.url), clock=Wearying(time.time()))
 
