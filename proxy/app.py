@@ -32,6 +32,7 @@ from proxy.leaving import LeavingSites
 from proxy.observe.certificate_ends import CertificateEnds
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.observer import ProductionObserver
+from proxy.observe.of_portal import observer_of
 from proxy.observe.traced_observer import TracedObserver
 from proxy.observe.tracing_options import open_traces
 from proxy.reload.reloader import Reloader, ReloadParts
@@ -160,7 +161,7 @@ class Sidegate:
             raise _cannot_listen("server.listen", listen, error) from error
         self._observer.metrics.serving_since(self._clock.now())
         for site in self.sites.current:
-            self._observer.notice(promised_lifetime(site.settings.session_plan))
+            observer_of(site.name, self._observer).notice(promised_lifetime(site.settings.session_plan))
 
     async def exchange(self, sites: Sequence[SiteSettings]) -> None:
         """Serve these sites instead of those of before: all of them, or, when one cannot be made, none.

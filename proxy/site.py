@@ -26,6 +26,7 @@ from proxy.gate.exchange import TokenExchanges
 from proxy.gate.handler import Gate, GateParts
 from proxy.gate.portals import Portal
 from proxy.gate.traced import TracedGate
+from proxy.observe.of_portal import observer_of
 from proxy.pages.render import JinjaPages
 from proxy.realm_client import RealmClient
 from proxy.respond import Responder
@@ -90,6 +91,7 @@ class Site:
             SettingsError: a certificate, CA file, key or template cannot be used.
         """
         settings = given.settings
+        shared = replace(shared, observer=observer_of(given.name, shared.observer))
         self.name = given.name
         self.settings = settings
         self.key = f"{given.name}#{generation}" if given.name or generation else ""
