@@ -49,8 +49,9 @@ class DataPath:
 
     def __init__(self, served: Served, *, live: LiveStreams, options: ForwardOptions, clock: Clock) -> None:
         """Wire it; nothing is opened before :meth:`start`."""
-        self._origins = OriginTable(_origins_of(served))
-        self._own_pages = OriginTable(served.own_pages)
+        self._present = _origins_of(served), dict(served.own_pages)
+        self._origins = OriginTable(self._present[0])
+        self._own_pages = OriginTable(self._present[1])
         self._leaving: list[tuple[float, dict[str, Origin], dict[str, Origin]]] = []
         self._tasks = TaskOwner(_report)
         self._around = Surroundings(
@@ -139,11 +140,11 @@ class DataPath:
         The keys of ``served`` are new ones, but for what stays as it is: the idle connections of everything else are
         closed at once, those in use when their answer is whole.
         """
-        upstreams, own_pages = dict(self._origins), dict(self._own_pages)
+        (upstreams, own_pages), self._present = self._present, (_origins_of(served), dict(served.own_pages))
         for origin in (*upstreams.values(), *own_pages.values()):
             origin.retire()
-        self._origins.update(_origins_of(served))
-        self._own_pages.update(served.own_pages)
+        self._origins.update(self._present[0])
+        self._own_pages.update(self._present[1])
         self._around.gatekeeper = served.gatekeeper
         leaves_at = asyncio.get_running_loop().time() + LEAVES_AFTER_S
         self._leaving.append((leaves_at, upstreams, own_pages))

@@ -27,6 +27,9 @@ RESTART_ONLY: Final = (
     "sessions.store",
     "sessions.redis",
     "audit.keep",
+    "log.format",
+    "log.sample_2xx",
+    "tracing",
 )
 """Of ``server.tls`` only whether it is there: its files are read again, but where nobody spoke TLS nobody begins to."""
 
@@ -76,6 +79,9 @@ def _with(settings: Settings, old: Settings, keys: Sequence[str]) -> Settings:
     """Return the settings with the values that ``old`` has at these keys."""
     for key in keys:
         section, _, name = key.partition(".")
-        changed: BaseModel = getattr(settings, section).model_copy(update={name: _value(old, key)})
-        settings = settings.model_copy(update={section: changed})
+        value = _value(old, key)
+        if name:
+            before: BaseModel = getattr(settings, section)
+            value = before.model_copy(update={name: value})
+        settings = settings.model_copy(update={section: value})
     return settings

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from proxy.settings.load import SiteSettings
+    from proxy.settings.portals import SiteSettings
 
 
 class CountingObserver(RecordingObserver):

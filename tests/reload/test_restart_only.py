@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from proxy.reload.restart_only import RESTART_ONLY, applicable
-from proxy.settings.load import SiteSettings, one_site
+from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from tests.support.made_sites import site_file
+
+if TYPE_CHECKING:
+    from proxy.settings.portals import SiteSettings
 
 KEYS = {"encryption_keys": [{"value": "A" * 43}]}
 TLS = {"cert_file": "/c.crt", "key_file": "/c.key"}
@@ -27,7 +30,13 @@ def waiting(running: tuple[SiteSettings, ...], wanted: tuple[SiteSettings, ...])
 
 
 def test_a_file_that_changes_no_such_key_is_applied_as_it_is() -> None:
-    wanted = sites(login={"title": "Acme"}, keycloak={"client_id": "other"}, sessions={"lifetime": "1d"})
+    wanted = sites(
+        login={"title": "Acme"},
+        keycloak={"client_id": "other"},
+        sessions={"lifetime": "1d", "max_per_user": 3, "memory": {"max_sessions": 7}},
+        server={"public_url": "https://new.example.com", "max_body_size": "1MiB"},
+        log={"level": "debug"},
+    )
 
     found = applicable(sites(), wanted)
 
@@ -43,6 +52,9 @@ def test_a_file_that_changes_no_such_key_is_applied_as_it_is() -> None:
         ("management.api_listen", {"management": {"api_listen": "127.0.0.1:1"}}),
         ("sessions.store", {"sessions": {"store": "redis", **KEYS}}),
         ("audit.keep", {"audit": {"keep": "1d"}}),
+        ("log.format", {"log": {"format": "console"}}),
+        ("log.sample_2xx", {"log": {"sample_2xx": "10/s"}}),
+        ("tracing", {"tracing": {"otlp_endpoint": "http://collector:4318"}}),
     ],
 )
 def test_a_key_that_is_opened_once_waits_and_the_rest_of_the_file_does_not(key: str, file: dict[str, Any]) -> None:

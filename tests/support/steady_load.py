@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 PATIENCE_S = 10.0
@@ -21,6 +22,7 @@ class SteadyLoad:
 
     Attributes:
         requests: sent in turn; each must have an answer with Content-Length.
+        tls: for a door that speaks TLS; None: in clear.
         answered: seconds from the due instant to the whole answer, of those with status 200.
         failures: what became of the others, in words.
     """
@@ -30,6 +32,7 @@ class SteadyLoad:
     answered: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     connections: int = 0
+    tls: ssl.SSLContext | None = None
     _idle: list[Pair] = field(default_factory=list)
 
     async def run(self, *, per_second: float, until: Callable[[], bool]) -> None:
@@ -88,4 +91,4 @@ class SteadyLoad:
 
     async def _dial(self) -> Pair:
         self.connections += 1
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
