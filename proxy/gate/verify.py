@@ -26,6 +26,7 @@ import re
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from proxy.core.answer import Answer
@@ -331,10 +332,16 @@ def _led_to_own_page(page: OwnPage, scheme: Scheme) -> Reply:
 
 
 def _seen_from_outside(reply: Reply, scheme: Scheme) -> Reply:
-    """Name the whole URL in Location: a proxy such as Traefik reads a path as one of the address that it asked."""
+    """Name the whole URL in Location: a proxy such as Traefik reads a path as one of the address that it asked.
+
+    A page of ours that would be a 200 (the one that leads the app's logout link out of a frame) is a 403: the proxy
+    takes every 2xx for a leave.
+    """
     origin = f"{scheme}://{reply.event.host}".encode()
     headers = tuple(
         (name, origin + value) if name == b"Location" and value.startswith(b"/") else (name, value)
         for name, value in reply.answer.headers
     )
-    return Reply(answer=replace(reply.answer, headers=headers), event=reply.event)
+    status = reply.answer.status if reply.answer.status >= HTTPStatus.MULTIPLE_CHOICES else HTTPStatus.FORBIDDEN.value
+    reply.event.status = status
+    return Reply(answer=replace(reply.answer, status=status, headers=headers), event=reply.event)

@@ -119,9 +119,12 @@ def test_the_apps_own_logout_link_leads_to_our_page_with_what_was_posted(behind:
 
     posted = behind.ask("POST", "/signout", cookie, ("Origin", behind.url), ("Content-Length", "0"))
     asked = behind.ask("GET", "/signout", cookie, *NAVIGATES)
+    framed = behind.ask("GET", "/signout", cookie, *NAVIGATES, ("Sec-Fetch-Dest", "iframe"))
 
     assert (posted.status, posted.values("location")) == (307, [behind.url + "/_sidegate/logout/app"])
     assert (asked.status, asked.values("location")) == (303, [behind.url + "/_sidegate/logout"])
+    assert framed.status == 403
+    assert b"/_sidegate/logout" in framed.body, "the page that leads out of the frame, not the app"
 
 
 FORGED = [

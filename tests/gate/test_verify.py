@@ -211,6 +211,17 @@ async def test_the_apps_own_logout_link_leads_the_browser_to_our_page_with_what_
     assert (asked.answer.status, header(asked, b"location")) == (303, ORIGIN + b"/_sidegate/logout")
 
 
+async def test_a_page_of_ours_is_never_a_200_for_the_proxy_would_take_it_for_a_leave() -> None:
+    gate = make()
+    cookie = await gate.signed_in("viewer")
+    framed = (NAVIGATES, HTML, (b"Sec-Fetch-Dest", b"iframe"))
+
+    for method in (b"GET", b"POST"):
+        reply = await ask(gate, "x-forwarded", b"/signout", cookie, *framed, method=method)
+        assert (reply.answer.status, reply.event.status) == (403, 403)
+        assert b"/_sidegate/logout" in reply.answer.body
+
+
 async def test_http_is_redirected_to_https_by_the_scheme_of_the_original() -> None:
     gate = make("x-original", server={"https_redirect": True})
     fields = (
@@ -585,7 +596,7 @@ def outcome(admission: Admission) -> tuple[int, dict[bytes, bytes] | None]:
     if isinstance(admission, OwnPage):
         return 307, None
     assert isinstance(admission, Reply)
-    return admission.answer.status, None
+    return admission.answer.status if admission.answer.status >= 300 else 403, None
 
 
 @SOURCES
