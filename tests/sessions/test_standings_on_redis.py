@@ -69,6 +69,19 @@ async def test_a_login_that_ended_on_one_replica_has_no_standing_on_the_other(
     assert await there.store.standing(LOGIN) is None
 
 
+async def test_what_was_known_before_anything_may_have_changed_counts_no_more(
+    replicas: tuple[Replica, Replica], empty_redis: RedisServer
+) -> None:
+    _, there = replicas
+    standing = await standing_at(there)
+
+    empty_redis.call("FLUSHALL")
+    await until(lambda: not standing.holds())
+
+    await until(there.tracking.is_trusted)
+    assert not standing.holds()
+
+
 async def test_a_replica_that_loses_redis_believes_no_standing(
     replicas: tuple[Replica, Replica], empty_redis: RedisServer
 ) -> None:
