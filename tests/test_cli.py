@@ -677,3 +677,78 @@ def test_check_does_not_wait_for_what_it_does_not_need(here: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
 
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+PORTALS = """\
+keycloak: {issuer: https://sso.example.com/realms/acme, client_auth: {method: none}}
+server: {trusted_proxies: [10.0.0.0/8]}
+upstreams: {app: {url: http://127.0.0.1:8000}}
+portals:
+  - {name: wiki, hosts: [wiki.example.com], server: {public_url: https://wiki.example.com}, keycloak: {client_id: wiki},
+     routes: [{path: /**, access: public}]}
+  - {name: apps, hosts: ['*.apps.example.com'], server: {public_url: 'https://*.apps.example.com'},
+     keycloak: {client_id: apps}, sessions: {lifetime: 1d}}
+  - {name: one, hosts: [one.apps.example.com], server: {public_url: https://one.apps.example.com},
+     keycloak: {client_id: one}, routes: [{path: /**, access: {any_role: [x]}}]}
+"""
+
+
+class TestPortals:
+    """What commands make of a file with several sites."""
+
+    @pytest.fixture(autouse=True)
+    def _file(self, here: Path) -> None:
+        (here / "portals.yaml").write_text(PORTALS)
+
+    def test_check_says_how_long_sessions_last_in_each(self) -> None:
+        result = sidegate("check", "-c", "portals.yaml")
+
+        assert result.exit_code == 0
+        lines = result.stdout.splitlines()
+        assert [line.rpartition(" (")[2] for line in lines[:2]] == ["wiki, one)", "apps)"]
+        assert lines[-1] == "portals.yaml: ok"
+
+    @pytest.mark.parametrize(
+        ("url", "portal", "decision"),
+        [
+            ("https://wiki.example.com/x", "wiki", "allow"),
+            ("/x", "wiki", "allow"),
+            ("https://any.apps.example.com/x", "apps", "allow"),
+            ("https://one.apps.example.com/x", "one", "forbid"),
+            ("https://else.example.com/x", "wiki", "refused"),
+        ],
+    )
+    def test_explain_takes_the_portal_from_the_host(self, url: str, portal: str, decision: str) -> None:
+        told = json.loads(sidegate("explain", "-c", "portals.yaml", "GET", url, "--json").stdout)
+
+        assert (told["portal"], told["decision"]) == (portal, decision)
+        assert f"portal:     {portal}\n" in sidegate("explain", "-c", "portals.yaml", "GET", url).stdout
+
+    def test_a_host_field_counts_as_it_does_at_the_door(self) -> None:
+        fields = ("-H", "Host: one.apps.example.com")
+
+        told = json.loads(sidegate("explain", "-c", "portals.yaml", "GET", "/x", *fields, "--json").stdout)
+
+        assert told["portal"] == "one"
+
+    def test_the_setup_is_of_all_portals_or_of_one(self, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+        made: list[list[str]] = []
+
+        def set_up_all(sites: Sequence[SiteSettings], _setup: Setup, *, agree: Callable[[str], bool]) -> int:
+            made.append([one.name for one in sites])
+            return 0
+
+        monkeypatch.setattr("proxy.keycloak_setup.command.set_up_all", set_up_all)
+        (here / "password").write_text("pw")
+        arguments = ("keycloak-setup", "-c", "portals.yaml", "--admin-url", "https://sso.example.com", "--yes")
+        arguments += ("--admin-password-file", "password")
+
+        assert [sidegate(*arguments, *portal).exit_code for portal in ([], ["--portal", "one"])] == [0, 0]
+        wrong = sidegate(*arguments, "--portal", "two")
+
+        assert made == [["wiki", "apps", "one"], ["one"]]
+        assert (wrong.exit_code, wrong.stderr) == (2, "sidegate: there is no portal two; write wiki, apps, one\n")
+        assert (
+            "the file has no portals"
+            in sidegate(*[*arguments[:2], "good.yaml", *arguments[3:]], "--portal", "a").stderr
+        )

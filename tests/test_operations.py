@@ -78,6 +78,17 @@ def test_sessions_are_a_table_for_people(office: Office, capsys: pytest.CaptureF
     assert count == "2 sessions"
 
 
+def test_the_portal_stands_first_where_there_are_several(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    sign_in(office, "a", portal="admin")
+    sign_in(office, "b")
+
+    operations.list_sessions(settings(), Form.TABLE, user=None, sid=None, limit=100)
+
+    header, *rows, _ = capsys.readouterr().out.splitlines()
+    assert header.startswith("PORTAL  USER")
+    assert sorted(row.split()[0] for row in rows) == ["-", "admin"]
+
+
 def test_what_is_not_shown_is_counted(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(3):
         sign_in(office, f"c{number}")

@@ -585,3 +585,15 @@ def test_an_upstream_has_a_place_in_traces_by_the_key_that_the_gate_gives_it() -
         slices.upstream_key("admin", "app"): UpstreamPlace("app", "app.internal", 443),
         slices.upstream_key("admin", "b"): UpstreamPlace("b", "/run/b", None),
     }
+
+
+def test_what_one_portal_seals_no_other_opens() -> None:
+    keys = (b"k" * 32, b"o" * 32)
+    options = {name: slices.web_options(settings(), portal=name, keys=keys) for name in ("", "wiki", "admin")}
+
+    assert options[""].server_key == keys[0]
+    assert (
+        len({one.server_key for one in options.values()} | {key for one in options.values() for key in one.older_keys})
+        == 6
+    )
+    assert slices.web_options(settings(), portal="wiki", keys=keys).server_key == options["wiki"].server_key

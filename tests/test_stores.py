@@ -71,3 +71,18 @@ def test_nobody_who_has_no_redis_waits_for_its_library() -> None:
     script = "import proxy.app, proxy.stores, sys; sys.exit(any(name.split('.')[0] == 'redis' for name in sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
+
+
+async def test_failures_are_counted_by_the_issuer_whatever_portal_they_were_at() -> None:
+    stores, _ = stores_of({})
+    alice = Attempt(username="alice", address=None)
+    same, other = (
+        Settings.model_validate(site_file(server={"public_url": "https://b.example.com"}, **keycloak))
+        for keycloak in ({}, {"keycloak": {"issuer": "https://sso.example.com/realms/other"}})
+    )
+    for _ in range(5):
+        await stores.throttle(SITE).reserve(alice)
+
+    with pytest.raises(Throttled):
+        await stores.throttle(same).check(alice)
+    await stores.throttle(other).check(alice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.core.cross_site import (
@@ -208,3 +210,12 @@ class TestPreflight:
     )
     def test_less_is_an_ordinary_request(self, request_head: RequestHead) -> None:
         assert preflight_method(request_head) is None
+
+
+def test_at_a_wildcard_the_origin_of_the_requests_own_host_is_ours_and_no_others() -> None:
+    allowed = AllowedOrigins(frozenset(), scheme_here="https")
+    by_http = replace(accepted(head("POST")), scheme="http", host="a.apps.example.com")
+
+    assert allowed.have(b"https://a.apps.example.com", by_http)
+    assert not allowed.have(b"https://b.apps.example.com", by_http)
+    assert not AllowedOrigins(frozenset()).have(b"https://a.apps.example.com", by_http)

@@ -13,9 +13,10 @@ from proxy.core.secret import Secret
 from proxy.errors import SettingsError, SidegateError
 from proxy.keycloak_setup import command
 from proxy.keycloak_setup.admin_api import Administrator
-from proxy.keycloak_setup.command import Consent, Setup, parse_admin_url, set_up
+from proxy.keycloak_setup.command import Consent, Setup, parse_admin_url, set_up, set_up_all
 from proxy.keycloak_setup.difference import AddMapper, AssignScope, MendMapper
 from proxy.keycloak_setup.state import ClientState, Mapper, Scope, parse_mappers
+from proxy.settings.portals import SiteSettings
 from tests.keycloak_setup.test_needs import settings
 
 if TYPE_CHECKING:
@@ -283,3 +284,62 @@ def test_another_admin_url_is_a_sentence_that_does_not_repeat_it(given: str) -> 
         parse_admin_url(given)
 
     assert "root:pw" not in str(refused.value)
+
+
+class TestSeveralSites:
+    """The clients of a file with portals, one after the other."""
+
+    @staticmethod
+    def site(name: str, client_id: str, **server: Any) -> SiteSettings:
+        url = {"public_url": f"https://{name}.example.com", **server}
+        return SiteSettings(name, settings(server=url, keycloak={"client_id": client_id}))
+
+    @staticmethod
+    def set_up(*sites: SiteSettings, secret_file: Path | None = None, **consent: Consent) -> int:
+        setup = Setup(administrator=ADMINISTRATOR, secret_file=secret_file, **consent)
+        return set_up_all(sites, setup, agree=lambda _question: True)
+
+    def test_each_portal_has_its_heading(self, realm: Realm, capsys: pytest.CaptureFixture[str]) -> None:
+        sites = (self.site("wiki", "one"), self.site("admin", "two"))
+
+        assert self.set_up(*sites, consent=Consent.ONLY_SHOW) == 0
+
+        headings = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("===", "Client"))]
+        assert [heading.partition(" in realm")[0] for heading in headings] == [
+            *("=== portal wiki", "Client one"),
+            *("=== portal admin", "Client two"),
+        ]
+
+    def test_a_single_site_is_set_up_without_one(self, realm: Realm, capsys: pytest.CaptureFixture[str]) -> None:
+        self.set_up(SiteSettings("", settings()), consent=Consent.ONLY_SHOW)
+
+        assert "===" not in capsys.readouterr().out
+
+    def test_one_file_does_not_hold_the_secrets_of_several(self, realm: Realm, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="choose one with --portal NAME"):
+            self.set_up(self.site("wiki", "one"), self.site("admin", "two"), secret_file=tmp_path / "secret")
+
+        assert realm.members is None
+
+    def test_two_portals_of_one_client_do_not_undo_each_other(self, realm: Realm) -> None:
+        sites = (self.site("wiki", "one"), self.site("admin", "one"))
+        self.set_up(*sites)
+        made = copy.deepcopy(realm.members)
+
+        self.set_up(*sites)
+
+        assert realm.members == made
+        assert made is not None
+        assert set(made["redirectUris"]) == {
+            "https://wiki.example.com/_sidegate/callback",
+            "https://admin.example.com/_sidegate/callback",
+        }
+
+    def test_names_beside_a_wildcard_are_registered_and_a_wildcard_alone_is_a_sentence(self, realm: Realm) -> None:
+        apps = {"public_url": "https://*.apps.example.com"}
+        self.set_up(self.site("apps", "apps", **apps, hosts=["*.apps.example.com", "a.apps.example.com", "else"]))
+
+        assert realm.members is not None
+        assert realm.members["redirectUris"] == ["https://a.apps.example.com/_sidegate/callback"]
+        with pytest.raises(SidegateError, match=r"Keycloak takes no wildcard in a host such as \*\.apps"):
+            self.set_up(self.site("apps", "apps", **apps, hosts=["*.apps.example.com"]))

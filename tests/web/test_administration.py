@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ from proxy.core.secret import Secret
 from proxy.core.session import EndCause, session_key
 from proxy.errors import ManagementRefused, RequestRefused, StoreUnavailable
 from proxy.ports import AuditEvent
-from proxy.web.administration import MAX_LIMIT, MAX_NAMED
+from proxy.web.administration import MAX_LIMIT, MAX_NAMED, ManagedSite
 from proxy.web.device_list import SessionIds
 from tests.support.administration import Office, make_office
 from tests.support.clocks import START
-from tests.support.sessions import ISSUER
+from tests.support.sessions import ISSUER, make_session
 
 
 async def an_office() -> Office:
@@ -219,3 +220,51 @@ class TestReadingTheTrail:
             await administration.read_audit(user=None, since=0, limit=1)
         with pytest.raises(ManagementRefused):
             await anext(administration.follow_audit(user=None, since=0, limit=1))
+
+
+class TestSeveralSites:
+    """Operators see the portals of a process together."""
+
+    @staticmethod
+    async def office() -> Office:
+        staff = "https://sso.example.com/realms/staff"
+        sites = (
+            ManagedSite("wiki", ISSUER, "wiki", b"w" * 32),
+            ManagedSite("admin", staff, "admin", b"a" * 32),
+        )
+        office = make_office(sites=sites)
+        await office.signed_in("w", client_id="wiki", portal="wiki", sid="s1")
+        alice = replace(make_session(Secret("a")).identity, issuer=staff)
+        await office.signed_in("a", client_id="admin", portal="admin", sid="s2", identity=alice)
+        return office
+
+    async def test_somebody_is_found_at_every_provider_and_the_portal_is_told(self) -> None:
+        office = await self.office()
+
+        everybody = await office.administration.list_sessions(user=None, sid=None, limit=10)
+        alice = await office.administration.list_sessions(user="alice", sid=None, limit=10)
+
+        assert sorted(one["portal"] for one in listed_whole(alice)) == ["admin", "wiki"]
+        assert everybody == alice
+        ids = {one["portal"]: one["id"] for one in listed_whole(alice)}
+        assert ids["admin"] == SessionIds(b"a" * 32).id_of(session_key(Secret("a")))
+
+    async def test_one_sid_is_ended_where_it_is(self) -> None:
+        office = await self.office()
+
+        ended = await office.administration.end_sessions(user=None, sid="s2")
+
+        assert ended["sessions_ended"] == 1
+        assert (await office.is_live("w"), await office.is_live("a")) == (True, False)
+
+    async def test_everything_is_everything_of_all_portals(self) -> None:
+        office = await self.office()
+
+        ended = await office.administration.end_every_session()
+
+        assert ended["sessions_ended"] == 2
+        assert [await office.is_live(cookie) for cookie in ("w", "a")] == [False, False]
+
+
+def listed_whole(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(document["sessions"])

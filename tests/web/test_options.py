@@ -28,6 +28,20 @@ def test_a_page_at_the_provider_is_the_public_url_and_the_prefix() -> None:
     assert options.url("callback", host="app.example.com") == "https://app.example.com/portal/auth/callback"
 
 
+def test_of_a_wildcard_the_host_of_the_request_makes_the_url() -> None:
+    options = make_options(public_url="https://*.apps.example.com/base")
+
+    assert options.url("callback", host="a.apps.example.com") == "https://a.apps.example.com/base/_sidegate/callback"
+    assert options.public_origin("a.apps.example.com:8443") == "https://a.apps.example.com:8443"
+    assert options.own_path == "/base/_sidegate"
+
+
+def test_a_session_belongs_to_portal_issuer_and_client() -> None:
+    options = make_options(portal="admin")
+
+    assert options.home_of_sessions == ("admin", options.issuer, options.client_id)
+
+
 def test_a_query_holds_what_has_a_value_escaped() -> None:
     assert make_options().path("login", return_to="/a?b=c&d", provider=None, prompt="") == (
         "/_sidegate/login?return_to=%2Fa%3Fb%3Dc%26d"
