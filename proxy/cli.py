@@ -393,6 +393,15 @@ def audit(path: Path, user: str | None, since: str | None, limit: int, **how: bo
     help="Write the client's secret into this new file, mode 600. It is shown nowhere.",
 )
 @click.option("--audience", "audiences", multiple=True, metavar="CLIENT", help="Make access tokens good for this too.")
+@click.option("--service-account", metavar="NAMESPACE/NAME", help="The pod's, where its own token proves the client.")
+@click.option(
+    "--identity-provider",
+    "cluster",
+    default="kubernetes",
+    show_default=True,
+    metavar="ALIAS",
+    help="Keycloak's identity provider for the tokens of that cluster.",
+)
 @click.option("--portal", metavar="NAME", help="Only this portal's client, where the file has portals.")
 def keycloak_setup(path: Path, **given: Any) -> None:
     """Make or mend the client in Keycloak as this file needs it.
@@ -430,6 +439,8 @@ def _setup(given: dict[str, Any]) -> Setup:
         consent=Consent.ONLY_SHOW if given["dry_run"] else consent,
         secret_file=given["secret_file"],
         audiences=given["audiences"],
+        service_account=given["service_account"],
+        cluster=given["cluster"],
         ink=Ink.COLOURS if _has_colours() else Ink.PLAIN,
     )
 

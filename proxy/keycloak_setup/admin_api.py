@@ -90,6 +90,11 @@ class AdminApi:
         value = _object(answer).get("value")
         return Secret(value) if isinstance(value, str) and value else None
 
+    async def identity_provider(self, alias: str) -> dict[str, object] | None:
+        """Return an identity provider of the realm; None when there is none, or this account may not look at it."""
+        answer = await self._send("GET", f"/identity-provider/instances/{quote(alias, safe='')}", None)
+        return dict(_object(answer, default={})) if answer.status == 200 else None
+
     async def _find(self, client_id: str) -> Mapping[str, object] | None:
         found = await self._list("/clients?" + urlencode({"clientId": client_id}))
         return next((one for one in found if one.get("clientId") == client_id), None)

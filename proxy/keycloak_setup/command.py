@@ -19,6 +19,7 @@ from proxy.errors import SettingsError, SidegateError
 from proxy.keycloak_setup.admin_api import AdminApi, Administrator
 from proxy.keycloak_setup.difference import Plan, difference, new_client
 from proxy.keycloak_setup.needs import at_each_host, needs_of, realm_of
+from proxy.keycloak_setup.proof import DEFAULT_CLUSTER, note_on_cluster, notes_on_proof, proof_of
 from proxy.keycloak_setup.secret_file import FreshFile, held_in, refuse_to_overwrite
 from proxy.keycloak_setup.telling import Ink, counted, plan_lines
 from proxy.keycloak_setup.wanted import wanted_client
@@ -55,12 +56,16 @@ class Setup:
     Attributes:
         secret_file: where the client's secret is written; None: nowhere.
         audiences: what access tokens shall be good for besides.
+        service_account: ``NAMESPACE/NAME`` of the pod's; None: that of the token, if it can be read here.
+        cluster: alias of the identity provider that vouches for the pod's tokens.
     """
 
     administrator: Administrator
     consent: Consent = Consent.ASK
     secret_file: Path | None = None
     audiences: tuple[str, ...] = ()
+    service_account: str | None = None
+    cluster: str = DEFAULT_CLUSTER
     ink: Ink = Ink.PLAIN
 
 
@@ -116,7 +121,9 @@ def set_up(
         SidegateError: it cannot be done; the sentence says why, and what to do.
     """
     try:
-        needs = needs_of(settings, audiences=setup.audiences, neighbours=neighbours)
+        auth = settings.keycloak.client_auth
+        proof = proof_of(auth, service_account=setup.service_account, cluster=setup.cluster)
+        needs = needs_of(settings, audiences=setup.audiences, neighbours=neighbours, proof=proof)
         return asyncio.run(_Work(settings, setup, agree, needs=needs).run())
     except KeyboardInterrupt:
         raise SidegateError("stopped; run the command again to see what is done and what is not") from None
@@ -131,14 +138,19 @@ class _Work:
         self._agree = agree
         self._realm = realm_of(settings.keycloak.issuer)
         self._wanted = wanted_client(needs)
-        if setup.secret_file is not None and settings.keycloak.client_auth.method == "none":
-            raise SettingsError("--secret-file: keycloak.client_auth.method is none, and such a client has no secret")
+        self._proof = needs.proof
+        self._cluster: dict[str, object] | None = None
+        if setup.secret_file is not None and not self._proof.has_secret:
+            method = settings.keycloak.client_auth.method
+            raise SettingsError(f"--secret-file: keycloak.client_auth.method is {method}, which has no secret")
         self._secret = _secret_of(settings)
 
     async def run(self) -> int:
         self._warn_of_clear_text()
         async with self._api() as api:
             state = await self._look(api)
+            if self._proof.cluster is not None:
+                self._cluster = await api.identity_provider(self._proof.cluster)
             plan = difference(self._wanted, state, secret=self._secret)
             self._show(state, plan)
             if self._setup.consent is Consent.ONLY_SHOW:
@@ -173,7 +185,9 @@ class _Work:
         if state.uuid is None:
             await api.create(new_client(self._wanted, plan))
         elif plan.representation:
-            await api.update(state.uuid, {"clientId": self._wanted.client_id, **plan.representation})
+            # Named always: by a PUT without the member, a client that has none gets those of its addresses (26.7).
+            kept = {"clientId": self._wanted.client_id, "webOrigins": list(state.web_origins)}
+            await api.update(state.uuid, {**kept, **plan.representation})
         state = await self._look(api)
         for edit in plan.further_edits:
             await api.edit(str(state.uuid), edit)
@@ -219,11 +233,15 @@ class _Work:
             _say(line)
 
     def _notes(self, state: ClientState) -> tuple[str, ...]:
-        source = self._settings.keycloak.client_auth.secret
+        auth = self._settings.keycloak.client_auth
+        source = auth.secret
         instead = "makes one" if state.uuid is None else "keeps the one it has"
         notes = []
         if source is not None and self._secret is None:
             notes.append(f"{source} (keycloak.client_auth.secret) cannot be read here, so Keycloak {instead}")
+        notes += notes_on_proof(self._proof, auth)
+        if self._proof.cluster is not None:
+            notes.append(note_on_cluster(self._proof.cluster, self._cluster))
         if not self._settings.backchannel.enabled:
             notes.append("backchannel.enabled is false, so the back-channel logout settings stay as they are")
         return tuple(notes)
@@ -233,7 +251,7 @@ class _Work:
             _say(f"the client's secret is in {written}, which you alone may read (mode 600)")
         elif self._setup.secret_file is not None:
             _say(f"{self._setup.secret_file} holds the client's secret already")
-        elif self._settings.keycloak.client_auth.method != "none" and self._secret is None:
+        elif self._proof.has_secret and self._secret is None:
             _say("the client's secret is in Keycloak; --secret-file PATH writes it into a file")
 
     def _warn_of_clear_text(self) -> None:
@@ -261,7 +279,7 @@ class _Work:
 def _secret_of(settings: Settings) -> Secret | None:
     """Return the secret that the file names; None when it cannot be read here, or the client has none."""
     auth = settings.keycloak.client_auth
-    if auth.method == "none" or auth.secret is None:
+    if auth.secret is None:
         return None
     try:
         return auth.secret.read()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from proxy.keycloak_setup.registered_keys import held_keys, mended_keys, url_of_keys
 from proxy.keycloak_setup.state import POST_LOGOUT_URIS, ClientState, Mapper, Scope
 from proxy.keycloak_setup.wanted import (
     AUDIENCE,
@@ -49,6 +50,13 @@ class SetAttribute:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAttributes:
+    """Several of them that go together."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class AddMapper:
     """One more mapper of the client's own."""
 
@@ -73,7 +81,7 @@ class AssignScope:
     as_: str
 
 
-Edit = SetMember | SetAttribute | AddMapper | MendMapper | AssignScope
+Edit = SetMember | SetAttribute | SetAttributes | AddMapper | MendMapper | AssignScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +114,15 @@ class Plan:
         edits = [change.edit for change in self.changes]
         members: dict[str, object] = {edit.name: edit.value for edit in edits if isinstance(edit, SetMember)}
         attributes = {edit.name: edit.value for edit in edits if isinstance(edit, SetAttribute)}
+        for edit in edits:
+            attributes.update(edit.values if isinstance(edit, SetAttributes) else {})
         return {**members, **({"attributes": attributes} if attributes else {})}
 
     @property
     def further_edits(self) -> tuple[Edit, ...]:
         """Return what has requests of its own."""
         edits = (change.edit for change in self.changes)
-        return tuple(edit for edit in edits if not isinstance(edit, SetMember | SetAttribute))
+        return tuple(edit for edit in edits if not isinstance(edit, SetMember | SetAttribute | SetAttributes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,7 @@ def difference(wanted: WantedClient, state: ClientState, *, secret: Secret | Non
         *_addresses(look),
         *_settings(look),
         *_secret(look),
+        *_signing_key(look),
         *_web_origins(look),
         *_mappers(look),
         *_scopes(look),
@@ -223,6 +234,20 @@ def _secret(look: _Look) -> Iterable[Change]:
         come=("that of keycloak.client_auth.secret (not shown)",),
         why="whoever else has the old one must be told" if look.state.secret else "as the file has it",
         edit=SetMember("secret", look.secret),
+    )
+
+
+def _signing_key(look: _Look) -> Iterable[Change]:
+    key = look.wanted.key
+    attributes = None if key is None else mended_keys(look.state, key)
+    if key is None or attributes is None:
+        return
+    yield Change(
+        "Credentials → Keys → JWKS",
+        gone=(),
+        come=(f"the public half of keycloak.client_auth.private_key ({key.jwk['kid']})",),
+        why="by which Keycloak verifies what Sidegate signs; other keys there stay",
+        edit=SetAttributes(attributes),
     )
 
 
@@ -329,6 +354,7 @@ def _assigned(scope: Scope, as_: str, why: str) -> Change:
 
 def _notes(look: _Look) -> Iterable[str]:
     yield from _notes_on_strangers(look)
+    yield from _notes_on_keys(look)
     yield from _notes_on_claims(look)
     given = {scope.name for scope in (*look.state.defaults, *look.state.optionals, *look.state.others)}
     for name in look.wanted.scopes:
@@ -353,6 +379,16 @@ def _notes_on_strangers(look: _Look) -> Iterable[str]:
             yield f"{word} of others are kept: {', '.join(kept)}"
     if look.strangers:
         yield from _unused_but_kept(look)
+
+
+def _notes_on_keys(look: _Look) -> Iterable[str]:
+    key, url = look.wanted.key, url_of_keys(look.state)
+    if key is None:
+        return
+    if url is not None:
+        yield f"Keycloak fetches this client's keys from {url}; see that {key.jwk['kid']} is among them"
+    elif key.sent_kid is None and len(held_keys(look.state)) > 1:
+        yield "Keycloak holds several keys of this client; write key_id: thumbprint, so that it need not guess"
 
 
 def _unused_but_kept(look: _Look) -> Iterable[str]:

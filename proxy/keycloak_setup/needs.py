@@ -9,11 +9,13 @@ from urllib.parse import unquote
 
 from proxy.core.hosts import stands_for
 from proxy.errors import SidegateError
-from proxy.keycloak_setup.wanted import ClientNeeds, ClientProof, LoginWay
+from proxy.keycloak_setup.proof import proof_of
+from proxy.keycloak_setup.wanted import ClientNeeds, LoginWay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from proxy.keycloak_setup.wanted import Proof
     from proxy.settings.model import AccessConditions, Settings
 
 _REALM = re.compile(r"/realms/([^/?#]+)/?$")
@@ -57,9 +59,18 @@ def at_each_host(settings: Settings) -> tuple[Settings, ...]:
 
 
 def needs_of(
-    settings: Settings, *, audiences: tuple[str, ...] = (), neighbours: Iterable[Settings] = ()
+    settings: Settings,
+    *,
+    audiences: tuple[str, ...] = (),
+    neighbours: Iterable[Settings] = (),
+    proof: Proof | None = None,
 ) -> ClientNeeds:
-    """Return what this file needs of its client; ``neighbours``: further sites of it."""
+    """Return what this file needs of its client.
+
+    Args:
+        neighbours: further sites of the file.
+        proof: how the client proves itself, when more is known of it than the file says.
+    """
     server, keycloak = settings.server, settings.keycloak
     same = (one for one in neighbours if _client_of(one) == _client_of(settings))
     further = (
@@ -73,7 +84,7 @@ def needs_of(
         site=str(server.public_url),
         pages=f"{server.public_url}{server.prefix}",
         further_pages=frozenset(further),
-        proof=ClientProof.NONE if keycloak.client_auth.method == "none" else ClientProof.SECRET,
+        proof=proof_of(keycloak.client_auth, service_account=None) if proof is None else proof,
         login=LoginWay(settings.login.mode),
         hears_logout=settings.backchannel.enabled,
         scopes=keycloak.asked_scopes,
@@ -81,6 +92,7 @@ def needs_of(
         role_clients=_role_clients(settings),
         needs_groups=_needs_groups(settings),
         audiences=audiences,
+        exchanges=any(route.token_exchange is not None for route in settings.routes),
     )
 
 

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SettingValue = bool | str
 
@@ -32,10 +32,48 @@ _CONFIG_OF_SOURCE: Final = {
 
 
 class ClientProof(Enum):
-    """How Sidegate proves that it is the client."""
+    """How Sidegate proves that it is the client; values are Keycloak's ``clientAuthenticatorType``."""
 
-    SECRET = "secret"  # noqa: S105 - a name
-    NONE = "none"
+    SECRET = "client-secret"  # noqa: S105 - a name
+    SECRET_JWT = "client-secret-jwt"  # noqa: S105 - a name
+    PRIVATE_KEY = "client-jwt"
+    CERTIFICATE = "client-x509"
+    SERVICE_ACCOUNT = "federated-jwt"
+    NONE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """The public half of the key that signs.
+
+    Attributes:
+        jwk: with ``kid``, ``use`` and ``alg``.
+        sent_kid: what Sidegate names it; None: it does not.
+    """
+
+    jwk: Mapping[str, str]
+    sent_kid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How Sidegate proves that it is the client, and what is known of it here.
+
+    Attributes:
+        subject: of the certificate, or of the pod's tokens; None: unknown here.
+        cluster: alias of the identity provider that vouches for the pod's tokens.
+        key: None: unknown here.
+    """
+
+    way: ClientProof = ClientProof.SECRET
+    subject: str | None = None
+    cluster: str | None = None
+    key: ClientKey | None = None
+
+    @property
+    def has_secret(self) -> bool:
+        """Say whether Keycloak and Sidegate share a secret."""
+        return self.way in {ClientProof.SECRET, ClientProof.SECRET_JWT}
 
 
 class LoginWay(Enum):
@@ -67,13 +105,14 @@ class ClientNeeds:
         role_clients: clients whose roles rules or headers name; None when no role of any kind is needed.
         needs_groups: whether rules or headers name groups.
         audiences: what access tokens shall be good for besides.
+        exchanges: whether a route exchanges tokens.
     """
 
     client_id: str
     site: str
     pages: str
     further_pages: frozenset[str] = frozenset()
-    proof: ClientProof = ClientProof.SECRET
+    proof: Proof = Proof()
     login: LoginWay = LoginWay.FORM
     hears_logout: bool = True
     scopes: tuple[str, ...] = ("openid", "profile", "email")
@@ -81,6 +120,7 @@ class ClientNeeds:
     role_clients: tuple[str, ...] | None = ()
     needs_groups: bool = True
     audiences: tuple[str, ...] = ()
+    exchanges: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +219,7 @@ class WantedClient:
     settings: tuple[WantedSetting, ...]
     mappers: tuple[WantedMapper, ...]
     scopes: tuple[str, ...]
+    key: ClientKey | None = None
 
 
 def wanted_client(needs: ClientNeeds) -> WantedClient:
@@ -188,9 +229,10 @@ def wanted_client(needs: ClientNeeds) -> WantedClient:
         home=needs.site + "/",
         redirect_uri=f"{needs.pages}/callback",
         post_logout_uri=f"{needs.pages}/logged-out",
-        settings=(*_general(needs), *_flows(needs), *_logout(needs), *_STUMBLING_BLOCKS),
+        settings=(*_general(needs), *_flows(needs), *_logout(needs), *_stumbling_blocks(needs.proof)),
         mappers=(*_role_mappers(needs), *_group_mappers(needs), *map(_audience_mapper, needs.audiences)),
         scopes=tuple(scope for scope in needs.scopes if scope != "openid"),
+        key=needs.proof.key,
     )
 
 
@@ -198,7 +240,7 @@ def wanted_client(needs: ClientNeeds) -> WantedClient:
 
 
 def _general(needs: ClientNeeds) -> tuple[WantedSetting, ...]:
-    is_public = needs.proof is ClientProof.NONE
+    is_public = needs.proof.way is ClientProof.NONE
     settings = [
         WantedSetting(where="Enabled", member="enabled", value=True, unset=True, why="off, nobody signs in"),
         WantedSetting(
@@ -207,25 +249,52 @@ def _general(needs: ClientNeeds) -> tuple[WantedSetting, ...]:
             value=is_public,
             unset=False,
             words=OFF_ON,
-            why="keycloak.client_auth.method is none" if is_public else "Sidegate proves itself with its secret",
+            why="keycloak.client_auth.method is none" if is_public else "Sidegate proves that it is the client",
         ),
         WantedSetting(
             where="Bearer only", member="bearerOnly", value=False, unset=False, why="such a client signs nobody in"
         ),
     ]
-    if not is_public:
-        settings.append(_authenticator())
-    return tuple(settings)
+    return tuple(settings) if is_public else (*settings, *_authenticator(needs.proof))
 
 
-def _authenticator() -> WantedSetting:
-    return WantedSetting(
+def _authenticator(proof: Proof) -> Iterable[WantedSetting]:
+    yield WantedSetting(
         where="Credentials → Client Authenticator",
         member="clientAuthenticatorType",
-        value="client-secret",
-        unset="client-secret",
+        value=proof.way.value,
+        unset=ClientProof.SECRET.value,
         why="what keycloak.client_auth.method says",
     )
+    algorithm = "HS256" if proof.way is ClientProof.SECRET_JWT else proof.key and proof.key.jwk["alg"]
+    if algorithm:
+        yield WantedSetting(
+            where="Credentials → Signature algorithm",
+            member="token.endpoint.auth.signing.alg",
+            value=algorithm,
+            unset=algorithm,  # absent, any will do
+            why="how Sidegate signs",
+        )
+    if proof.subject is not None:
+        yield from _subject(proof, proof.subject)
+
+
+def _subject(proof: Proof, subject: str) -> Iterable[WantedSetting]:
+    where, why = "Credentials → ", "the certificate that Sidegate shows"
+    if proof.way is ClientProof.CERTIFICATE:
+        yield WantedSetting(where=where + "Subject DN", member="x509.subjectdn", value=subject, why=why)
+        yield WantedSetting(
+            where=where + "Allow regex pattern comparison",
+            member="x509.allow.regex.pattern.comparison",
+            value="false",
+            why="this very subject, and none that is like it",
+        )
+        return
+    why = "the service account of the pod, as its tokens name it"
+    yield WantedSetting(
+        where=where + "Identity provider", member="jwt.credential.issuer", value=str(proof.cluster), why=why
+    )
+    yield WantedSetting(where=where + "Federated subject", member="jwt.credential.sub", value=subject, why=why)
 
 
 def _flows(needs: ClientNeeds) -> tuple[WantedSetting, ...]:
@@ -254,6 +323,16 @@ def _flows(needs: ClientNeeds) -> tuple[WantedSetting, ...]:
         ),
         *(_superfluous(flows + label, member) for label, member in _SUPERFLUOUS),
     ]
+    if needs.exchanges:
+        settings.append(
+            WantedSetting(
+                where=flows + "Standard Token Exchange",
+                member="standard.token.exchange.enabled",
+                value="true",
+                unset="false",
+                why="a route has token_exchange",
+            )
+        )
     if has_form:
         settings.append(
             WantedSetting(
@@ -322,6 +401,13 @@ def _elsewhere(needs: ClientNeeds, page: str) -> frozenset[SettingValue]:
     return frozenset(f"{pages}/{page}" for pages in needs.further_pages)
 
 
+def _stumbling_blocks(proof: Proof) -> Iterable[WantedSetting]:
+    shows_certificate = proof.way is ClientProof.CERTIFICATE
+    return (one for one in _STUMBLING_BLOCKS if not (shows_certificate and one.member == _BOUND_TO_CERTIFICATE))
+
+
+_BOUND_TO_CERTIFICATE: Final = "tls.client.certificate.bound.access.tokens"
+
 _STUMBLING_BLOCKS: Final = tuple(
     WantedSetting(where=f"Advanced → {label}", member=member, value=value, unset=value, why=why)
     for label, member, value, why in (
@@ -329,7 +415,7 @@ _STUMBLING_BLOCKS: Final = tuple(
         ("Require DPoP bound tokens", "dpop.bound.access.tokens", "false", "Sidegate sends no DPoP proof"),
         ("Pushed authorization request required", "require.pushed.authorization.requests", "false",
          "Sidegate does not push its requests"),
-        ("OAuth 2.0 Mutual TLS bound tokens", "tls.client.certificate.bound.access.tokens", "false",
+        ("OAuth 2.0 Mutual TLS bound tokens", _BOUND_TO_CERTIFICATE, "false",
          "Sidegate shows Keycloak no certificate"),
         ("Lightweight access token", "client.use.lightweight.access.token.enabled", "false",
          "such tokens have no roles, and userinfo refuses them"),

@@ -132,7 +132,11 @@ def algorithm_of(key: PrivateKey) -> str:
 
 def public_jwk(key: PrivateKey) -> dict[str, str]:
     """Return the public half as a JWK, with no more members than its thumbprint is made of (RFC 7638 §3.2)."""
-    public = key.public_key()
+    return public_jwk_of(key.public_key())
+
+
+def public_jwk_of(public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """Return the same of a key that is public already."""
     if isinstance(public, rsa.RSAPublicKey):
         return _required_members(RSAAlgorithm.to_jwk(public, as_dict=True))
     return _required_members(ECAlgorithm.to_jwk(public, as_dict=True))

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from proxy.cli import main
 from tests.contracts.web_browser import WebBrowser
 from tests.journeys.house import wait_for
+from tests.oidc.test_client_assertion import pem
 from tests.support.legacy_app import LegacyApp
 from tests.support.ports import free_port
 from tests.support.sidegate_process import SidegateProcess
@@ -201,6 +202,54 @@ def test_a_client_for_redirects_with_offline_sessions_and_an_audience(
     specimen = _specimen_id_token(desk)
     assert specimen["groups"] == ["/staff"]
     assert "viewer" in specimen["realm_access"]["roles"]
+
+
+def test_a_client_that_signs_is_set_up_and_signs_people_in(desk: Desk) -> None:
+    key_file = desk.folder / "client.key"
+    key_file.write_text(pem("P-256").reveal())
+    signing = {"method": "private_key_jwt", "private_key": {"file": str(key_file)}, "key_id": "thumbprint"}
+    desk.settings["keycloak"]["client_auth"] = signing
+    desk.settings["routes"] = [
+        {"path": "/other/**", "token_exchange": {"audience": "account"}},
+        *desk.settings["routes"],
+    ]
+
+    done = desk.set_up("--yes")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert _sign_in(desk)["HTTP_X_AUTH_USERNAME"] == "alice"
+    assert desk.client()["attributes"]["standard.token.exchange.enabled"] == "true"
+    assert "nothing to do" in desk.set_up("--yes").stdout
+    desk.mangle(clientAuthenticatorType="client-secret", attributes={"use.jwks.string": "false"})
+    mended = desk.set_up("--yes").stdout
+    assert "Credentials → Client Authenticator" in mended
+    assert "Credentials → Keys → JWKS" in mended
+    assert "PRIVATE" not in str(desk.client())
+
+
+def test_a_client_with_a_certificate_and_one_with_a_service_account_are_set_up(desk: Desk) -> None:
+    issued = desk.keycloak.authority.issue("app of the setup")
+    shown = {"method": "tls_client_auth", "cert_file": str(issued.cert_file), "key_file": str(issued.key_file)}
+    desk.settings["keycloak"]["client_auth"] = shown
+    desk.settings["keycloak"]["issuer"] = f"{desk.keycloak.https_url}/realms/{desk.realm}"
+    by_certificate = desk.set_up("--yes")
+    client = desk.client()
+    desk.settings["keycloak"]["client_auth"] = {"method": "kubernetes_service_account"}
+
+    by_account = desk.set_up("--yes", "--service-account", "default/legacy-app")
+
+    assert (by_certificate.exit_code, by_account.exit_code) == (0, 0), by_certificate.stderr + by_account.stderr
+    assert (client["clientAuthenticatorType"], client["attributes"]["x509.subjectdn"]) == (
+        "client-x509",
+        issued.subject,
+    )
+    assert "--https-client-auth=request" in " ".join(by_certificate.stdout.split())
+    client = desk.client()
+    assert client["clientAuthenticatorType"] == "federated-jwt"
+    assert client["attributes"]["jwt.credential.issuer"] == "kubernetes"
+    assert client["attributes"]["jwt.credential.sub"] == "system:serviceaccount:default:legacy-app"
+    assert "sees no identity provider kubernetes" in " ".join(by_account.stdout.split())
+    assert "nothing to do" in desk.set_up("--service-account", "default/legacy-app").stdout
 
 
 def _specimen_id_token(desk: Desk) -> dict[str, Any]:

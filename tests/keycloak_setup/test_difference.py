@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,13 @@ from proxy.keycloak_setup.difference import (
     Change,
     MendMapper,
     Plan,
+    SetAttributes,
     difference,
     new_client,
 )
 from proxy.keycloak_setup.state import ClientState, Mapper, Scope
-from proxy.keycloak_setup.wanted import ClientNeeds, wanted_client
+from proxy.keycloak_setup.wanted import ClientKey, ClientNeeds, ClientProof, Proof, wanted_client
+from tests.oidc.signing import jwk
 
 PAGES = "https://a.example/_sidegate"
 NEEDS = ClientNeeds(
@@ -362,3 +365,46 @@ def test_roles_that_are_held_back_are_said() -> None:
     (note,) = plan_for(client(fullScopeAllowed=False)).notes
 
     assert note.startswith("Full scope allowed is off")
+
+
+KEY = ClientKey({**jwk("P-256", kid="k-1"), "use": "sig", "alg": "ES256"}, "k-1")
+SIGNING = replace(NEEDS, proof=Proof(ClientProof.PRIVATE_KEY, key=KEY))
+BY_KEY = {"use.jwks.string": "true", "jwks.string": json.dumps({"keys": [KEY.jwk]})}
+
+
+def test_the_key_that_signs_is_registered_beside_those_that_are_there() -> None:
+    other = jwk("P-256 other", kid="o")
+    attributes = {"use.jwks.string": "true", "jwks.string": json.dumps({"keys": [other]})}
+
+    change = only(plan_for(client(attributes, clientAuthenticatorType="client-jwt"), needs=SIGNING))
+
+    assert isinstance(change.edit, SetAttributes)
+    assert json.loads(change.edit.values["jwks.string"])["keys"] == [KEY.jwk, other]
+    assert change.come == ("the public half of keycloak.client_auth.private_key (k-1)",)
+    assert plan_for(client(BY_KEY, clientAuthenticatorType="client-jwt"), needs=SIGNING) == Plan(())
+
+
+def test_a_key_and_an_authenticator_are_one_request() -> None:
+    plan = plan_for(client(), needs=SIGNING)
+
+    assert plan.further_edits == ()
+    assert plan.representation["clientAuthenticatorType"] == "client-jwt"
+    assert plan.representation["attributes"] == {**BY_KEY, "use.jwks.url": "false"}
+
+
+def test_keys_that_keycloak_fetches_stay_and_are_named() -> None:
+    fetched = {"use.jwks.url": "true", "jwks.url": "https://a.example/jwks"}
+
+    plan = plan_for(client(fetched, clientAuthenticatorType="client-jwt"), needs=SIGNING)
+
+    assert plan == Plan(
+        (), ("Keycloak fetches this client's keys from https://a.example/jwks; see that k-1 is among them",)
+    )
+
+
+def test_a_key_without_a_name_among_several_is_worth_a_word() -> None:
+    unnamed = replace(NEEDS, proof=Proof(ClientProof.PRIVATE_KEY, key=replace(KEY, sent_kid=None)))
+    two = {**BY_KEY, "jwks.string": json.dumps({"keys": [KEY.jwk, jwk("P-256 other")]})}
+
+    assert "key_id: thumbprint" in plan_for(client(two, clientAuthenticatorType="client-jwt"), needs=unnamed).notes[0]
+    assert plan_for(client(BY_KEY, clientAuthenticatorType="client-jwt"), needs=unnamed) == Plan(())

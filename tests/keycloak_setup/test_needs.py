@@ -60,8 +60,8 @@ def test_login_proof_and_logout_follow_the_file() -> None:
         )
     )
 
-    assert (plain.login, plain.proof, plain.hears_logout) == (LoginWay.FORM, ClientProof.NONE, True)
-    assert (other.login, other.proof, other.hears_logout) == (LoginWay.REDIRECT, ClientProof.SECRET, False)
+    assert (plain.login, plain.proof.way, plain.hears_logout) == (LoginWay.FORM, ClientProof.NONE, True)
+    assert (other.login, other.proof.way, other.hears_logout) == (LoginWay.REDIRECT, ClientProof.SECRET, False)
     assert "offline_access" in other.scopes
 
 
@@ -92,3 +92,10 @@ def test_roles_are_needed_by_headers_and_rules(preset: str, rule: object, client
 )
 def test_groups_are_needed_by_headers_and_rules(changes: dict[str, Any], *, needed: bool) -> None:
     assert needs_of(settings(**changes)).needs_groups is needed
+
+
+def test_a_route_that_exchanges_tokens_needs_a_client_that_may() -> None:
+    exchange = {"path": "/billing/**", "token_exchange": {"audience": "billing"}}
+
+    assert needs_of(settings(routes=[exchange])).exchanges
+    assert not needs_of(settings()).exchanges

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.keycloak_setup.wanted import ClientNeeds, ClientProof, LoginWay, WantedClient, wanted_client
+from proxy.keycloak_setup.wanted import (
+    ClientKey,
+    ClientNeeds,
+    ClientProof,
+    LoginWay,
+    Proof,
+    WantedClient,
+    wanted_client,
+)
 
 NEEDS = ClientNeeds(client_id="app", site="https://a.example", pages="https://a.example/_sidegate")
 
@@ -30,10 +38,66 @@ def test_the_password_grant_is_for_the_form_alone(way: LoginWay, *, granted: boo
 
 
 def test_a_client_without_a_secret_is_public_and_has_no_authenticator() -> None:
-    client = wanted_client(replace(NEEDS, proof=ClientProof.NONE))
+    client = wanted_client(replace(NEEDS, proof=Proof(ClientProof.NONE)))
 
     assert value_of(client, "publicClient") is True
     assert value_of(client, "clientAuthenticatorType") is None
+
+
+@pytest.mark.parametrize(
+    ("proof", "expected"),
+    [
+        (Proof(), {"clientAuthenticatorType": "client-secret"}),
+        (
+            Proof(ClientProof.SECRET_JWT),
+            {"clientAuthenticatorType": "client-secret-jwt", "token.endpoint.auth.signing.alg": "HS256"},
+        ),
+        (
+            Proof(ClientProof.PRIVATE_KEY, key=ClientKey({"kty": "EC", "alg": "ES256", "kid": "k"}, None)),
+            {"clientAuthenticatorType": "client-jwt", "token.endpoint.auth.signing.alg": "ES256"},
+        ),
+        (Proof(ClientProof.PRIVATE_KEY), {"clientAuthenticatorType": "client-jwt"}),
+        (
+            Proof(ClientProof.CERTIFICATE, subject="CN=app"),
+            {
+                "clientAuthenticatorType": "client-x509",
+                "x509.subjectdn": "CN=app",
+                "x509.allow.regex.pattern.comparison": "false",
+            },
+        ),
+        (
+            Proof(ClientProof.SERVICE_ACCOUNT, subject="system:serviceaccount:a:b", cluster="kubernetes"),
+            {
+                "clientAuthenticatorType": "federated-jwt",
+                "jwt.credential.issuer": "kubernetes",
+                "jwt.credential.sub": "system:serviceaccount:a:b",
+            },
+        ),
+    ],
+)
+def test_each_proof_has_its_authenticator_and_what_it_goes_by(proof: Proof, expected: dict[str, str]) -> None:
+    client = wanted_client(replace(NEEDS, proof=proof))
+    members = (
+        *("clientAuthenticatorType", "token.endpoint.auth.signing.alg", "x509.subjectdn"),
+        *("x509.allow.regex.pattern.comparison", "jwt.credential.issuer", "jwt.credential.sub"),
+    )
+
+    assert {member: value for member in members if (value := value_of(client, member)) is not None} == expected
+    assert value_of(client, "publicClient") is False
+
+
+def test_tokens_may_be_bound_to_a_certificate_only_where_one_is_shown() -> None:
+    member = "tls.client.certificate.bound.access.tokens"
+
+    assert value_of(wanted_client(NEEDS), member) == "false"
+    assert value_of(wanted_client(replace(NEEDS, proof=Proof(ClientProof.CERTIFICATE))), member) is None
+
+
+def test_token_exchange_is_switched_on_where_it_is_used_and_never_off() -> None:
+    member = "standard.token.exchange.enabled"
+
+    assert value_of(wanted_client(replace(NEEDS, exchanges=True)), member) == "true"
+    assert value_of(wanted_client(NEEDS), member) is None
 
 
 def test_what_nobody_listens_to_is_not_registered() -> None:
