@@ -25,6 +25,7 @@ ROUTES = [
     {"path": "/admin/**", "access": {"any_role": ["admin"]}},
     {"path": "/gold", "access": {"acr": ["gold"]}},
     {"path": "/api/**", "access": "authenticated", "on_unauthenticated": 401},
+    {"path": "/old/**", "strip_prefix": "/old"},
     {"path": "/**", "access": "authenticated"},
 ]
 ALICE = subject_hash(ISSUER, "alice-id")
@@ -254,6 +255,16 @@ async def test_the_same_person_s_way_back_sends_the_form_on(gate: GateInHand) ->
     assert names[b"x-auth-subject"] == b"alice-id"
     assert isinstance(forward.answer, AnswerToKept)
     assert forward.event.method == "POST"
+
+
+async def test_the_answer_of_an_app_below_a_path_is_mended_for_a_form_too(gate: GateInHand) -> None:
+    kept_id = await keep(gate, b"/old/save")
+
+    admission = await back(gate, kept_id, b"/old/save")
+
+    assert isinstance(admission, SendKept)
+    assert admission.forward.target == b"/save"
+    assert (b"Location", b"/old/saved") in admission.forward.answer.apply(303, ((b"Location", b"/saved"),))
 
 
 async def test_a_form_is_sent_on_once(gate: GateInHand) -> None:

@@ -493,3 +493,23 @@ async def test_what_is_demanded_of_a_stream_is_forgotten_with_it(registry: LiveS
     gc.collect()
 
     assert len(registry._demanded) == 0
+
+
+# --- who hears of changes
+
+
+def test_who_listens_hears_of_each_session_that_ended_or_changed_with_streams_or_without(
+    registry: LiveStreamRegistry,
+) -> None:
+    heard: list[SessionKey] = []
+    stop = registry.hear(heard.append)
+
+    registry.session_ended(A, EndCause.LOGOUT)
+    registry.session_changed(with_roles("viewer"), START)
+    registry.in_doubt(B)
+    registry.moved(A, make_session(BOB), cookie_value=BOB, now=START)
+
+    assert heard == [A, A, B, A]
+    stop()
+    registry.session_ended(B, EndCause.LOGOUT)
+    assert heard == [A, A, B, A]
