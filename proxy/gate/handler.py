@@ -62,6 +62,7 @@ from proxy.core.target import TargetRules, parse_target
 from proxy.errors import (
     BearerRejected,
     ExchangeFailed,
+    ExchangeRefused,
     ProviderUnavailable,
     SidegateError,
     TargetRefused,
@@ -206,9 +207,12 @@ class Gate:
         """Turn a fault into an answer; its message goes to the log only."""
         if event is None:
             event = self._event(head)
-        event.decision = event.decision or "refused"
+        is_denied = isinstance(error, ExchangeRefused)
+        event.decision = event.decision or ("forbid" if is_denied else "refused")
         event.reason = error.reason
         event.fault = str(error)
+        if is_denied:
+            self._parts.observer.audit(_denied(event))
         try:
             answer = self._parts.responder.error(error, self._askers.asker(head, event))
         except Exception as defect:  # noqa: BLE001 - the outermost frame

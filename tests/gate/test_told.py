@@ -221,7 +221,12 @@ async def test_who_is_refused_a_token_is_refused_the_page() -> None:
     assert (page.answer.status, page.event.reason) == (403, "token_exchange_refused")
     assert b"You may not open this page" in page.answer.body
     assert b'"code": "token_exchange_refused"' in program.answer.body
-    assert page.event.fault == "the provider gives no token for billing: invalid_target"
+    assert (page.event.decision, page.event.fault) == (
+        "forbid",
+        "the provider gives no token for billing: invalid_target",
+    )
+    denied = hand.observer.audits[0]
+    assert (denied.event, denied.username, denied.reason) == ("access.denied", "alice", "token_exchange_refused")
 
 
 async def test_a_provider_that_is_away_is_502_and_the_own_token_does_not_go_instead() -> None:
