@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from proxy.settings.load import load
+from proxy.settings.model import Settings
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "k8s"
 OLDEST = "1.29"
@@ -107,6 +108,20 @@ def test_each_overlay_is_rendered_by_kustomize(folder: Path) -> None:
     for resource in resources:
         if resource["kind"] != "PodMonitor":
             kubernetes_validate.validate(resource, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_pod_that_proves_itself_holds_a_token_for_keycloak_alone_and_no_secret() -> None:
+    folder = FOLDER / "overlays" / "service-account"
+    patch = yaml.safe_load(yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))["patches"][0]["patch"])
+    (volume,) = patch["spec"]["template"]["spec"]["volumes"]
+    (source,) = volume["projected"]["sources"]
+    settings = Settings.model_validate(yaml.safe_load((folder / "sidegate.yaml").read_text("utf-8")))
+    (mount,) = [one for one in _pod()["initContainers"][0]["volumeMounts"] if one["name"] == volume["name"]]
+
+    assert (volume["name"] in {one["name"] for one in _pod()["volumes"]}, volume["secret"]) == (True, None)
+    assert source["serviceAccountToken"]["audience"] == settings.keycloak.issuer
+    token_file = f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
+    assert token_file == settings.keycloak.client_auth.token_file
 
 
 def _base(name: str) -> Any:
