@@ -25,7 +25,7 @@ from aiohttp import web
 from proxy import slices
 from proxy.clock import SystemClock
 from proxy.core.lifetime import promised_lifetime
-from proxy.errors import ProviderUnavailable, SidegateError
+from proxy.errors import SidegateError
 from proxy.forward.served import LEAVES_AFTER_S
 from proxy.forward.server import DataPath
 from proxy.leaving import LeavingSites
@@ -45,7 +45,7 @@ from proxy.settings.model import Settings
 from proxy.settings.secret_source import KEY_BYTES
 from proxy.settings.values import UnixAddress
 from proxy.site import SharedParts, Site
-from proxy.sites import Sites
+from proxy.sites import Sites, close_all, sites_beside
 from proxy.stores import make_stores
 from proxy.tasks import TaskOwner
 from proxy.web.admin_access import AdminAccess
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.certificates import TlsFiles
+    from proxy.core.secret import Secret
+    from proxy.forward.options import ForwardOptions
     from proxy.ports import Clock
     from proxy.settings.portals import SiteSettings
     from proxy.settings.values import Address
@@ -113,12 +115,11 @@ class Sidegate:
         self._tell_metrics()
 
     def _tell_metrics(self) -> None:
-        observer, settings = self._observer, self._settings
+        observer = self._observer
         if (audit := self.stores.audit) is not None:
             observer.keep_audit(audit)
             observer.metrics.watch_dropped_audit(lambda: audit.dropped + observer.audit_left_out)
-        limit = inf if settings.sessions.store == "redis" else settings.sessions.memory.max_sessions
-        observer.metrics.watch_sessions(self.stores.active_sessions, limit=limit)
+        self._tell_session_limit()
         observer.metrics.watch_parts(
             is_ready=lambda: self.sites.readiness().is_ready and not self._is_draining,
             keycloak=self.sites.readiness,
@@ -131,6 +132,11 @@ class Sidegate:
             open_now=lambda: self._data_path.open_connections if self._data_path else 0,
             refused=lambda: self._data_path.refused_connections if self._data_path else 0,
         )
+
+    def _tell_session_limit(self) -> None:
+        sessions = self._settings.sessions
+        limit = inf if sessions.store == "redis" else sessions.memory.max_sessions
+        self._observer.metrics.watch_sessions(self.stores.active_sessions, limit=limit)
 
     def _certificate_files(self) -> Iterator[tuple[str, Path]]:
         seen = {found for site in self.sites.current for found in certificate_files(site.settings)}
@@ -178,18 +184,36 @@ class Sidegate:
             ProviderUnavailable: a new provider is not there; the same.
         """
         settings = sites[0].settings
-        keys = slices.server_keys(settings, beside=self._own_key)
+        shared = replace(self._shared, server_keys=slices.server_keys(settings, beside=self._own_key))
         tls = await asyncio.to_thread(self._server_tls, settings)
         adopt = await asyncio.to_thread(self.stores.prepare, sites)
-        made = await self._made(sites, replace(self._shared, server_keys=keys))
+        self._generation += 1
+        made = await sites_beside(self.sites, sites, shared=shared, generation=self._generation)
+        options = slices.forward_options(settings, tls, descriptors=_descriptors())
+        try:
+            await self._listen_by(options)
+        except BaseException:
+            await close_all(made)
+            raise
         # Nothing can fail from here on, and nobody else's turn comes before the data path serves the new sites.
         adopt()
         self._settings, self._tls = settings, tls
         self._leaving.add(self.sites.replace(made))
-        self._observer.adopt(level=LogLevel(settings.log.level))
         if self._data_path is not None:
-            options = slices.forward_options(settings, tls, descriptors=_descriptors())
-            await self._data_path.exchange(self.sites.served(), options)
+            self._data_path.serve(self.sites.served(), options)
+        self._observer.adopt(level=LogLevel(settings.log.level))
+        self._tell_session_limit()
+        _ = self._tasks.start(self._look_after_exchange())
+
+    async def _listen_by(self, options: ForwardOptions) -> None:
+        if self._data_path is None:
+            return
+        try:
+            await self._data_path.listen_by(options)
+        except OSError as error:
+            raise _cannot_listen("server.listen", self._settings.server.listen, error) from error
+
+    async def _look_after_exchange(self) -> None:
         await self._judge_streams()
         await self.stores.keep_only(self.sites.clients())
 
@@ -203,35 +227,6 @@ class Sidegate:
             return self._tls
         return slices.server_tls(settings)
 
-    async def _made(self, sites: Sequence[SiteSettings], shared: SharedParts) -> list[Site]:
-        """Return new sites that have begun, those with a new provider when it is there.
-
-        Raises:
-            SettingsError, ProviderUnavailable: none was made.
-        """
-        self._generation += 1
-        made: list[Site] = []
-        try:
-            for one in sites:
-                former = self.sites.named(one.name)
-                # In a thread, for certificates and templates are read, and others wait meanwhile.
-                site = await asyncio.to_thread(Site, one, shared, generation=self._generation, former=former)
-                made.append(site)
-                await site.start()
-            await asyncio.gather(*(site.until_ready() for site in made if not self.sites.have(site.client)))
-            self._refuse_absent([site for site in made if not self.sites.have(site.client)])
-        except BaseException:
-            await _close_all(made)
-            raise
-        return made
-
-    def _refuse_absent(self, strangers: Sequence[Site]) -> None:
-        for site in strangers:
-            readiness = site.provider.readiness()
-            if not readiness.is_ready:
-                where = f"keycloak of {site.name}" if site.name else "keycloak"
-                raise ProviderUnavailable(f"{where}: the provider is not there: {readiness.detail}")
-
     async def close(self) -> None:
         """Drain: not ready, no new connection, what runs may end within ``shutdown_grace``; then let go of all."""
         self._is_draining = True
@@ -242,7 +237,7 @@ class Sidegate:
         await self._management.cleanup()
         await self._keeper.close()
         await self._leaving.close()
-        await _close_all(self.sites.current)
+        await close_all(self.sites.current)
         await self.stores.close()
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -264,11 +259,14 @@ class Sidegate:
     def _management_api(self) -> web.Application:
         return management_api(
             ApiServices(
-                access=AdminAccess(slices.admin_token(self._settings), clock=self._clock),
+                access=AdminAccess(self._admin_token, clock=self._clock),
                 administration=lambda operator: StoreAdministration(self._administration_parts(), operator),
                 observer=self._observer,
             )
         )
+
+    def _admin_token(self) -> Secret | None:
+        return slices.admin_token(self._settings)()
 
     def _administration_parts(self) -> AdministrationParts:
         return AdministrationParts(
@@ -278,11 +276,6 @@ class Sidegate:
             observer=self._observer,
             clock=self._clock,
         )
-
-
-async def _close_all(sites: Sequence[Site]) -> None:
-    for site in sites:
-        await site.close()
 
 
 async def _listen(runner: web.AppRunner, key: str, address: Address) -> None:

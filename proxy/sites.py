@@ -6,15 +6,18 @@ API) asks here each time and keeps no site: what belongs to a session is found b
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from proxy import slices
+from proxy.errors import ProviderUnavailable
 from proxy.forward.served import Served
 from proxy.gate.portals import Portals
 from proxy.ports import Readiness
+from proxy.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from proxy.core.authentication import OfClient
     from proxy.core.routing import Access
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from proxy.core.session import Session
     from proxy.ports import Forward, Gatekeeper
     from proxy.realm_client import RealmClient
-    from proxy.site import Site
+    from proxy.settings.portals import SiteSettings
+    from proxy.site import SharedParts
 
 
 class Sites:
@@ -107,3 +111,42 @@ class Sites:
                 detail = f"{name}: {one.detail}" if name else one.detail
                 return Readiness(is_ready=self._was_ready, detail=detail, since=one.since)
         return Readiness(is_ready=self._was_ready, since=said[0][1].since)
+
+
+async def sites_beside(
+    present: Sites, given: Sequence[SiteSettings], *, shared: SharedParts, generation: int
+) -> list[Site]:
+    """Return new sites that have begun; one whose provider is new is there only when its provider is.
+
+    Raises:
+        SettingsError: one cannot be made; there is none then.
+        ProviderUnavailable: a new provider cannot be had within ``keycloak.timeout``; the same.
+    """
+    made: list[Site] = []
+    try:
+        for one in given:
+            # In a thread, for certificates and templates are read, and others go on meanwhile.
+            site = await asyncio.to_thread(Site, one, shared, generation=generation, former=present.named(one.name))
+            made.append(site)
+            await site.start()
+        strangers = [site for site in made if not present.have(site.client)]
+        await asyncio.gather(*(site.until_ready() for site in strangers))
+        _refuse_absent(strangers)
+    except BaseException:
+        await close_all(made)
+        raise
+    return made
+
+
+async def close_all(sites: Iterable[Site]) -> None:
+    """Close each."""
+    for site in sites:
+        await site.close()
+
+
+def _refuse_absent(strangers: Iterable[Site]) -> None:
+    for site in strangers:
+        readiness = site.provider.readiness()
+        if not readiness.is_ready:
+            where = f"keycloak of {site.name}" if site.name else "keycloak"
+            raise ProviderUnavailable(f"{where}: the provider is not there, and is waited for: {readiness.detail}")

@@ -288,7 +288,7 @@ async def _answer_like(faithful: Issuer, provider: AnsweringServer) -> None:
 
 
 class TestSignals:
-    """SIGTERM and SIGINT drain, SIGHUP is survived."""
+    """SIGTERM and SIGINT drain, SIGHUP reloads."""
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_what_runs_may_end_and_nothing_new_begins(
@@ -345,11 +345,16 @@ class TestSignals:
 
         assert loop.time() - begun < 3
 
-    async def test_a_hangup_is_noted_and_survived(self, sidegate_process: StartSidegate) -> None:
+    async def test_a_hangup_reads_the_file_again_although_the_provider_is_away(
+        self, sidegate_process: StartSidegate
+    ) -> None:
         process = sidegate_process(settings(), wait_for="listening")
+        process.write({**process.config, "routes": [{"path": "/new/**"}]})
 
         process.program.signal(signal.SIGHUP)
-        await eventually(is_told(process, "SIGHUP"), expected=True)
+        await eventually(is_told(process, "the file was read again and is applied"), expected=True)
+
+        assert (await fetched(f"{process.url}/open/x"))[0] == 404
 
         assert (await fetched(f"{process.management_url}/healthz"))[0] == 200
         assert process.program.exit_code is None

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.core.secret import Secret
+from proxy.errors import ProviderUnavailable, SettingsError
 from proxy.gate.portals import Portals
 from proxy.ports import Readiness
 from proxy.settings.load import SiteSettings
 from proxy.settings.model import Settings
 from proxy.site import Site
-from proxy.sites import Sites
+from proxy.sites import Sites, sites_beside
 from tests.support.made_sites import shared_parts, site_file
 from tests.support.sessions import ISSUER, make_session
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from proxy.core.session import Session
 
 COOKIE = Secret("c")
@@ -93,3 +96,62 @@ async def test_it_is_ready_with_the_first_provider_and_names_the_portal_of_one_t
 
 def test_sessions_of_tests_are_of_the_sites_issuer() -> None:
     assert site_file()["keycloak"]["issuer"] == ISSUER
+
+
+async def test_new_sites_go_on_with_the_clients_of_the_old_although_the_provider_is_away() -> None:
+    wiki = site("wiki")
+    present = Sites([wiki])
+
+    (made,) = await sites_beside(present, [given("wiki", login={"title": "Acme"})], shared=wiki._shared, generation=1)
+
+    assert made.client is wiki.client
+    assert made.settings.login.title == "Acme"
+    await made.close()
+
+
+async def test_a_provider_that_the_file_names_anew_must_be_there() -> None:
+    """What runs is not given up for what nobody can sign in at."""
+    wiki = site("wiki")
+    nowhere = {"internal_url": "http://127.0.0.1:1/realms/acme", "timeout": "10ms"}
+    closed: list[str] = []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Site, "close", noting(closed))
+        with pytest.raises(ProviderUnavailable, match="keycloak of admin: the provider is not there"):
+            await sites_beside(
+                Sites([wiki]), [given("wiki"), given("admin", keycloak=nowhere)], shared=wiki._shared, generation=1
+            )
+
+    assert closed == ["wiki#1", "admin#1"]
+
+
+async def test_when_one_site_cannot_be_made_there_is_none() -> None:
+    wiki = site("wiki")
+    closed: list[str] = []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Site, "close", noting(closed))
+        with pytest.raises(SettingsError, match="logo"):
+            await sites_beside(
+                Sites([wiki]),
+                [given("wiki"), given("admin", login={"logo_file": "/nowhere/logo.svg"})],
+                shared=wiki._shared,
+                generation=1,
+            )
+
+    assert closed == ["wiki#1"]
+
+
+def given(name: str, **file: Any) -> SiteSettings:
+    return SiteSettings(name, Settings.model_validate(site_file(**file)))
+
+
+def noting(closed: list[str]) -> Callable[[Site], Awaitable[None]]:
+    """Close a site, and remember that."""
+    close = Site.close
+
+    async def noted(one: Site) -> None:
+        closed.append(one.key)
+        await close(one)
+
+    return noted

@@ -20,7 +20,7 @@ from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from proxy.forward.options import ForwardOptions
     from proxy.forward.served import Served
@@ -93,49 +93,43 @@ class DataPath:
             OSError: the address is taken or not ours.
             ValueError: no such form.
         """
-        loop, address = asyncio.get_running_loop(), parse_listen(listen)
+        loop, address, listening = asyncio.get_running_loop(), parse_listen(listen), _listening(self._around.options)
         if isinstance(address, UnixAddress):
-            server = await loop.create_unix_server(self._accept, address.path, **self._listening)
+            server = await loop.create_unix_server(self._accept, address.path, **listening)
         else:
-            server = await loop.create_server(self._accept, address.host or None, address.port, **self._listening)
+            server = await loop.create_server(self._accept, address.host or None, address.port, **listening)
         self._servers.append(server)
         if self._sweep_timer is None:
             self._sweep()
 
-    @property
-    def _listening(self) -> _Listening:
-        options = self._around.options
-        handshake_s = options.head_timeout_s if options.tls is not None else None
-        return {"ssl": options.tls, "backlog": BACKLOG, "ssl_handshake_timeout": handshake_s}
-
-    async def exchange(self, served: Served, options: ForwardOptions) -> None:
-        """Do as :meth:`serve`, with other options; connections that are there heed them too, but for their TLS.
-
-        Args:
-            options: where ``tls`` is None it stays so, and where it is not it is another context, or the same.
-        """
-        is_other_tls = options.tls is not self._around.options.tls
-        self._around.options = options
-        self.serve(served)
-        if is_other_tls:
-            await self._listen_anew()
-
-    async def _listen_anew(self) -> None:
-        """Take new connections with the context that counts now.
+    async def listen_by(self, options: ForwardOptions) -> None:
+        """Take new connections with the TLS context of these options, if it is another one; where there was none there
+        is none.
 
         The context of a listener cannot be exchanged: what is loaded into it adds authorities and takes none away. So
         there is another listener on the same sockets, whose queue is one: nobody who connects meanwhile is refused.
-        """
-        loop, former = asyncio.get_running_loop(), self._servers
-        self._servers = []
-        for twin in (_twin(sock) for server in former for sock in server.sockets):
-            make = loop.create_unix_server if twin.family == socket.AF_UNIX else loop.create_server
-            self._servers.append(await make(self._accept, sock=twin, **self._listening))
-        for server in former:
-            server.close()
 
-    def serve(self, served: Served) -> None:
+        Raises:
+            OSError: that cannot be; the old context is in use.
+        """
+        if options.tls is self._around.options.tls:
+            return
+        loop, former, made = asyncio.get_running_loop(), self._servers, list[asyncio.Server]()
+        try:
+            for twin in (_twin(sock) for server in former for sock in server.sockets):
+                make = loop.create_unix_server if twin.family == socket.AF_UNIX else loop.create_server
+                made.append(await make(self._accept, sock=twin, **_listening(options)))
+        except BaseException:
+            _close(made)
+            raise
+        self._servers = made
+        _close(former)
+
+    def serve(self, served: Served, options: ForwardOptions | None = None) -> None:
         """Serve this from now on; the next request head that is read meets it, and what was admitted goes its way.
+
+        Args:
+            options: heeded from now on, by connections that are there too; their TLS is what :meth:`listen_by` says.
 
         The keys of ``served`` are new ones, but for what stays as it is: the idle connections of everything else are
         closed at once, those in use when their answer is whole.
@@ -146,6 +140,7 @@ class DataPath:
         self._origins.update(self._present[0])
         self._own_pages.update(self._present[1])
         self._around.gatekeeper = served.gatekeeper
+        self._around.options = options or self._around.options
         leaves_at = asyncio.get_running_loop().time() + LEAVES_AFTER_S
         self._leaving.append((leaves_at, upstreams, own_pages))
         if len(self._leaving) > MAX_LEAVING:
@@ -191,6 +186,16 @@ class DataPath:
 
     def _all_origins(self) -> list[Origin]:
         return [*self._origins.values(), *self._own_pages.values()]
+
+
+def _listening(options: ForwardOptions) -> _Listening:
+    handshake_s = options.head_timeout_s if options.tls is not None else None
+    return {"ssl": options.tls, "backlog": BACKLOG, "ssl_handshake_timeout": handshake_s}
+
+
+def _close(servers: Iterable[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()
 
 
 def _twin(sock: socket.socket) -> socket.socket:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.forward.options import ForwardOptions, TcpAddress, UpstreamOptions
+from proxy.forward.options import ForwardOptions
 from proxy.forward.served import Served
 from tests.forward.certificates import Certificates
 from tests.forward.dialogue import RawClient, serving, until
@@ -75,10 +75,8 @@ async def test_another_certificate_is_shown_to_who_comes_next_and_nobody_is_refu
     others = Certificates(tmp_path / "other")
     async with serving(echo_app.port, options=ForwardOptions(tls=certificates.server_context("app.test"))) as path:
         early, port = await tls_client(path, certificates), path.data_path.port
-        served = Served(gatekeeper=path.gate, upstreams={"app": _at(echo_app.port)})
-
         options = ForwardOptions(tls=others.server_context("app.test"), max_body_size=3)
-        await path.data_path.exchange(served, options)
+        await exchange(path, options)
 
         assert path.data_path.port == port
         late = await tls_client(path, others)
@@ -106,8 +104,7 @@ async def test_an_authority_that_is_taken_away_is_believed_no_more(
     async with serving(echo_app.port, options=believing(certificates, others)) as path:
         assert await _is_let_in(path, certificates, others)
 
-        served = Served(gatekeeper=path.gate, upstreams={"app": _at(echo_app.port)})
-        await path.data_path.exchange(served, believing(certificates))
+        await exchange(path, believing(certificates))
 
         assert not await _is_let_in(path, certificates, others)
         assert await _is_let_in(path, certificates, certificates)
@@ -134,9 +131,7 @@ async def test_a_unix_socket_stays_where_it_is_when_its_certificate_changes(
     place = str(tmp_path / "sidegate.sock")
     async with serving(echo_app.port, options=ForwardOptions(tls=certificates.server_context("app.test"))) as path:
         await path.data_path.start(f"unix:{place}")
-        served = Served(gatekeeper=path.gate, upstreams={"app": _at(echo_app.port)})
-
-        await path.data_path.exchange(served, ForwardOptions(tls=certificates.server_context("app.test")))
+        await exchange(path, ForwardOptions(tls=certificates.server_context("app.test")))
         streams = await asyncio.open_unix_connection(
             place, ssl=certificates.client_context(), server_hostname="app.test"
         )
@@ -146,8 +141,11 @@ async def test_a_unix_socket_stays_where_it_is_when_its_certificate_changes(
         client.close()
 
 
-def _at(port: int) -> UpstreamOptions:
-    return UpstreamOptions(address=TcpAddress("127.0.0.1", port))
+async def exchange(path: Path, options: ForwardOptions) -> None:
+    """As the process does: what can fail first."""
+    upstreams = {"app": path.data_path._origins["app"].options}
+    await path.data_path.listen_by(options)
+    path.data_path.serve(Served(gatekeeper=path.gate, upstreams=upstreams), options)
 
 
 async def tls_client(path: Path, certificates: Certificates) -> RawClient:
