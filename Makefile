@@ -19,7 +19,7 @@ SIDE_BY_SIDE ?= 4
 # Tests that measure time, or leave none for others.
 ALONE := tests/benchmarks tests/faults $(addprefix tests/streams/test_, drain.py ends.py slow_clients.py)
 
-.PHONY: help install lint test bench demo lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
+.PHONY: help install lint test bench demo licences audit lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -96,6 +96,13 @@ $(VENV)/.runtime: requirements.lock
 
 demo: $(VENV)/.runtime ## run the demo; ARGS="--port 9000"
 	@exec $(BIN)/python -m proxy demo $(ARGS)
+
+licences: install ## write docs/licences.md anew from the lock
+	@$(BIN)/python -m tests.support.licences > docs/licences.md.new && mv docs/licences.md.new docs/licences.md
+
+# Strict: where its data cannot be had, it would else say that nothing is known.
+audit: install ## ask for known vulnerabilities of what is locked; needs the network
+	@$(BIN)/uv tool run pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict $(ARGS)
 
 lock: install ## write the lock files anew from pyproject.toml
 	@export UV_CUSTOM_COMPILE_COMMAND="make lock"

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -22,12 +23,18 @@ REGISTRY = "pypi[.]org|pythonhosted[.]org|repo1?[.]maven|registry[.]npmjs|index-
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from what is locked, without the network."""
-    out = tmp_path_factory.mktemp("wheel")
-    _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(_clean_copy(out)))
-    (built,) = out.glob("*.whl")
-    return built
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution and the wheel made of that, by what is locked, without the network."""
+    out = tmp_path_factory.mktemp("built")
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(_clean_copy(out)))
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    """The wheel."""
+    (found,) = built.glob("*.whl")
+    return found
 
 
 @pytest.mark.slow
@@ -36,6 +43,18 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
     assert {name.split("/")[0] for name in names} == {"proxy", f"sidegate-{proxy.__version__}.dist-info"}
     assert "proxy/py.typed" in names
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_the_package_and_its_version(built: Path) -> None:
+    (file,) = built.glob("*.tar.gz")
+    name = f"sidegate-{proxy.__version__}"
+
+    with tarfile.open(file) as archive:
+        names = set(archive.getnames())
+
+    assert file.name == f"{name}.tar.gz"
+    assert {f"{name}/pyproject.toml", f"{name}/proxy/cli.py", f"{name}/proxy/py.typed"} <= names
 
 
 @pytest.mark.slow
