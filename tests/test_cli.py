@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -644,6 +645,25 @@ def test_the_help_of_each_command_ends_with_an_example(command: str) -> None:
         assert text.startswith(f"Usage: main {command}")
         assert f"sidegate {command}" in example
         assert all(len(line) <= 80 for line in example.splitlines())
+
+
+def every_command() -> dict[str, click.Command]:
+    """Each command by what one types for it, those of groups too."""
+    found: dict[str, click.Command] = {}
+    for name, command in main.commands.items():
+        found[name] = command
+        if isinstance(command, click.Group):
+            found |= {f"{name} {one}": part for one, part in command.commands.items()}
+    return found
+
+
+@pytest.mark.parametrize(("typed", "command"), every_command().items())
+def test_every_command_and_option_says_what_it_is_for(typed: str, command: click.Command) -> None:
+    silent = [one.opts[0] for one in command.params if isinstance(one, click.Option) and not one.help]
+
+    assert silent == []
+    assert command.help
+    assert f"sidegate {typed.partition(' ')[0]}" in (command.epilog or "")
 
 
 def test_the_help_names_every_command() -> None:
