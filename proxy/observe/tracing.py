@@ -118,6 +118,9 @@ class RequestTraces:
             "request", context=parent, kind=SpanKind.SERVER, links=links, start_time=_instant(now)
         )
         told = span.get_span_context()
+        if not told.is_valid:
+            # OTEL_SDK_DISABLED: nobody is told anything, and the app gets a context all the same.
+            return f"00-{self._ids.generate_trace_id():032x}-{self._ids.generate_span_id():016x}-00"
         if not span.is_recording():
             return _traceparent(told, told.span_id)
         trace = Trace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,6 +115,18 @@ def test_what_is_not_recorded_costs_no_memory_and_names_a_trace_all_the_same() -
     assert len(traceparent) == 55
     assert told.traces._open == {}
     assert told.traces.end(make_event(traceparent=traceparent)) is None
+
+
+def test_an_environment_that_switches_opentelemetry_off_leaves_a_context_for_the_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    told = Told()
+
+    traceparent = told.request()
+
+    assert re.fullmatch(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-00", traceparent)
+    assert told.spans == {}
 
 
 def test_names_are_those_of_the_conventions_and_nothing_is_what_a_visitor_chose(told: Told) -> None:
