@@ -157,9 +157,14 @@ async def test_a_head_that_comes_again_meets_the_same_gate(portals: ThreePortals
         method=b"GET", target=b"/", headers=((b"Host", b"wiki.example.com"),), peer="203.0.113.7", scheme="https"
     )
 
+    acceptor = portals.door._acceptor
     assert isinstance(portals.door.admit(head), Forward)
     assert head.judge is portals.wiki.gate
-    assert isinstance(portals.door.admit(head), Forward)
+    portals.door._acceptor = None  # type: ignore[assignment]
+    try:
+        assert isinstance(portals.door.admit(head), Forward), "nothing is read of it again"
+    finally:
+        portals.door._acceptor = acceptor
 
 
 async def test_hosts_without_number_leave_nothing_behind(portals: ThreePortals) -> None:
@@ -196,3 +201,16 @@ async def test_the_page_for_strangers_says_nothing_of_the_portals() -> None:
     assert reply.answer.status == 421
     assert b"Acme" not in reply.answer.body
     assert b"wiki" not in reply.answer.body
+
+
+async def test_the_gate_of_strangers_lets_nobody_in_whatever_host_they_ask() -> None:
+    file = site_file(server={"public_url": "https://wiki.example.com"})
+    site = Site(SiteSettings("wiki", Settings.model_validate({**file, "routes": OPEN})), shared_parts())
+    head = RequestHead(
+        method=b"GET", target=b"/", headers=((b"Host", b"wiki.example.com"),), peer="203.0.113.7", scheme="https"
+    )
+
+    reply = site.gate_of_strangers().admit(head)
+
+    assert isinstance(reply, Reply)
+    assert reply.answer.status == 421

@@ -94,11 +94,12 @@ class TestTheList:
         assert [one["id"] for one in (await listed(alice))["sessions"]] == [await id_of(alice)]
         assert await id_of(bob) not in json.dumps(await listed(alice))
 
-    async def test_sessions_at_another_portal_are_another_list(self, own: OwnPages) -> None:
+    @pytest.mark.parametrize("of_portal", [{"client_id": "another-app"}, {"portal": "admin"}])
+    async def test_sessions_at_another_portal_are_another_list(self, own: OwnPages, of_portal: dict[str, str]) -> None:
         browser = await own.signed_in()
         session = await own.live(browser)
         value = Secret("another portal")
-        elsewhere = replace(session, key=session_key(value), client_id="another-app", sid="x")
+        elsewhere = replace(session, key=session_key(value), sid="x", **of_portal)
         await own.sessions.create(value, elsewhere)
 
         assert len((await listed(browser))["sessions"]) == 1
