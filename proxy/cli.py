@@ -131,7 +131,8 @@ def main() -> None:
 def run(path: Path) -> None:
     """Serve: sit in front of the app and let in who may.
 
-    SIGTERM lets running requests end and exits with 0. Keycloak or the app may be away at the start.
+    SIGTERM lets running requests end and exits with 0. SIGHUP reads the file again, and so does a change of it; one
+    that cannot be used leaves what runs. Keycloak or the app may be away at the start.
     """
     if os.getpid() == 1:
         # Process 1 of a container hears no signal for which it has no handler, and what follows takes a moment.
@@ -528,13 +529,26 @@ def _sites_to_look_at(path: Path) -> tuple[Sequence[SiteSettings], tuple[Problem
     from proxy.settings.load import load_alone  # noqa: PLC0415 - pydantic is slow to import
 
     loaded = _load(path)
-    if loaded.settings is not None:
-        return loaded.sites, ()
+    if loaded.sites:
+        return _at_known_hosts(loaded.sites), ()
     alone = load_alone(path)
-    if alone.settings is None:
+    if not alone.sites:
         _to_stderr(alone.errors)
         sys.exit(EXIT_WRONG_INPUT)
-    return alone.sites, loaded.errors
+    return _at_known_hosts(alone.sites), loaded.errors
+
+
+def _at_known_hosts(sites: Iterable[SiteSettings]) -> Sequence[SiteSettings]:
+    """Return each site at its public URL; one below a wildcard at the names beside it, if there are any."""
+    from proxy.keycloak_setup.needs import at_each_host  # noqa: PLC0415 - pydantic is slow to import
+
+    known: list[SiteSettings] = []
+    for site in sites:
+        try:
+            known += [site._replace(settings=there) for there in at_each_host(site.settings)]
+        except SidegateError:
+            known.append(site)
+    return known
 
 
 def _usable_alone(path: Path) -> Sequence[SiteSettings]:
