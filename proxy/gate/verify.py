@@ -83,10 +83,8 @@ _SETS: Mapping[Source, tuple[bytes, ...]] = {
 }
 _EVERY_SET = frozenset(_OF_X_FORWARDED + _OF_X_ORIGINAL)
 
-_OF_QUESTION = _EVERY_SET | frozenset(
-    b"host connection keep-alive te trailer transfer-encoding content-length expect forwarded".split()
-)
-"""What is of the question and its way, not of the original: Host and scheme are told, and the body is not here."""
+_OF_QUESTION = _EVERY_SET | {b"host", b"connection"}
+"""What is of the question and its way, not of the original."""
 
 _OF_WAY = frozenset(b"x-forwarded-for x-forwarded-port x-real-ip x-request-id".split())
 """What the proxy says of the way beside the sets; the app may know it in another spelling too."""
@@ -244,8 +242,8 @@ class ForwardAuth:
 
 def _once(head: RequestHead, name: bytes) -> bytes:
     values = head.values(name)
-    if len(values) != 1 or not values[0]:
-        raise OriginalRefused(f"{name.decode()} is there {len(values)} times, or empty, and is wanted once")
+    if len(values) != 1:
+        raise OriginalRefused(f"{name.decode()} is there {len(values)} times and is wanted once")
     return values[0]
 
 

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.core.headers import fold
+from proxy.core.kept import Kept, KeptRequest, Place, kept_mark
 from proxy.core.request import RequestHead
+from proxy.core.session import subject_hash
 from proxy.ports import Forward, KeepBody, OwnPage, Reply, SendKept
 from tests.gate.conftest import HTML, GateInHand, header
 from tests.support.hypothesis_profile import MORE
+from tests.support.sessions import ISSUER
 
 if TYPE_CHECKING:
     from proxy.ports import Admission
@@ -189,14 +192,18 @@ async def test_a_form_cannot_be_kept_and_its_sender_is_told_so_on_a_page() -> No
     assert reply.event.reason == "not_kept_no_body"
 
 
-async def test_the_mark_of_a_kept_form_sends_none_on() -> None:
+async def test_a_form_that_waits_is_not_sent_on_by_a_question() -> None:
     gate = make()
     name, value = await gate.signed_in("viewer")
-    mark = b"; __Host-sidegate-kept=" + b"a" * 22 + b"." + b"b" * 22
+    place = Place(scheme="https", host="app.example.com", target=b"/app/save")
+    kept = Kept(place=place, subject_hash=subject_hash(ISSUER, "alice-id"), headers=(), kept_at=gate.clock.now())
+    kept_id = await gate.kept.keep(KeptRequest(kept=kept, body=b"a=1"))
+    mark = b"; __Host-sidegate-kept=" + kept_mark(kept_id, place).encode()
 
     reply = await ask(gate, "x-forwarded", b"/app/save", (name, value + mark), NAVIGATES, HTML)
 
-    assert reply.answer.status == 200
+    assert (reply.answer.status, reply.event.method) == (200, "GET")
+    assert await gate.kept.peek(kept_id) == kept
 
 
 async def test_the_apps_own_logout_link_leads_the_browser_to_our_page_with_what_it_posted() -> None:
@@ -295,6 +302,15 @@ async def test_our_cookies_are_taken_out_of_what_the_app_gets() -> None:
 
     assert [value for name, value in reply.answer.headers if name.lower() == b"cookie"] == [b"a=1; b=2"]
     assert header(alone, b"cookie") is None
+
+
+async def test_what_connection_names_between_the_proxy_and_us_is_not_the_apps_business() -> None:
+    gate = make()
+    name, value = await gate.signed_in("viewer")
+
+    reply = await ask(gate, "x-forwarded", b"/app/a", (name, b"a=1; " + value), (b"Connection", b"close, Cookie"))
+
+    assert header(reply, b"cookie") == b"a=1"
 
 
 async def test_what_routes_set_and_remove_is_said_as_the_app_would_get_it() -> None:
@@ -506,13 +522,15 @@ async def test_no_other_spelling_of_the_address_is_answered(question: bytes) -> 
 
     admission = await gate.admit(question, *fields, peer=PROXY)
 
-    assert not (isinstance(admission, Reply) and admission.answer.status == 200)
     assert isinstance(admission, Reply | OwnPage)
+    assert not (isinstance(admission, Reply) and admission.answer.status == 200)
+    assert admission.event.reason != "original_refused", "it is no question"
 
 
-@pytest.mark.parametrize(("said", "status"), [(b"https", 200), (b"WSS", 200), (b"gopher", 400), (b"https,http", 400)])
+@pytest.mark.parametrize(("said", "status"), [(b"https", 200), (b"WSS", 200), (b"http", 308), (b"ws", 308),
+                                              (b"gopher", 400), (b"https,http", 400)])  # fmt: skip
 async def test_the_scheme_is_http_or_https_also_by_its_name_for_websockets(said: bytes, status: int) -> None:
-    gate = make("path")
+    gate = make("path", server={"https_redirect": True})
     cookie = await gate.signed_in("viewer")
     fields = ((b"Host", HOST), (b"X-Forwarded-Proto", said), cookie)
 
