@@ -113,6 +113,4 @@ AcrValues = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}),
 ]
 MaxAge = Annotated[float, PlainValidator(values.parse_max_age), _DURATION_TEXT, _DURATION_SCHEMA]
-AssertionLifetime = Annotated[
-    float, PlainValidator(values.parse_assertion_lifetime), _DURATION_TEXT, _DURATION_SCHEMA
-]
+AssertionLifetime = Annotated[float, PlainValidator(values.parse_assertion_lifetime), _DURATION_TEXT, _DURATION_SCHEMA]

@@ -112,7 +112,7 @@ def test_a_route_alone_is_as_strict_as_can_be() -> None:
         "upstream": None,
         "strip_prefix": "",
         "headers": {"set": {}, "remove": (), "roles": None, "groups": None},
-            "token_exchange": None,
+        "token_exchange": None,
         "csrf": "same_origin",
         "cache": "private",
         "service_worker": False,
