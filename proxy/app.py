@@ -33,8 +33,8 @@ from proxy.observe.certificate_ends import CertificateEnds
 from proxy.observe.log import LogFormat, LogLevel, StandardHandler
 from proxy.observe.observer import ProductionObserver
 from proxy.observe.of_portal import observer_of
+from proxy.observe.open_traces import open_traces
 from proxy.observe.traced_observer import TracedObserver
-from proxy.observe.tracing_options import open_traces
 from proxy.reload.reloader import Reloader, ReloadParts
 from proxy.reload.watcher import FileWatcher, FolderEvents
 from proxy.sessions.live import LiveStreamRegistry

@@ -107,7 +107,7 @@ class _Shown(requests.auth.AuthBase):
 
 
 def traces_over_otlp(options: TracingOptions, *, clock: Clock, count: Callable[[str, int], object]) -> RequestTraces:
-    """Return traces that go to a collector; see ``tracing_options.open_traces``."""
+    """Return traces that go to a collector; see ``open_traces``."""
     session = requests.Session()
     session.auth = _Shown(options)
     exporter = OTLPSpanExporter(

@@ -13,11 +13,15 @@ from proxy.demo.clients import Client, Lifetimes
 from proxy.demo.issuer import running_issuer
 from proxy.settings.secret_source import make_key
 from tests.contracts.web_browser import WebBrowser
+from tests.observe.test_certificate_ends import LATE, certificate
 from tests.support.collector import Collector, ReceivedSpan
 from tests.test_app import sign_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from prometheus_client.samples import Sample
 
     from proxy.demo.issuer import Issuer
     from tests.redis.server import RedisServer
@@ -43,14 +47,11 @@ async def provider() -> AsyncIterator[Issuer]:
 
 
 def file(issuer: Issuer, redis: RedisServer, app: RawUpstream, collector: Collector) -> dict[str, Any]:
+    client = {"client_id": "app", "client_auth": {"secret": {"value": "app-secret"}}}
     return {
         "server": {"trusted_proxies": ["127.0.0.0/8"]},
-        "keycloak": {"issuer": issuer.url, "client_id": "app", "client_auth": {"secret": {"value": "app-secret"}}},
-        "sessions": {
-            "store": "redis",
-            "redis": {"url": redis.url},
-            "encryption_keys": [{"value": make_key(bytes)}],
-        },
+        "keycloak": {"issuer": issuer.url, **client},
+        "sessions": {"store": "redis", "redis": {"url": redis.url}, "encryption_keys": [{"value": make_key(bytes)}]},
         "upstreams": {"app": {"url": app.url}},
         "tracing": {"otlp_endpoint": collector.url, "headers": {"X-Key": {"value": "for-the-collector"}}},
     }
@@ -62,29 +63,36 @@ def ask_through_proxy(process: SidegateProcess, browser: WebBrowser) -> int:
     return browser.get(f"{process.url}/page?secret=alice", **context).status
 
 
-def figures(process: SidegateProcess) -> dict[str, set[str]]:
-    """The traces that exemplars of each metric name."""
+def figures(process: SidegateProcess) -> list[tuple[str, Sample]]:
+    """Every figure, after the name of its metric."""
     text = WebBrowser().get(f"{process.management_url}/metrics", Accept=OPENMETRICS).text
-    named: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.exemplar is not None:
-                named.setdefault(family.name, set()).add(sample.exemplar.labels["trace_id"])
-    return named
+    return [(family.name, sample) for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def named_by(seen: list[tuple[str, Sample]]) -> set[str]:
+    """The metrics of which an exemplar names the trace."""
+    return {name for name, sample in seen if sample.exemplar and sample.exemplar.labels["trace_id"] == TRACE}
+
+
+def value(seen: list[tuple[str, Sample]], name: str, **labels: str) -> float:
+    return next(sample.value for _, sample in seen if (sample.name, sample.labels) == (name, labels))
 
 
 @pytest.mark.redis
 async def test_one_trace_leads_from_the_proxy_in_front_to_the_app(
-    sidegate_process: StartSidegate, empty_redis: RedisServer, echo_app: RawUpstream
+    sidegate_process: StartSidegate, empty_redis: RedisServer, echo_app: RawUpstream, tmp_path: Path
 ) -> None:
-    browser = WebBrowser()
+    browser, authority = WebBrowser(), tmp_path / "authority.pem"
+    authority.write_bytes(certificate(LATE))
     with Collector() as collector:
         async with provider() as issuer:
-            process = await asyncio.to_thread(sidegate_process, file(issuer, empty_redis, echo_app, collector))
+            settings = file(issuer, empty_redis, echo_app, collector)
+            settings["keycloak"]["ca_file"] = str(authority)
+            process = await asyncio.to_thread(sidegate_process, settings)
             assert (await asyncio.to_thread(sign_in, process.url, browser))[0] == 303
             await asyncio.sleep(SHORT.access_token_s + 0.2)  # until its token is over, by the provider's own clock
             assert await asyncio.to_thread(ask_through_proxy, process, browser) == 200
-            named = await asyncio.to_thread(figures, process)
+            seen = await asyncio.to_thread(figures, process)
             lines = [line for line in process.log_events if line.get("path") == "/page"]
             # Ended long before the next batch would be due: what waits is sent at the end.
             await asyncio.to_thread(process.end)
@@ -111,7 +119,14 @@ async def test_one_trace_leads_from_the_proxy_in_front_to_the_app(
         "sidegate_upstream_duration_seconds",
         "sidegate_keycloak_duration_seconds",
         "sidegate_store_duration_seconds",
-    } <= {name for name, traces in named.items() if TRACE in traces}
+    } <= named_by(seen)
+    for part in ("keycloak", "store"):
+        assert value(seen, "sidegate_available", part=part) == 1
+    assert value(seen, "sidegate_ready") == 1
+    assert value(seen, "sidegate_sessions_limit") == float("inf")
+    assert value(seen, "sidegate_serving_since_timestamp_seconds") > value(seen, "process_start_time_seconds")
+    ends_at = {"key": "keycloak.ca_file", "file": str(authority)}
+    assert value(seen, "sidegate_certificate_expires_timestamp_seconds", **ends_at) == LATE
     assert {sent["x-key"] for sent in collector.headers} == {"for-the-collector"}
 
     (login,) = [span for span in collector.spans if span.name == "POST /_sidegate/**"]
