@@ -388,7 +388,7 @@ class LoginSettings(Section):
     logo_file: Text | None = Field(
         default=None,
         description="Picture above every page instead of mark and title: SVG, PNG, JPEG or WebP, at most 512 KiB. "
-        "It is 56 px high at most. Read at the start.",
+        "It is 56 px high at most. Read again when it changes.",
         examples=["/etc/sidegate/logo.svg"],
     )
     icon_file: Text | None = Field(
@@ -400,8 +400,8 @@ class LoginSettings(Section):
     templates_dir: Text | None = Field(
         default=None,
         description="Folder with templates of your own, which stand for ours or change single blocks of them, and with "
-        "assets/ that they name; docs/templates.md tells how. Read at the start, each page tried; a broken template "
-        "keeps Sidegate from starting.",
+        "assets/ that they name; docs/templates.md tells how. Read again when they change, each page tried; a broken "
+        "template keeps Sidegate from starting, or leaves the pages that it has.",
         examples=["/etc/sidegate/templates"],
     )
     locales: Annotated[tuple[Locale, ...], AtLeastOne, WithoutDoubles] = Field(
@@ -520,9 +520,9 @@ class SessionSettings(Section):
     redis: RedisSettings = Field(default=RedisSettings(), description="For store: redis.")
     encryption_keys: tuple[SecretSource, ...] = Field(
         default=(),
-        description="Keys as `sidegate keygen` makes them, read at the start: the first encrypts, all decrypt. "
-        "Needed with store: redis. With memory they protect our own forms only, and without any a key is made at each "
-        "start, so that login pages shown before a restart must be loaded again.",
+        description="Keys as `sidegate keygen` makes them, read again when they change: the first encrypts, all "
+        "decrypt. Needed with store: redis. With memory they protect our own forms only, and without any a key is made "
+        "at each start, so that login pages shown before a restart must be loaded again.",
         examples=[[{"file": "/run/secrets/session-key"}]],
     )
     lifetime: Duration = Field(

@@ -35,3 +35,10 @@ def test_it_waits_longer_than_a_drain_takes() -> None:
 
     assert found is not None
     assert int(found[1]) > ServerSettings.model_fields["shutdown_grace"].default
+
+
+def test_a_reload_is_refused_before_it_is_asked_for_when_the_file_is_wrong() -> None:
+    steps = re.findall(r"^ExecReload=(.+)$", UNIT.read_text("utf-8"), re.MULTILINE)
+    (checked,) = re.findall(r"^ExecStartPre=(.+)$", UNIT.read_text("utf-8"), re.MULTILINE)
+
+    assert steps == [checked, "/bin/kill -HUP $MAINPID"]
