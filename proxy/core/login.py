@@ -1,4 +1,4 @@
-"""The login behind a session or a bearer token: what a logout names, and what marks of ended logins are held against."""
+"""The login behind a session or a bearer token: what a logout names, and what marks of ended logins are held to."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ what                        what is asked
 a token nobody knows        signature (``Provider.verify``), claims (``core.access_token``), and whether its login has
                             ended; a lightweight one is introspected in between
 the same token again        a lookup; whether it is over, and whether its standing holds (``ports.LoginStanding``)
-a standing that is lost     all of it again: some logout, or nobody could say for a while
-keys of the provider        all of it again each :data:`VERIFIED_FOR_S`: what a withdrawn key signed does not count on
+a standing that is lost     whether its login has ended: some logout, or nobody could say for a while
+a token known for long      all of it again each :data:`VERIFIED_FOR_S`: what a withdrawn key signed does not count on
 ==========================  =========================================================================================
 
 Of tokens that do not count nothing is kept, so that strangers fill no memory; but of those that the provider itself
@@ -42,7 +42,7 @@ from proxy.core.bearer import Bearer
 from proxy.core.identity import IdentityRules, assemble_identity
 from proxy.core.login import Login
 from proxy.core.session import NEVER
-from proxy.errors import SidegateError, TokenRejected
+from proxy.errors import Draining, SidegateError, TokenRejected
 from proxy.ports import NotCached
 from proxy.tasks import TaskOwner
 
@@ -151,27 +151,47 @@ class VerifiedBearers:
 
         Raises:
             TokenRejected, ProviderUnavailable, ClientMisconfigured, StoreUnavailable
+            Draining: this is closed.
         """
         token_hash = token.sha256()
         flight = self._flights.get(token_hash)
         if flight is None:
             flight = self._flights[token_hash] = self._tasks.start(self._verify(token, peer))
             flight.add_done_callback(lambda _: self._flights.pop(token_hash, None))
-        return await asyncio.shield(flight)
+        try:
+            return await asyncio.shield(flight)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if flight.cancelled() and task is not None and not task.cancelling():
+                raise Draining("the token was still being verified when the site was closed") from None
+            raise
 
     # --- a token nobody knows ----------------------------------------------------------------------------------------
 
     async def _verify(self, token: Secret, peer: str) -> Bearer:
-        self._forget(token.sha256())
-        jws = await self._parts.provider.verify(token.reveal(), purpose="bearer", peer=peer)
-        claims, believed_for_s = await self._judged(jws, token)
-        bearer = self._bearer(claims, token)
+        known = self._known.get(token.sha256())
+        if known is not None and self._clock.now() < known.until:
+            bearer, until = known.bearer, known.until
+        else:
+            bearer, until = await self._said(token, peer)
+        # What it says may be known still; that it counts is not, until the store was asked.
+        self._forget(bearer.token_hash)
         standing = await self._parts.store.standing(Login.of(bearer))
         if standing is None:
             raise TokenRejected("the login behind the token has ended", reason="ended")
-        until = min(bearer.expires_at, self._clock.now() + believed_for_s)
         self._keep(_Known(bearer, standing, until, len(token.reveal()) * DECODED_FACTOR))
         return bearer
+
+    async def _said(self, token: Secret, peer: str) -> tuple[Bearer, float]:
+        """Return who shows a token, and until which Unix time that is believed.
+
+        Raises:
+            TokenRejected, ProviderUnavailable, ClientMisconfigured
+        """
+        jws = await self._parts.provider.verify(token.reveal(), purpose="bearer", peer=peer)
+        claims, believed_for_s = await self._judged(jws, token)
+        bearer = self._bearer(claims, token)
+        return bearer, min(bearer.expires_at, self._clock.now() + believed_for_s)
 
     async def _judged(self, jws: VerifiedJws, token: Secret) -> tuple[AccessTokenClaims, float]:
         """Return the claims of a token, and for how many seconds they are believed.

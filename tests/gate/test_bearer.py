@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.core.identity import IdentityRules
+from proxy.core.login import Login
 from proxy.core.secret import Secret
 from proxy.core.session import NEVER, BySid, BySubject, EndedMark, EverySessionOf
-from proxy.errors import ClientMisconfigured, ProviderUnavailable, StoreUnavailable, TokenRejected
+from proxy.errors import ClientMisconfigured, Draining, ProviderUnavailable, StoreUnavailable, TokenRejected
 from proxy.gate import bearer as room
 from proxy.gate.bearer import (
     INACTIVE_FOR_S,
@@ -217,6 +218,41 @@ async def test_one_who_hangs_up_takes_nobody_along(house: House) -> None:
     first.cancel()
 
     assert (await second).identity.subject == "alice-id"
+
+
+async def test_where_nobody_tells_of_logouts_the_store_alone_is_asked_again(house: House) -> None:
+    class Doubtful:
+        def holds(self) -> bool:
+            return False
+
+    asked: list[Login] = []
+
+    async def standing(login: Login) -> Doubtful | None:
+        asked.append(login)
+        return Doubtful() if len(asked) < 3 else None
+
+    house.store.standing = standing  # type: ignore[method-assign]
+    token = house.token(sub=None)
+    house.issuer.answers[token.reveal()] = {"sub": "alice-id"}
+    for _ in range(2):
+        assert house.bearers.at_once(token) is NOT_CACHED
+        assert (await house.bearers.verified(token, peer=PEER)).identity.subject == "alice-id"
+
+    assert await house.reason(token) == "ended"
+    assert asked == [Login(ISSUER, "legacy-app", "s-1", "alice-id", START)] * 3
+    assert len(house.issuer.asked) == len(house.issuer.verified) == 1
+
+
+async def test_what_is_under_way_when_the_site_closes_is_tried_again_elsewhere(house: House) -> None:
+    token = house.token(sub=None)
+    tasks = TaskOwner(lambda fault: None)
+    waiting = tasks.start(house.bearers.verified(token, peer=PEER))
+    await asyncio.sleep(0)
+
+    await house.bearers.close()
+
+    with pytest.raises(Draining):
+        await waiting
 
 
 async def test_the_number_and_the_bytes_of_known_tokens_are_bounded(
