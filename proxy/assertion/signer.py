@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from proxy.core.headers import is_sendable
 from proxy.core.hosts import at_host
 from proxy.core.session import NEVER
 
@@ -32,7 +33,7 @@ MAX_LIST_BYTES = 2048
 take at most, for base64 makes three bytes four."""
 
 MAX_TEXT_BYTES = 256
-"""Bytes of a name or address as JSON; a longer one is not said."""
+"""Bytes of a name or address as JSON; a longer one is not said, nor is one that no header could say."""
 
 MAX_KEPT = 10_000
 """Assertions that are kept, about 1 KiB each; above, the oldest goes and is signed again when asked for."""
@@ -125,7 +126,9 @@ class AssertionSigner:
             "email": rules.headers.email_sent(identity),
             "acr": person.acr,
         }
-        said |= {name: text for name, text in texts.items() if text and _size(text) <= MAX_TEXT_BYTES}
+        said |= {
+            name: text for name, text in texts.items() if text and is_sendable(text) and _size(text) <= MAX_TEXT_BYTES
+        }
         if person.authenticated_at != NEVER:
             said["auth_time"] = int(person.authenticated_at)
         return said | self._lists(identity)

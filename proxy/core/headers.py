@@ -228,6 +228,11 @@ _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters of both sets, the two line ends of Unicode, and what UTF-8 cannot say."""
 
 
+def is_sendable(text: str) -> bool:
+    """Say whether a text can be told to an app as it stands: trimmed or cleaned it could be somebody else's name."""
+    return _UNSENDABLE.search(text) is None and text == text.strip()
+
+
 class UnverifiedEmail(Enum):
     """What becomes of an e-mail address that the provider has not verified."""
 
@@ -348,7 +353,7 @@ class _FieldSheet:
         """
         if name is None or not value:
             return
-        if _UNSENDABLE.search(value) or value != value.strip():
+        if not is_sendable(value):
             self._left_out.append(f"{name.decode()}: the value has control characters or space around it")
         elif len(encoded := value.encode()) > MAX_VALUE_BYTES:
             self._left_out.append(f"{name.decode()}: the value is longer than {MAX_VALUE_BYTES} bytes")
@@ -366,7 +371,7 @@ class _FieldSheet:
         sent: list[bytes] = []
         length = 0
         for entry in entries:
-            if not entry or "," in entry or _UNSENDABLE.search(entry) or entry != entry.strip():
+            if not entry or "," in entry or not is_sendable(entry):
                 self._left_out.append(f"{name.decode()}: {entry!r} has a comma, control characters or space around it")
                 continue
             encoded = entry.encode()

@@ -232,3 +232,11 @@ def test_a_name_without_end_is_not_said(hand: SignerInHand) -> None:
 
     assert "preferred_username" not in said
     assert said["sub"] == "alice-id"
+
+
+@pytest.mark.parametrize("name", ["alice\r\nadmin", "alice ", "al\x00ice", "\ud800"])
+def test_a_name_that_no_header_could_say_is_not_said_here_either(hand: SignerInHand, name: str) -> None:
+    said = hand.claims(session(replace(ALICE, username=name, name=name, email=name)))
+
+    assert {"preferred_username", "name", "email"} & set(said) == set()
+    assert said["sub"] == "alice-id"
