@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proxy.core.routing import compile_access
 from proxy.core.secret import Secret
 from proxy.errors import ProviderUnavailable, SettingsError
 from proxy.gate.portals import Portals
@@ -16,11 +17,14 @@ from proxy.settings.model import Settings
 from proxy.site import Site
 from proxy.sites import Sites, sites_beside
 from tests.support.made_sites import shared_parts, site_file
-from tests.support.sessions import ISSUER, make_session
+from tests.support.sessions import ISSUER, make_bearer, make_session
+from tests.support.streams import admit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from proxy.core.bearer import Bearer
+    from proxy.core.routing import Access
     from proxy.core.session import Session
 
 COOKIE = Secret("c")
@@ -155,3 +159,31 @@ def noting(closed: list[str]) -> Callable[[Site], Awaitable[None]]:
         await close(one)
 
     return noted
+
+
+async def test_what_was_admitted_by_other_rules_is_judged_by_the_present_ones_of_its_own_site() -> None:
+    routes = {"routes": [{"path": "/app/**", "access": {"any_role": ["staff"]}}]}
+    settings = Settings.model_validate({**site_file(), **routes})
+    present = Sites([Site(SiteSettings("", settings), shared_parts())])
+    session = make_session(COOKIE)
+
+    def demanded(person: Session | Bearer, path: str = "/app/x") -> Access | None:
+        admitted = admit(COOKIE, session=person)
+        admitted.event.path, admitted.event.method, admitted.event.host = path, "GET", "app.example.com"
+        return present.demanded(admitted)
+
+    assert demanded(session) == demanded(make_bearer(COOKIE)) == compile_access({"any_role": ["staff"]})
+    assert demanded(session, "/elsewhere") is None
+    # Of a client, a portal, a realm that the file has no more.
+    assert demanded(replace(session, client_id="other")) is None
+    assert demanded(replace(session, portal="gone")) is None
+    assert demanded(replace(session, identity=replace(session.identity, issuer="https://other"))) is None
+    assert demanded(make_bearer(COOKIE, client_id="other")) is None
+
+
+async def test_who_shows_a_token_may_have_nothing_any_more_where_tokens_count_no_more() -> None:
+    present = Sites([site(bearer={"enabled": False})])
+    admitted = admit(None, session=make_bearer(COOKIE))
+    admitted.event.path, admitted.event.method, admitted.event.host = "/x", "GET", "app.example.com"
+
+    assert present.demanded(admitted) is None

@@ -91,9 +91,10 @@ def _stamp(file: Path) -> Stamp:
 
 
 def _digest_of(file: Path) -> bytes:
-    if file.is_dir():
-        return b"folder"
     try:
+        if not file.is_file():
+            # Of a folder its files count; a pipe would be waited for.
+            return b"" if file.exists() else b"none"
         with file.open("rb") as opened:
             return sha256(opened.read(_MIB)).digest()
     except OSError as error:

@@ -87,6 +87,12 @@ def test_a_file_that_is_not_there_is_something_else_than_an_empty_one(tmp_path: 
     assert digest_of(look(file)) != absent
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    assert digest_of(look(tmp_path / "pipe")) == digest_of(look(tmp_path / "pipe"))
+
+
 def test_of_a_folder_everything_in_it_counts_and_no_more_than_its_cap(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     before = digest_of(look(tmp_path))
