@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.doctor.finding import SETUP, fail, of_fault, ok, warn
 from proxy.errors import ClientMisconfigured, ProviderUnavailable
+from proxy.keycloak_setup.wanted import LoginWay
 from proxy.oidc.http_client import shown
 from proxy.oidc.token_endpoint import parse_error
 
@@ -115,7 +116,7 @@ def _proof_remedy(visit: Visit) -> str:
 
 
 def _password_finding(visit: Visit, refusal: Refusal | None) -> Finding:
-    if visit.settings.login.mode == "redirect":
+    if visit.needs.login is LoginWay.REDIRECT:
         return _when_not_wanted(visit, refusal)
     if refusal is None or refusal.error == "invalid_grant":
         return ok(PASSWORD_GRANT, "allowed; asked with a user name that nobody has")

@@ -23,6 +23,8 @@ from proxy.doctor.store import look_at_store
 from proxy.doctor.upstreams import look_at_upstreams
 from proxy.doctor.visit import in_time, visiting
 from proxy.errors import SettingsError, SidegateError
+from proxy.keycloak_setup.needs import at_each_host
+from proxy.settings.portals import SiteSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from proxy.doctor.visit import Visit
     from proxy.keycloak_setup.admin_api import Administrator
     from proxy.ports import ProviderMetadata
-    from proxy.settings.portals import SiteSettings
+    from proxy.settings.model import Settings
     from proxy.settings.problems import Problem
 
 _NO_ACCOUNT: Final = "tokens, roles and how long sessions really last: give --user NAME, a test account"
@@ -74,11 +76,25 @@ def examine(sites: Sequence[SiteSettings], orders: Orders) -> Diagnosis:
 
 
 async def _examined(sites: Sequence[SiteSettings], orders: Orders) -> Diagnosis:
-    first, *further = sites
+    first, *further = _at_each_host(sites)
+    settings = tuple(site.settings for site in sites)
     places = await asyncio.gather(
-        _place(first, orders, _of_process), *(_place(site, orders, _of_site_alone) for site in further)
+        _place(first, orders, _of_process, neighbours=settings),
+        *(_place(site, orders, _of_site_alone, neighbours=settings) for site in further),
     )
     return Diagnosis(orders.file, tuple(places))
+
+
+def _at_each_host(sites: Sequence[SiteSettings]) -> list[SiteSettings]:
+    """Return the sites, one with a wildcard in its public URL at each of its names."""
+    return [SiteSettings(name, one) for name, settings in sites for one in _named(settings)]
+
+
+def _named(settings: Settings) -> tuple[Settings, ...]:
+    try:
+        return at_each_host(settings)
+    except SidegateError:
+        return (settings,)  # its looks at the public URL say so
 
 
 def document_text(diagnosis: Diagnosis) -> str:
@@ -95,11 +111,11 @@ class _LookAtPlace(Protocol):
     async def __call__(self, visit: Visit, orders: Orders, /) -> tuple[Group, ...]: ...
 
 
-async def _place(site: SiteSettings, orders: Orders, look: _LookAtPlace) -> Place:
+async def _place(site: SiteSettings, orders: Orders, look: _LookAtPlace, *, neighbours: tuple[Settings, ...]) -> Place:
     administrator = orders.administrator
     base_url = None if administrator is None else administrator.base_url
     try:
-        async with visiting(site.settings, file=orders.file, admin_url=base_url) as visit:
+        async with visiting(site.settings, file=orders.file, admin_url=base_url, neighbours=neighbours) as visit:
             groups, setup = await look(visit, orders), visit.setup_command
     except SettingsError as fault:
         finding = of_fault("file", fault, remedy="mend what the file names")

@@ -44,7 +44,7 @@ def names_of(settings: Settings) -> dict[str, Name]:
     """Return each name once, by host; that which this process needs before that which only browsers do."""
     found: dict[str, Name] = {}
     for name in sorted(_every_name(settings), key=lambda one: not one.is_ours_to_reach):
-        if not _is_address(name.host):
+        if not _is_address(name.host) and "*" not in name.host:
             found.setdefault(name.host, name)
     return found
 

@@ -90,6 +90,7 @@ def _pems(settings: Settings) -> Iterator[_Pem]:
         named += [("server.tls.cert_file", settings.server.tls.cert_file)]
         named += [("server.tls.client_ca_file", settings.server.tls.client_ca_file)]
     named += [("keycloak.ca_file", settings.keycloak.ca_file)]
+    named += [("keycloak.client_auth.cert_file", settings.keycloak.client_auth.cert_file)]
     for name, one in settings.upstreams.items():
         named += [(f"upstreams.{name}.tls.{part}", getattr(one.tls, part)) for part in ("ca_file", "cert_file")]
     if settings.sessions.store == "redis":
@@ -113,6 +114,9 @@ def _pem_finding(pem: _Pem, now: float) -> Finding:
 
 async def look_at_public_url(visit: Visit) -> tuple[Finding, ...]:
     """Ask who answers there, and whether a logout of Keycloak's would arrive."""
+    if visit.settings.server.public_url.is_wildcard:
+        sentence = "it has a wildcard, and no name that stands for it, so there is no address to ask"
+        return (warn("public URL", sentence, "name each app in hosts beside the wildcard"),)
     http = HttpClient(clock=visit.clock, observer=visit.observer, timeout_s=PATIENCE_S, ca_file=None)
     try:
         status, term = await asyncio.gather(_status(http, visit), _certificate(visit))

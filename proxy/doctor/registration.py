@@ -12,7 +12,7 @@ from proxy.doctor.finding import SETUP, Finding, Verdict, of_fault, ok
 from proxy.errors import SettingsError, SidegateError
 from proxy.keycloak_setup.admin_api import AdminApi
 from proxy.keycloak_setup.difference import Change, SetAttribute, SetMember, difference
-from proxy.keycloak_setup.needs import needs_of, realm_of
+from proxy.keycloak_setup.needs import realm_of
 from proxy.keycloak_setup.wanted import wanted_client
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _WORKS_WITHOUT: Final = frozenset(
 
 async def look_at_registration(visit: Visit, administrator: Administrator) -> tuple[Finding, ...]:
     """Compare the client with what the file needs."""
-    wanted = wanted_client(needs_of(visit.settings))
+    wanted = wanted_client(visit.needs)
     api = AdminApi(visit.http, administrator, realm=realm_of(visit.settings.keycloak.issuer), clock=visit.clock)
     try:
         state = await api.look(wanted.client_id, wanted.scopes)

@@ -76,9 +76,10 @@ def _finding_document(place: Place, group: Group, finding: Finding) -> dict[str,
 
 
 def _place_lines(diagnosis: Diagnosis, place: Place, ink: Ink) -> Iterator[str]:
-    if len(diagnosis.places) > 1 and place.portal is not None:
+    if len(diagnosis.places) > 1:
         yield ""
-        yield _safe(f"=== portal {place.portal}: {place.public_url}")
+        site = "the site at the top" if place.portal is None else f"portal {place.portal}"
+        yield _safe(f"=== {site}: {place.public_url}")
     for group in place.groups:
         if group.findings or group.not_looked_at:
             yield ""

@@ -12,6 +12,7 @@ from proxy import slices
 from proxy.clock import SystemClock
 from proxy.doctor.finding import SETUP, fail, of_fault
 from proxy.errors import SidegateError
+from proxy.keycloak_setup.needs import needs_of
 from proxy.observe.log import LogLevel
 from proxy.observe.observer import ProductionObserver
 from proxy.oidc.client_call import ClientCalls
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from proxy.doctor.finding import Finding
+    from proxy.keycloak_setup.wanted import ClientNeeds
     from proxy.oidc.provider import ProviderOptions
     from proxy.ports import Clock, Observer
     from proxy.settings.model import Settings
@@ -39,6 +41,7 @@ class Visit:
         http: towards the provider, as the gate's own.
         calls: to the provider as our client.
         admin_url: of Keycloak as ``keycloak-setup`` wants it; None when nobody said.
+        neighbours: further sites of the file, some of which may share the client.
     """
 
     settings: Settings
@@ -48,6 +51,12 @@ class Visit:
     clock: Clock
     observer: Observer
     admin_url: str | None = None
+    neighbours: tuple[Settings, ...] = ()
+
+    @property
+    def needs(self) -> ClientNeeds:
+        """Return what the file needs of the client."""
+        return needs_of(self.settings, neighbours=self.neighbours)
 
     @property
     def provider(self) -> ProviderOptions:
@@ -92,7 +101,9 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(settings: Settings, *, file: str, admin_url: str | None = None) -> AsyncIterator[Visit]:
+async def visiting(
+    settings: Settings, *, file: str, admin_url: str | None = None, neighbours: tuple[Settings, ...] = ()
+) -> AsyncIterator[Visit]:
     """Give what looks need, and let go of its connections at the end.
 
     Raises:
@@ -117,6 +128,7 @@ async def visiting(settings: Settings, *, file: str, admin_url: str | None = Non
             clock=clock,
             observer=observer,
             admin_url=admin_url,
+            neighbours=neighbours,
         )
     finally:
         await http.close()

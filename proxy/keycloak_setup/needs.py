@@ -72,7 +72,7 @@ def needs_of(
         proof: how the client proves itself, when more is known of it than the file says.
     """
     server, keycloak = settings.server, settings.keycloak
-    same = (one for one in neighbours if _client_of(one) == _client_of(settings))
+    same = tuple(one for one in neighbours if _client_of(one) == _client_of(settings))
     further = (
         f"{scheme}://{host}{one.server.own_prefix}"
         for one in (settings, *same)
@@ -85,7 +85,7 @@ def needs_of(
         pages=f"{server.public_url}{server.prefix}",
         further_pages=frozenset(further),
         proof=proof_of(keycloak.client_auth, service_account=None) if proof is None else proof,
-        login=LoginWay(settings.login.mode),
+        login=_login_of(settings, *same),
         hears_logout=settings.backchannel.enabled,
         scopes=keycloak.asked_scopes,
         sources=keycloak.claims_from,
@@ -94,6 +94,11 @@ def needs_of(
         audiences=audiences,
         exchanges=any(route.token_exchange is not None for route in settings.routes),
     )
+
+
+def _login_of(*sites: Settings) -> LoginWay:
+    """Return how people sign in at a client: by the form where one of its sites has one."""
+    return LoginWay.FORM if any(one.login.mode == "form" for one in sites) else LoginWay.REDIRECT
 
 
 def _client_of(settings: Settings) -> tuple[str, str]:

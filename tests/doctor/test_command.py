@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from proxy.doctor.finding import Diagnosis
     from proxy.doctor.provider import KnownProvider
     from proxy.doctor.visit import Visit
+    from proxy.settings.model import Settings
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -59,6 +60,32 @@ async def test_what_belongs_to_the_process_is_looked_at_once(issuer: Issuer) -> 
     assert [place.portal for place in diagnosis.places] == ["main", "admin"]
     assert groups(diagnosis) == EVERY_GROUP
     assert groups(diagnosis, 1) == [name for name in EVERY_GROUP if name not in {"file", "store"}]
+
+
+async def test_a_wildcard_is_looked_at_under_each_of_its_names(issuer: Issuer) -> None:
+    def settings(*hosts: str) -> Settings:
+        server = {"public_url": "http://*.apps.test", "hosts": ["*.apps.test", *hosts]}
+        return settings_with(issuer.url, server=server, upstreams={"app": {"url": gone()}})
+
+    named = await command._examined([SiteSettings("", settings("a.apps.test", "b.apps.test"))], Orders(file="f"))
+    nameless = await command._examined([SiteSettings("", settings())], Orders(file="f"))
+
+    assert [place.public_url for place in named.places] == ["http://a.apps.test", "http://b.apps.test"]
+    (public,) = nameless.places[0].groups[-1].findings
+    assert (str(public.verdict), public.remedy) == ("warn", "name each app in hosts beside the wildcard")
+    assert [one.check for one in nameless.places[0].groups[3].findings] == ["credentials", "password grant"]
+
+
+async def test_passwords_are_wanted_where_another_site_of_the_client_has_the_form(issuer: Issuer) -> None:
+    form = settings_with(issuer.url, server={"public_url": gone()})
+    redirect = settings_with(issuer.url, server={"public_url": gone()}, login={"mode": "redirect"})
+    other = settings_with(issuer.url, keycloak={"client_id": "other"})
+
+    shared = await command._examined([SiteSettings("a", redirect), SiteSettings("b", form)], Orders(file="f"))
+    alone = await command._examined([SiteSettings("a", redirect), SiteSettings("b", other)], Orders(file="f"))
+
+    grants = [one.places[0].groups[3].findings[1] for one in (shared, alone)]
+    assert [(one.check, str(one.verdict)) for one in grants] == [("password grant", "ok"), ("password grant", "warn")]
 
 
 async def test_without_discovery_the_client_is_not_looked_at_and_that_is_said() -> None:

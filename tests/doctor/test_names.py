@@ -45,6 +45,8 @@ def test_every_name_of_the_file_is_asked_for_but_no_address() -> None:
     assert hosts(sessions={**SESSIONS, "redis": {"sentinel": {"master": "m", "nodes": ["s-0:1", "s-1:2"]}}}) == {
         *("sso.test", "app.test", "s-0", "s-1")
     }
+    wildcard = {"public_url": "https://*.apps.test", "hosts": ["*.apps.test"]}
+    assert hosts(server=wildcard) == {"sso.test"}
     assert hosts(keycloak={"internal_url": "http://kc.svc:8080/realms/acme"}) == {"sso.test", "app.test", "kc.svc"}
 
 

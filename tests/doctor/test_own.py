@@ -64,7 +64,14 @@ async def test_each_certificate_in_a_file_has_a_line(visit_to: Begin, tmp_path: 
     visit = await visit_to(
         ISSUER,
         server={"tls": {"cert_file": str(files.certificate), "key_file": str(files.key)}},
-        keycloak={"ca_file": authority},
+        keycloak={
+            "ca_file": authority,
+            "client_auth": {
+                "method": "tls_client_auth",
+                "cert_file": str(files.certificate),
+                "key_file": str(files.key),
+            },
+        },
         upstreams={"app": {"url": "https://a.test", "tls": {"ca_file": authority}}},
         sessions={
             "store": "redis",
@@ -75,7 +82,7 @@ async def test_each_certificate_in_a_file_has_a_line(visit_to: Begin, tmp_path: 
 
     found = await look_at_certificates(visit)
 
-    assert [str(one.verdict) for one in found] == ["ok"] * 4
+    assert [str(one.verdict) for one in found] == ["ok"] * 5
     assert str(files.certificate) in found[0].sentence
 
 

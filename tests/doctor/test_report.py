@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from proxy.doctor.finding import Diagnosis, Finding, Group, Place, fail, ok, warn
+from proxy.doctor.finding import SETUP, Diagnosis, Finding, Group, Place, fail, ok, warn
 from proxy.doctor.report import COLUMNS, Ink, document, lines
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
@@ -76,6 +76,15 @@ def test_what_was_not_looked_at_is_said() -> None:
     assert "  not looked at: the back-channel" in list(lines(diagnosis(unseen=("the back-channel",))))
 
 
+def test_the_command_that_mends_the_client_is_written_out_once_below_where_a_remedy_means_it() -> None:
+    groups = (Group("client", "Client", (fail("a", "b", f"run: {SETUP}"), warn("c", "d", f"run: {SETUP}"))),)
+    seen = Diagnosis("a.yaml", (Place(None, "https://app", groups, f"{SETUP} -c a.yaml --admin-url https://sso"),))
+
+    assert list(lines(seen)).count("  sidegate keycloak-setup -c a.yaml --admin-url https://sso") == 1
+    assert document(seen)["setup"] == "sidegate keycloak-setup -c a.yaml --admin-url https://sso"
+    assert not any("--admin-url" in line for line in lines(diagnosis(fail("a", "b", "c"))))
+
+
 def test_a_group_without_anything_is_left_out() -> None:
     assert "Keys" not in list(lines(diagnosis()))
 
@@ -86,7 +95,9 @@ def test_each_portal_is_named_where_there_are_several() -> None:
 
     printed = list(lines(seen))
 
+    assert "=== portal main: https://a" in printed
     assert "=== portal admin: https://b" in printed
+    assert "=== the site at the top: https://c" in lines(Diagnosis("f", (Place(None, "https://c", ()), *seen.places)))
     assert printed.count("Keys") == 2
 
 
@@ -96,6 +107,7 @@ def test_the_document_has_every_key_always() -> None:
     assert made == {
         "file": "a.yaml",
         "verdict": "fail",
+        "setup": None,
         "findings": [
             {
                 "portal": None,

@@ -50,6 +50,14 @@ def test_addresses_have_the_path_of_the_public_url_and_the_prefix() -> None:
     assert "http://inner:8080/old/gate" in needs.further_pages
 
 
+def test_the_form_of_one_site_needs_the_password_grant_of_the_client_that_it_shares() -> None:
+    form, redirect = settings(), settings(login={"mode": "redirect"})
+    stranger = settings(keycloak={"client_id": "other"})
+
+    assert needs_of(redirect, neighbours=(stranger,)).login is LoginWay.REDIRECT
+    assert needs_of(redirect, neighbours=(stranger, form)).login is LoginWay.FORM
+
+
 def test_login_proof_and_logout_follow_the_file() -> None:
     plain = needs_of(settings())
     other = needs_of(
