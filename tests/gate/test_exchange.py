@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from proxy.core.bearer import Bearer
 from proxy.core.routing import TokenExchange
 from proxy.core.secret import Secret
 from proxy.core.tokens import ExchangeRefusal
@@ -19,9 +18,10 @@ from proxy.tasks import TaskOwner
 from tests.support.clocks import START, FakeClock
 from tests.support.exchanger import ExchangerInHand
 from tests.support.observers import RecordingObserver
-from tests.support.sessions import make_session, make_tokens
+from tests.support.sessions import make_bearer, make_session, make_tokens
 
 if TYPE_CHECKING:
+    from proxy.core.bearer import Bearer
     from proxy.core.session import Session
     from proxy.errors import SidegateError
     from proxy.ports import Provider
@@ -66,7 +66,7 @@ async def test_the_sessions_own_token_is_exchanged_for_the_audience_and_kept(han
 
 
 async def test_a_bearer_is_exchanged_as_it_came(hand: Hand) -> None:
-    bearer = make_bearer()
+    bearer = make_bearer(Secret("the-bearer"))
 
     assert await hand.token(bearer, WIKI) == "for-wiki-1"
     assert hand.provider.asked == [("the-bearer", "wiki", "read write")]
@@ -264,22 +264,6 @@ async def test_no_flight_is_remembered_once_it_landed(hand: Hand) -> None:
         await hand.token(BOB)
 
     assert hand.exchanges._flights == {}
-
-
-def make_bearer(**changes: Any) -> Bearer:
-    token = Secret("the-bearer")
-    bearer = Bearer(
-        client_id="legacy-app",
-        identity=ALICE.identity,
-        access_token=token,
-        sid="sid-1",
-        issued_at=START,
-        authenticated_at=START,
-        acr=None,
-        expires_at=START + 300,
-        token_hash=token.sha256(),
-    )
-    return replace(bearer, **changes)
 
 
 async def settled() -> None:

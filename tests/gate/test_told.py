@@ -17,6 +17,7 @@ from proxy.core.tokens import ExchangeRefusal
 from proxy.errors import ProviderUnavailable
 from proxy.settings.signing_keys import make_signing_key, parse_signing_keys
 from tests.gate.conftest import GateInHand, header
+from tests.gate.test_by_token import Door
 from tests.support.sessions import ISSUER, make_session
 
 if TYPE_CHECKING:
@@ -208,6 +209,35 @@ async def test_it_is_sent_instead_of_the_persons_own() -> None:
     assert sent(await hand.forwarded(b"/x", cookie), b"Authorization") == ["Bearer access-1"]
     assert sent(await hand.forwarded(b"/billing/x", cookie), b"Authorization") == ["Bearer for-billing-1"]
     assert sent(await hand.forwarded(b"/x", cookie), b"Authorization") == ["Bearer access-1"]
+
+
+async def test_a_websocket_opens_with_the_token_of_its_app() -> None:
+    hand = GateInHand(routes=[EXCHANGED])
+    _, cookie = await alice(hand)
+    handshake = (
+        (b"Connection", b"Upgrade"),
+        (b"Upgrade", b"websocket"),
+        (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
+        (b"Origin", b"https://app.example.com"),
+    )
+
+    forward = await hand.forwarded(b"/billing/feed", cookie, *handshake)
+
+    assert (forward.upgrade, sent(forward, b"Authorization")) == (b"websocket", ["Bearer for-billing-1"])
+
+
+async def test_a_bearer_is_exchanged_and_its_own_token_stays_behind() -> None:
+    door = Door(**ASSERTION, routes=[EXCHANGED, {"path": "/**"}])
+    token = door.shows("viewer").access_token.reveal()
+    shown = (b"Authorization", b"Bearer " + token.encode())
+
+    exchanged, passed = [await door.forwarded(path, shown) for path in (b"/billing/x", b"/x")]
+
+    assert sent(exchanged, b"Authorization") == ["Bearer for-billing-1"]
+    assert sent(passed, b"Authorization") == [f"Bearer {token}"]
+    assert door.exchanger.asked == [(token, "billing", "read")]
+    assert (said(exchanged)["roles"], "auth_time" in said(exchanged)) == (["viewer"], False)
 
 
 async def test_who_is_refused_a_token_is_refused_the_page() -> None:
