@@ -842,6 +842,9 @@ class Observer(Protocol):
         the session itself. Clocks of two machines differ: below 0 counts as 0.
         """
 
+    def call_context(self) -> Mapping[str, str]:
+        """Return the fields by which the next call of the provider in this task names its trace; none without one."""
+
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
         """``keycloak_duration_seconds{op,outcome}``."""
 

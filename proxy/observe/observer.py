@@ -12,10 +12,12 @@ from proxy.observe.metrics import Metrics
 from proxy.observe.request_sample import LineRate, SampledLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proxy.core.session import EndCause
     from proxy.ports import AuditEvent, AuditTrail, Clock, RequestEvent, Tracing
+
+NO_FIELDS: Mapping[str, str] = {}
 
 F = TypeVar("F", bound="Callable[..., None]")
 
@@ -147,6 +149,10 @@ class ProductionObserver:
     def logout_propagated(self, seconds: float) -> None:
         """``logout_propagation_seconds``."""
         self.metrics.logout_propagation.observe(max(seconds, 0.0))
+
+    def call_context(self) -> Mapping[str, str]:
+        """Return nothing: no call belongs to a trace here."""
+        return NO_FIELDS
 
     @_never_raises
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:

@@ -5,10 +5,11 @@ A class of its own, so that an observer without tracing is asked nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, cast
 
 from proxy.observe.metrics import Metrics
-from proxy.observe.observer import ProductionObserver
+from proxy.observe.observer import NO_FIELDS, ProductionObserver
 from proxy.observe.request_figures import TRACE_ID, TracedRequestFigures
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from proxy.observe.tracing import RequestTraces, Trace
     from proxy.ports import Clock, RequestEvent, Tracing
+
+
+_call: Final[ContextVar[int | None]] = ContextVar("sidegate_call", default=None)
+"""The id of the span of the call of the provider that this task makes."""
 
 
 class TracedObserver(ProductionObserver):
@@ -50,18 +55,31 @@ class TracedObserver(ProductionObserver):
         except Exception:  # noqa: BLE001 - as in the observer without traces
             self.metrics.observer_faults.inc()
 
+    def call_context(self) -> Mapping[str, str]:
+        """Return ``traceparent`` for a call of the provider: its own spans are to stand below ours."""
+        try:
+            trace = self._traces.current()
+            if trace is None:
+                return NO_FIELDS
+            span_id, traceparent = self._traces.begin_call(trace)
+        except Exception:  # noqa: BLE001 - as in the observer without traces
+            self.metrics.observer_faults.inc()
+            return NO_FIELDS
+        _call.set(span_id)
+        return {"traceparent": traceparent}
+
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
         """``keycloak_duration_seconds{op,outcome}``, and a span."""
         try:
-            trace = self._traces.current()
+            trace, span_id = self._traces.current(), _call.get()
+            _call.set(None)
             self.metrics.provider.of(operation, outcome).observe(seconds, _exemplar(trace))
             if trace is not None:
+                attributes = {"sidegate.keycloak.operation": operation, "sidegate.keycloak.outcome": outcome}
+                if outcome != "ok":
+                    attributes["error.type"] = outcome
                 self._traces.tell_call(
-                    trace,
-                    f"keycloak {operation}",
-                    seconds=seconds,
-                    attributes={"sidegate.keycloak.operation": operation, "sidegate.keycloak.outcome": outcome},
-                    fault=None if outcome == "ok" else outcome,
+                    trace, f"keycloak {operation}", seconds=seconds, attributes=attributes, span_id=span_id
                 )
         except Exception:  # noqa: BLE001 - as in the observer without traces
             self.metrics.observer_faults.inc()

@@ -181,17 +181,21 @@ class RequestTraces:
         trace.span.end(_instant(trace.ended_at))
         return trace
 
+    def begin_call(self, trace: Trace) -> tuple[int, str]:
+        """Return the id of a span that begins now, and the trace context that names it to whoever is called."""
+        span_id = self._ids.generate_span_id()
+        return span_id, _traceparent(trace.span.get_span_context(), span_id)
+
     def tell_call(
-        self,
-        trace: Trace,
-        name: str,
-        *,
-        seconds: float,
-        attributes: Mapping[str, str],
-        fault: str | None = None,
+        self, trace: Trace, name: str, *, seconds: float, attributes: Mapping[str, str], span_id: int | None = None
     ) -> None:
-        """Tell of a call that is over: it took ``seconds`` until now; ``fault`` is a word of ours."""
+        """Tell of a call that is over: it took ``seconds`` until now, and failed where it has an ``error.type``.
+
+        Args:
+            span_id: of :meth:`begin_call`; None where nobody was told.
+        """
         now = self._clock.now()
+        self._ids.prepared = span_id
         span = self._tracer.start_span(
             name,
             context=trace.context,
@@ -199,8 +203,7 @@ class RequestTraces:
             attributes=attributes,
             start_time=_instant(now - seconds),
         )
-        if fault is not None:
-            span.set_attribute("error.type", fault)
+        if "error.type" in attributes:
             span.set_status(Status(StatusCode.ERROR))
         span.end(_instant(now))
 

@@ -173,7 +173,8 @@ class HttpClient:
         started = self._clock.monotonic()
         outcome = "unreachable"
         try:
-            answer = await self._send(method, url, body=body, headers=headers)
+            traced = {**headers, **self._observer.call_context()}
+            answer = await self._send(method, url, body=body, headers=traced)
             outcome = _outcome(answer.status)
         except TimeoutError as fault:
             raise ProviderUnavailable(f"{url} did not answer within {self._timeout_s:g} s") from fault

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from proxy.demo.clients import Client, Lifetimes
 from proxy.demo.issuer import running_issuer
+from proxy.demo.misbehaviour import Endpoint
 from proxy.settings.secret_source import make_key
 from tests.contracts.web_browser import WebBrowser
 from tests.observe.test_certificate_ends import LATE, certificate
@@ -94,6 +95,7 @@ async def test_one_trace_leads_from_the_proxy_in_front_to_the_app(
             assert await asyncio.to_thread(ask_through_proxy, process, browser) == 200
             seen = await asyncio.to_thread(figures, process)
             lines = [line for line in process.log_events if line.get("path") == "/page"]
+            told_keycloak = [asked.headers.get("traceparent") for asked in issuer.misbehaviour.requests(Endpoint.TOKEN)]
             # Ended long before the next batch would be due: what waits is sent at the end.
             await asyncio.to_thread(process.end)
 
@@ -109,6 +111,9 @@ async def test_one_trace_leads_from_the_proxy_in_front_to_the_app(
     assert "keycloak refresh" in {span.name for span in others}
     assert {span.attributes.get("db.system.name") for span in others} == {"redis", None}
     assert all(0 <= span.seconds <= request.seconds + 0.01 for span in spans)
+
+    (refresh,) = [span for span in others if span.name == "keycloak refresh"]
+    assert f"00-{TRACE}-{refresh.span_id}-01" in told_keycloak
 
     (sent,) = [one for one in echo_app.requests if b"/page" in one.request_line]
     assert sent.values(b"traceparent") == [f"00-{TRACE}-{upstream.span_id}-01".encode()]

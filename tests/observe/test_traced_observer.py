@@ -95,6 +95,28 @@ def test_a_call_of_keycloak_that_failed_is_a_fault(observed: Observed) -> None:
     assert observed.spans()["keycloak refresh"]["error.type"] == "unreachable"
 
 
+def test_keycloak_is_told_of_the_span_of_its_own_call_and_of_no_other(observed: Observed) -> None:
+    observer = observed.observer
+    traceparent = observed.traces.begin(CallerTrace())
+    with observed.traces.inside(traceparent):
+        told = [dict(observer.call_context())]
+        observer.store_call("load", 0.01)
+        observer.provider_call("refresh", "ok", 0.2)
+        told.append(dict(observer.call_context()))
+        observer.provider_call("userinfo", "ok", 0.2)
+        observer.provider_call("untold", "ok", 0.2)
+
+    spans = {span.name: span.context for span in observed.exporter.get_finished_spans()}
+    of_calls = [spans["keycloak refresh"], spans["keycloak userinfo"]]
+    assert told == [{"traceparent": f"00-{one.trace_id:032x}-{one.span_id:016x}-01"} for one in of_calls]
+    assert {f"{one.trace_id:032x}" for one in spans.values()} == {traceparent.split("-")[1]}
+    assert len({one.span_id for one in spans.values()}) == 4
+
+
+def test_a_call_that_belongs_to_no_request_names_no_trace(observed: Observed) -> None:
+    assert observed.observer.call_context() == {}
+
+
 def test_what_belongs_to_no_request_is_counted_without_a_span(observed: Observed) -> None:
     observed.observer.store_call("load", 0.01)
     observed.observer.provider_call("jwks", "ok", 0.2)

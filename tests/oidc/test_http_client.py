@@ -53,6 +53,16 @@ async def test_without_a_readable_date_the_clocks_agree(http: HttpClient, server
     assert (await http.get("discovery", f"{server.url}/x")).clock_difference_s == 0.0
 
 
+async def test_a_call_names_its_trace(http: HttpClient, server: AnsweringServer, observer: RecordingObserver) -> None:
+    server.give("/x", {})
+    observer.context = {"traceparent": "00-of-this-call"}
+
+    await http.get("discovery", f"{server.url}/x", headers={"X-A": "b"})
+
+    (asked,) = server.asked
+    assert (asked.headers["traceparent"], asked.headers["x-a"]) == ("00-of-this-call", "b")
+
+
 async def test_a_form_is_sent_as_such_in_utf_8(http: HttpClient, server: AnsweringServer) -> None:
     server.give("/token", {})
 

@@ -6,6 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.core.session import EndCause
     from proxy.ports import AuditEvent, RequestEvent
 
@@ -29,6 +31,7 @@ class RecordingObserver:
         self.logouts: list[str] = []
         self.ended: Counter[EndCause] = Counter()
         self.propagations: list[float] = []
+        self.context: Mapping[str, str] = {}
         self.provider_calls: list[tuple[str, str, float]] = []
         self.store_calls: list[tuple[str, float]] = []
         self.store_errors = 0
@@ -74,6 +77,9 @@ class RecordingObserver:
 
     def logout_propagated(self, seconds: float) -> None:
         self.propagations.append(seconds)
+
+    def call_context(self) -> Mapping[str, str]:
+        return self.context
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
         self.provider_calls.append((operation, outcome, seconds))
