@@ -10,7 +10,7 @@ from proxy.settings.problems import Finding, KeyPath, Level
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from proxy.settings.checks import Draft
+    from proxy.settings.draft import Draft
     from proxy.settings.model import RouteSettings
 
 _OF_OTHERS: Final = frozenset({

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import takewhile
@@ -26,6 +25,7 @@ from proxy.settings.client_auth_checks import (
     client_auth_sources,
     service_account_token,
 )
+from proxy.settings.draft import Draft
 from proxy.settings.pictures import picture_findings
 from proxy.settings.problems import Finding, KeyPath, Level, key_text
 from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
@@ -34,7 +34,7 @@ from proxy.settings.values import LANGUAGES_OF_OURS, Substituted, UnixAddress
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from proxy.settings.model import ServerSettings, Settings
+    from proxy.settings.model import ServerSettings
 
 # They are made anew for each login, or bind the answer to it: a fixed one would open what they close (RFC 6749 §4.1,
 # RFC 7636 §4.3, OIDC Core 1.0 §3.1.2.1).
@@ -42,31 +42,6 @@ OWN_AUTHORIZATION_PARAMETERS: Final = frozenset({
     "client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request",
     "request_uri", "response_mode", "response_type", "scope", "state",
 })  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A file as far as it could be understood.
-
-    Attributes:
-        settings: typed; where a key was wrong, a default or a placeholder stands.
-        data: as it was written, ``${NAME}`` replaced.
-    """
-
-    settings: Settings
-    data: dict[str, object]
-
-    def written(self, path: KeyPath) -> object:
-        """Return what the file says at ``path``, or None."""
-        value: object = self.data
-        for part in path:
-            if isinstance(value, dict):
-                value = value.get(part)
-            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-                value = value[part]
-            else:
-                return None
-        return value
 
 
 def findings_of(draft: Draft, checks: Iterable[Check]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from proxy.core.secret import Secret
-    from proxy.settings.checks import Draft
+    from proxy.settings.draft import Draft
 
 _AT: Final = ("keycloak", "client_auth")
 

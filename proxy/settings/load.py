@@ -19,7 +19,8 @@ from yaml.reader import ReaderError
 
 from proxy.errors import SettingsError
 from proxy.settings import wording
-from proxy.settings.checks import CHECKS, CHECKS_OF_THE_FILE_ALONE, Draft, findings_of
+from proxy.settings.checks import CHECKS, CHECKS_OF_THE_FILE_ALONE, findings_of
+from proxy.settings.draft import Draft
 from proxy.settings.model import PortalSettings, Settings
 from proxy.settings.portals import DraftedSite, SiteSettings, findings_between, shape_findings, sites_of
 from proxy.settings.problems import Finding, KeyPath, Level, Problem, key_text

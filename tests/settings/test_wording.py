@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.settings.conftest import LoadText
 
 ROUTE_KEYS = (
-    "path, methods, access, on_unauthenticated, preflight, passive, upstream, strip_prefix, headers, token_exchange, csrf, cache, "
-    "service_worker, logout"
+    "path, methods, access, on_unauthenticated, preflight, passive, upstream, strip_prefix, headers, token_exchange, "
+    "csrf, cache, service_worker, logout"
 )
 
 WRONG = [
