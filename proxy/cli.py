@@ -194,8 +194,9 @@ def check(path: Path) -> None:
 def explain(path: Path, method: str, url: str, headers: tuple[str, ...], **said: Any) -> None:
     """Say what the gate does with a request, and why: route, decision, conditions, headers.
 
-    URL is a path or the whole URL; with portals its host says which one is meant. Without --anonymous and roles: somebody signed in who has no role. Goes nowhere: no
-    network, no secret. Exits with 0 whatever the decision is, with 2 when the arguments or the file are wrong.
+    URL is a path or the whole URL; with portals its host says which one is meant. Without --anonymous and roles:
+    somebody signed in who has no role. Goes nowhere: no network, no secret. Exits with 0 whatever the decision is, with
+    2 when the arguments or the file are wrong.
     """
     as_json, person = said.pop("as_json"), _person(**said)
     sites = _usable_alone(path)

@@ -73,7 +73,7 @@ DEFAULTS = {
     "bearer.enabled": True,
     "backchannel.enabled": True,
     "security_headers": True,
-    "log": {"level": "info", "format": "json"},
+    "log": {"level": "info", "format": "json", "sample_2xx": "off"},
 }
 
 
