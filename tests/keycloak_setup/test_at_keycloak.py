@@ -17,6 +17,7 @@ from tests.oidc.test_client_assertion import pem
 from tests.support.legacy_app import LegacyApp
 from tests.support.ports import free_port
 from tests.support.sidegate_process import SidegateProcess
+from tests.support.throw_away_cluster import throw_away_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,6 +226,23 @@ def test_a_client_that_signs_is_set_up_and_signs_people_in(desk: Desk) -> None:
     assert "Credentials → Client Authenticator" in mended
     assert "Credentials → Keys → JWKS" in mended
     assert "PRIVATE" not in str(desk.client())
+
+
+def test_a_pod_without_any_secret_is_set_up_and_signs_people_in(desk: Desk) -> None:
+    token_file = desk.folder / "token"
+    desk.settings["keycloak"]["client_auth"] = {"method": "kubernetes_service_account", "token_file": str(token_file)}
+    with throw_away_cluster() as cluster:
+        token_file.write_text(cluster.token("default:legacy-app", desk.keycloak.issuer(desk.realm)))
+        trust = {"alias": "kubernetes", "providerId": "kubernetes", "enabled": True, "config": {"issuer": cluster.url}}
+        instances = f"/{desk.realm}/identity-provider/instances"
+        wait_for(desk.keycloak.admin.call("POST", instances, json=trust))
+
+        done = desk.set_up("--yes")
+
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert _sign_in(desk)["HTTP_X_AUTH_USERNAME"] == "alice"
+        assert desk.client()["attributes"]["jwt.credential.sub"] == "system:serviceaccount:default:legacy-app"
+        wait_for(desk.keycloak.admin.call("DELETE", f"{instances}/kubernetes"))
 
 
 def test_a_client_with_a_certificate_and_one_with_a_service_account_are_set_up(desk: Desk) -> None:

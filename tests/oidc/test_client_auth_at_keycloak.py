@@ -20,21 +20,21 @@ from proxy.oidc.client_auth import ClientSecretBasic, NoClientSecret
 from proxy.oidc.provider import OpenIdProvider, ProviderOptions
 from proxy.oidc.provider_tls import ClientCertificate
 from tests.contracts.provider import claims
-from tests.oidc.signing import jwk, private_key, sign
+from tests.oidc.signing import jwk, private_key
 from tests.oidc.test_provider_at_keycloak import session_of, signed_in
 from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
+from tests.support.throw_away_cluster import throw_away_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.oidc.client_auth import ClientAuthentication
     from tests.keycloak.server import KeycloakServer
-    from tests.oidc.answering import AnsweringServer
+    from tests.support.throw_away_cluster import ThrowAwayCluster
 
 METHODS = ("HS256", "RS256", "ES256", "certificate", "service account")
 KEYS = {"RS256": "RSA-2048", "ES256": "P-256"}
-KUBERNETES = "system:serviceaccount:default:"
 
 
 @dataclass
@@ -42,8 +42,7 @@ class Company:
     """One Keycloak, clients made for a test, and providers that are closed at its end."""
 
     keycloak: KeycloakServer
-    cluster: AnsweringServer
-    """Publishes the keys of a Kubernetes cluster that is none."""
+    cluster: ThrowAwayCluster
     providers: list[OpenIdProvider] = field(default_factory=list)
     client_ids: list[str] = field(default_factory=list)
 
@@ -108,14 +107,13 @@ class Company:
 
     async def _by_service_account(self, **overrides: Any) -> OpenIdProvider:
         alias = f"cluster-{uuid.uuid4().hex[:8]}"
-        self.cluster.give("/.well-known/openid-configuration", _cluster_metadata(self.cluster.url))
-        self.cluster.give("/openid/v1/jwks", {"keys": [jwk("RSA-2048", use="sig", alg="RS256")]})
         kubernetes = {"alias": alias, "providerId": "kubernetes", "enabled": True}
         config = {"config": {"issuer": self.cluster.url}}
         await self.keycloak.admin.call("POST", "/acme/identity-provider/instances", json={**kubernetes, **config})
-        attributes = {"jwt.credential.issuer": alias, "jwt.credential.sub": f"{KUBERNETES}{alias}"}
+        subject = f"system:serviceaccount:default:{alias}"
+        attributes = {"jwt.credential.issuer": alias, "jwt.credential.sub": subject}
         client_id = await self.client(clientAuthenticatorType="federated-jwt", attributes=attributes, **overrides)
-        token = sign(_service_account(self.cluster.url, f"{KUBERNETES}{alias}", self.keycloak.issuer()))
+        token = self.cluster.token(f"default:{alias}", self.keycloak.issuer())
         return await self.provider(client_id, ServiceAccountToken(client_id, lambda: Secret(token)))
 
 
@@ -128,29 +126,13 @@ def _audience(client_id: str) -> dict[str, Any]:
     }
 
 
-def _cluster_metadata(url: str) -> dict[str, Any]:
-    return {
-        "issuer": url,
-        "jwks_uri": f"{url}/openid/v1/jwks",
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-    }
-
-
-def _service_account(issuer: str, subject: str, audience: str) -> dict[str, Any]:
-    """The claims of a projected token, as a kubelet has them made."""
-    now = int(SystemClock().now())
-    times = {"iat": now, "nbf": now, "exp": now + 600}
-    return {"iss": issuer, "sub": subject, "aud": [audience], "jti": str(uuid.uuid4()), **times}
-
-
 @pytest_asyncio.fixture
-async def company(keycloak: KeycloakServer, server: AnsweringServer) -> AsyncIterator[Company]:
-    made = Company(keycloak, server)
-    yield made
-    for provider in made.providers:
-        await provider.close()
+async def company(keycloak: KeycloakServer) -> AsyncIterator[Company]:
+    with throw_away_cluster() as cluster:
+        made = Company(keycloak, cluster)
+        yield made
+        for provider in made.providers:
+            await provider.close()
 
 
 @pytest.mark.parametrize("method", METHODS)
