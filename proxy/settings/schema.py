@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.settings.model import Section, Settings
+from proxy.settings.portals import OF_THE_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,30 @@ def schema_text() -> str:
 
 def schema() -> Fragment:
     """Return the schema of the whole file."""
-    return {"$schema": DIALECT, "title": "Settings of Sidegate", **_polished(generated())}
+    return {"$schema": DIALECT, "title": "Settings of Sidegate", **_with_portals(_polished(generated()))}
+
+
+def _with_portals(whole: Fragment) -> Fragment:
+    """Return the schema with what a portal may write: every key that is not of the process, and none that it must."""
+    definitions, portal = dict(whole["$defs"]), dict(whole["$defs"]["PortalSettings"])
+    properties = dict(portal["properties"])
+    for key, fragment in whole["properties"].items():
+        if (key,) in OF_THE_PROCESS:
+            continue
+        name = fragment.get("$ref", "").rpartition("/")[2]
+        properties[key] = fragment
+        if name in definitions:
+            properties[key] = {**fragment, "$ref": f"#/$defs/{name}OfPortal"}
+            definitions[f"{name}OfPortal"] = _section_of_portal(definitions[name], key)
+    definitions["PortalSettings"] = {**portal, "properties": properties, "additionalProperties": False}
+    return {**whole, "$defs": definitions}
+
+
+def _section_of_portal(section: Fragment, key: str) -> Fragment:
+    left_out = {path[1] for path in OF_THE_PROCESS if path[0] == key and len(path) > 1}
+    left_out |= {"hosts"} if key == "server" else set()
+    properties = {name: field for name, field in section["properties"].items() if name not in left_out}
+    return {name: value for name, value in {**section, "properties": properties}.items() if name != "required"}
 
 
 @cache

@@ -194,3 +194,17 @@ def test_the_smallest_file_takes_the_secret_of_the_environment(monkeypatch: pyte
     loaded = load(CONFIG / "sidegate.minimal.yaml")
 
     assert loaded.problems == ()
+
+
+def test_a_portal_may_have_every_key_but_those_of_the_process_and_must_have_none() -> None:
+    definitions = schema.schema()["$defs"]
+    portal = definitions["PortalSettings"]
+
+    assert set(portal["properties"]) == {"name", "hosts", *schema.keys_at(())} - {
+        *("management", "log", "audit", "tracing", "portals"),
+    }
+    assert portal["additionalProperties"] is False
+    assert portal["required"] == ["name", "hosts"]
+    assert "listen" not in definitions["ServerSettingsOfPortal"]["properties"]
+    assert "public_url" in definitions["ServerSettingsOfPortal"]["properties"]
+    assert "required" not in definitions["KeycloakSettingsOfPortal"]
