@@ -10,7 +10,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 
-CURVES = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1, "secp256k1": ec.SECP256K1}
+CURVES: dict[str, type[Any]] = {
+    "P-256": ec.SECP256R1,
+    "P-384": ec.SECP384R1,
+    "P-521": ec.SECP521R1,
+    "secp256k1": ec.SECP256K1,
+}
 
 
 @cache
@@ -21,7 +26,8 @@ def private_key(name: str) -> Any:
         return rsa.generate_private_key(public_exponent=65537, key_size=int(kind[4:]))
     if kind in CURVES:
         return ec.generate_private_key(CURVES[kind]())
-    return {"Ed25519": ed25519.Ed25519PrivateKey, "Ed448": ed448.Ed448PrivateKey}[kind].generate()
+    edwards: dict[str, Any] = {"Ed25519": ed25519.Ed25519PrivateKey, "Ed448": ed448.Ed448PrivateKey}
+    return edwards[kind].generate()
 
 
 def jwk(name: str, **members: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The part of a Kubernetes cluster that vouches for its pods: it publishes keys and signs tokens of service accounts."""
+"""What of a Kubernetes cluster vouches for its pods: it publishes keys, and signs tokens of service accounts."""
 
 from __future__ import annotations
 
