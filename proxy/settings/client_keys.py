@@ -10,10 +10,6 @@ import json
 from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from proxy.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,6 +46,8 @@ def require_private_key(pem: Secret) -> None:
     Raises:
         SettingsError
     """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - slow to import, and seldom needed
+
     key = _private_key(pem.reveal())
     if isinstance(key, rsa.RSAPrivateKey):
         if key.key_size < LEAST_RSA_BITS:
@@ -68,6 +66,9 @@ def _private_key(text: str) -> object:
     if "-----BEGIN" in text and "PRIVATE KEY-----" not in text:
         kind = text.partition("-----BEGIN ")[2].partition("-----")[0].lower()[:_SHOWN]
         raise SettingsError(f"there is a {kind}, and a private key is needed; {_MAKE_ONE}")
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         return load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
