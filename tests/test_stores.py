@@ -5,21 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from proxy.core.secret import Secret
-from proxy.errors import Throttled
+from proxy.errors import SettingsError, StoreFull, Throttled
 from proxy.ports import Attempt
+from proxy.redis_stores import RedisStores
+from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from proxy.stores import MemoryStores
 from tests.support.clocks import FakeClock
 from tests.support.made_sites import site_file
-from tests.support.made_stores import on_redis, stores_of
+from tests.support.made_stores import KEY, on_redis, stores_of
 from tests.support.sessions import make_session, make_tab
 
 if TYPE_CHECKING:
+    from proxy.settings.portals import SiteSettings
     from tests.redis.server import RedisServer
 
 A = Secret("cookie-a")
@@ -86,3 +89,40 @@ async def test_failures_are_counted_by_the_issuer_whatever_portal_they_were_at()
     with pytest.raises(Throttled):
         await stores.throttle(same).check(alice)
     await stores.throttle(other).check(alice)
+
+
+def of_file(**sessions: Any) -> tuple[SiteSettings, ...]:
+    return one_site(Settings.model_validate(site_file(sessions=sessions)))
+
+
+async def test_another_cap_counts_from_the_instant_at_which_it_is_adopted() -> None:
+    stores, _ = stores_of({"memory": {"max_sessions": 2}}, FakeClock())
+    adopt = stores.prepare(of_file(memory={"max_sessions": 1}))
+    await stores.sessions.create(A, make_session(A))
+
+    adopt()
+
+    with pytest.raises(StoreFull):
+        await stores.sessions.create(Secret("b"), make_session(Secret("b"), subject="bob-id"))
+    assert await stores.sessions.load(A) is not None, "nobody is put out"
+
+
+def test_other_session_keys_seal_from_the_instant_at_which_they_are_adopted() -> None:
+    stores, _ = stores_of(on_redis(1), FakeClock())
+    assert isinstance(stores, RedisStores)
+    before = stores.sealer.seal(b"text", associated_data=b"place")
+    new, old = {"value": "B" * 43}, {"value": KEY}
+
+    adopt = stores.prepare(of_file(store="redis", encryption_keys=[new, old]))
+    digest = stores.sealer.digest("who")
+    adopt()
+
+    assert stores.sealer.open(before, associated_data=b"place") == b"text"
+    assert stores.sealer.digests("who")[1] == digest
+
+
+def test_keys_that_cannot_be_read_change_nothing() -> None:
+    stores, _ = stores_of(on_redis(1), FakeClock())
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        stores.prepare(of_file(store="redis", encryption_keys=[{"file": "/nowhere/key"}]))
