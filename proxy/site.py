@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from proxy.core.session import Session
     from proxy.forward.options import UpstreamOptions
+    from proxy.gate.handler import GateRules
     from proxy.ports import Clock, Observer, Tracing
     from proxy.sessions.live import LiveStreamRegistry
     from proxy.settings.portals import SiteSettings
@@ -174,12 +175,14 @@ class Site:
             acceptor=Acceptor(nobody, random_bytes=secrets.token_bytes),
             responder=Responder(JinjaPages(slices.look_of_nobody(self.settings))),
         )
-        return Gate(rules, parts)
+        return self._gate_of(rules, parts)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _make_gate(self) -> Gate:
-        rules, parts = slices.gate_rules(self.settings, site=self.key), self._gate_parts()
+        return self._gate_of(slices.gate_rules(self.settings, site=self.key), self._gate_parts())
+
+    def _gate_of(self, rules: GateRules, parts: GateParts) -> Gate:
         tracing = self._shared.tracing
         if tracing is None:
             return Gate(rules, parts)

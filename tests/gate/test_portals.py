@@ -214,3 +214,15 @@ async def test_the_gate_of_strangers_lets_nobody_in_whatever_host_they_ask() -> 
 
     assert isinstance(reply, Reply)
     assert reply.answer.status == 421
+
+
+async def test_at_a_wildcard_plain_http_is_sent_to_the_host_that_was_asked() -> None:
+    gate = GateInHand(server={"public_url": "https://*.apps.example.com", "https_redirect": True})
+    head = RequestHead(
+        method=b"GET", target=b"/x?y", headers=((b"Host", b"a.apps.example.com"),), peer="203.0.113.7", scheme="http"
+    )
+
+    reply = gate.gate.admit(head)
+
+    assert isinstance(reply, Reply)
+    assert (b"Location", b"https://a.apps.example.com/x?y") in reply.answer.headers
