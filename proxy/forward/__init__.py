@@ -15,6 +15,7 @@ them. What must not be known here: sessions, tokens, routes, settings; the gate 
     pool         idle upstream connections; synchronous, returns what to close
     upstream     the connection to an upstream
     origin       where upstream connections come from: TCP, TLS, unix sockets
+    served       who decides and where requests go, as one value that is exchanged while we run
     own_pages    the origin that is our own aiohttp application, over socket pairs
     exchange     one request and its answer; holds both sides together, and lets go of both
     keeping      a body that is read for whoever keeps it, and sent nowhere
@@ -28,7 +29,8 @@ that comes whole) goes a shorter way through the same hands, and is decided abou
 parses every head that is not plain after our own scan refused what llhttp would let pass; bodies are ours alone, since
 httptools cannot say where in the bytes a message ended.
 
-Public names: :class:`~proxy.forward.server.DataPath`, :class:`~proxy.forward.own_pages.OwnPages`,
+Public names: :class:`~proxy.forward.server.DataPath`, :class:`~proxy.forward.served.Served`,
+:class:`~proxy.forward.own_pages.OwnPages`,
 :class:`~proxy.forward.options.ForwardOptions`, :class:`~proxy.forward.options.UpstreamOptions`.
 
 Not supported, on purpose: trailers (read, limited, dropped), HTTP/2, HTTP/0.9, any transfer coding but ``chunked``,

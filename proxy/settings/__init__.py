@@ -11,6 +11,7 @@ checks across keys, the JSON Schema. What must not: a socket, a log line, a clas
 ``kinds``          the types that a single key may have
 ``model``          pydantic models, one for each section
 ``tree``           YAML nodes into plain data, with positions and ``${NAME}``
+``portals``        several sites in one file: the data of each, and where in the file each key of it stands
 ``schema``         the JSON Schema of the model
 ``wording``        pydantic's errors into plain sentences
 ``checks``         what no single key can know
