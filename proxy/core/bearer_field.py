@@ -16,8 +16,12 @@ from proxy.errors import BearerMalformed
 if TYPE_CHECKING:
     from proxy.core.request import RequestHead
 
-_SCHEME: Final = re.compile(rb"[ \t]*bearer(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
-"""``Bearer`` as a whole: what follows is no letter of a longer scheme's name (RFC 9110 §5.6.2)."""
+_LETTER: Final = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
+"""What the name of a scheme is made of (RFC 9110 §5.6.2, ``tchar``)."""
+
+_SCHEME: Final = re.compile(rb"[^%b]*bearer(?![%b])" % (_LETTER, _LETTER), re.IGNORECASE)
+"""``Bearer`` as a whole, and whatever is no letter of a name before it: apps that part a field at white space take a
+no-break space (0xA0) and a next line (0x85) for such."""
 
 _CREDENTIALS: Final = re.compile(rb"[ \t]*bearer +([A-Za-z0-9._~+/-]+=*)[ \t]*", re.IGNORECASE)
 """RFC 6750 §2.1 (``b64token``) with as many spaces as RFC 9110 §11.4 allows."""

@@ -65,6 +65,11 @@ def test_other_schemes_are_nobodys_business_here(value: bytes | None) -> None:
         b"Bearer ab\xc3\xa9c",
         b"Bearer\xc2\xa0abc",
         b"Bearer a%2Eb",
+        b"\xa0Bearer " + JWT.encode(),
+        b"\xc2\xa0Bearer " + JWT.encode(),
+        b"\x85bearer " + JWT.encode(),
+        b'"Bearer abc"',
+        b",Bearer abc",
     ],
 )
 def test_what_begins_like_a_bearer_and_is_none_is_refused(value: bytes) -> None:
