@@ -28,6 +28,7 @@ from proxy.core.target import Extensions
 from proxy.core.throttle import Rate
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import TcpAddress, UnixAddress
+from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.observe.audit_redis import AuditRedisLimits
@@ -597,3 +598,13 @@ def test_what_one_portal_seals_no_other_opens() -> None:
         == 6
     )
     assert slices.web_options(settings(), portal="wiki", keys=keys).server_key == options["wiki"].server_key
+
+
+def test_another_proxy_is_answered_by_the_rules_of_the_file_and_not_without_them() -> None:
+    asked = settings(forward_auth={"source": "x-original", "on_unauthenticated": 302})
+
+    assert slices.gate_rules(settings()).forward_auth is None
+    assert slices.gate_rules(asked).forward_auth == ForwardAuthRules(Source.X_ORIGINAL, Strangers.LED)
+    assert slices.gate_rules(settings(forward_auth={})).forward_auth == ForwardAuthRules(
+        Source.X_FORWARDED, Strangers.TOLD
+    )
