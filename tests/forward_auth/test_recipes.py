@@ -32,6 +32,15 @@ def test_nginx_writes_every_header_that_could_be_a_clients() -> None:
     assert [name for name in TOLD if name.lower() not in written] == []
 
 
+def test_nginx_hands_no_browser_what_is_for_the_app_when_a_second_question_is_allowed() -> None:
+    named = re.findall(r"location @\w+ \{.*?\n    \}", recipe("nginx.conf"), re.DOTALL)
+
+    assert len(named) == 2
+    for place in named:
+        hidden = set(re.findall(r"proxy_hide_header ([A-Za-z-]+);", place))
+        assert hidden >= {"Cookie", "Authorization", "X-Sidegate-Assertion"}, place
+
+
 def test_caddy_takes_every_header_out_before_it_asks() -> None:
     before, _, asks = recipe("Caddyfile").partition("forward_auth 127")
     removed = re.findall(r"request_header -([A-Za-z-]+\*?)", before)
