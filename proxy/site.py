@@ -23,8 +23,9 @@ from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.bearer import BearerParts, VerifiedBearers
 from proxy.gate.exchange import TokenExchanges
-from proxy.gate.handler import Gate, GateParts
+from proxy.gate.handler import Gate
 from proxy.gate.portals import Portal
+from proxy.gate.rules import GateParts
 from proxy.gate.traced import TracedGate
 from proxy.observe.of_portal import observer_of
 from proxy.pages.render import JinjaPages
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from proxy.core.session import Session
     from proxy.forward.options import UpstreamOptions
-    from proxy.gate.handler import GateRules
+    from proxy.gate.rules import GateRules
     from proxy.ports import Clock, Observer, Tracing
     from proxy.sessions.live import LiveStreamRegistry
     from proxy.settings.portals import SiteSettings

@@ -52,7 +52,7 @@ from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import ForwardOptions, HeadLimits, TcpAddress, UnixAddress, UpstreamOptions
 from proxy.gate.accept import AcceptRules
 from proxy.gate.bearer import BearerRules
-from proxy.gate.handler import GateRules
+from proxy.gate.rules import GateRules
 from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
@@ -345,9 +345,7 @@ def upstream_tls(settings: Settings) -> dict[str, TlsFiles]:
         SettingsError: the files cannot be used.
     """
     return {
-        name: files
-        for name, one in settings.upstreams.items()
-        if (files := tls_of_upstream(name, one)) is not None
+        name: files for name, one in settings.upstreams.items() if (files := tls_of_upstream(name, one)) is not None
     }
 
 

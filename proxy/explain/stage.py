@@ -10,7 +10,8 @@ from proxy.clock import SystemClock
 from proxy.core.secret import Secret
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
-from proxy.gate.handler import Gate, GateParts
+from proxy.gate.handler import Gate
+from proxy.gate.rules import GateParts
 from proxy.observe.observer import ProductionObserver
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from proxy.core.request import Headers
     from proxy.core.routing import TokenExchange
     from proxy.core.session import Session
-    from proxy.gate.handler import GateRules
+    from proxy.gate.rules import GateRules
     from proxy.settings.model import Settings
 
 

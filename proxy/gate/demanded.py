@@ -15,7 +15,7 @@ from proxy.errors import TargetRefused
 if TYPE_CHECKING:
     from proxy.core.routing import Access
     from proxy.gate.accept import Acceptor
-    from proxy.gate.handler import GateRules
+    from proxy.gate.rules import GateRules
     from proxy.ports import RequestEvent
 
 

@@ -9,16 +9,15 @@ here, and nothing is forwarded after a refusal (laws 1, 6, 9).
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from proxy.core.answer_headers import AnswerPlan, AnswerRules, Sharing
+from proxy.core.answer_headers import AnswerPlan, Sharing
 from proxy.core.bearer import Bearer
 from proxy.core.bearer_field import bearer_token
 from proxy.core.cookies import session_cookie_value
 from proxy.core.cross_site import (
-    AllowedOrigins,
     cross_site_verdict,
     is_framed,
     is_navigation,
@@ -30,9 +29,7 @@ from proxy.core.cross_site import (
 from proxy.core.headers import (
     NOBODY,
     AuthorizationField,
-    HeaderRules,
     RenderedIdentity,
-    UpstreamHeaders,
 )
 from proxy.core.hosts import at_host
 from proxy.core.kept import NotKept, head_of_sent, is_form_post
@@ -52,13 +49,12 @@ from proxy.core.routing import (
     Public,
     Purpose,
     Route,
-    RouteTable,
     UnderPrefix,
     forward_target,
     lies_under,
     reading_under,
 )
-from proxy.core.target import TargetRules, parse_target
+from proxy.core.target import parse_target
 from proxy.errors import (
     BearerRejected,
     ExchangeFailed,
@@ -76,78 +72,23 @@ from proxy.gate.own import own_headers
 from proxy.gate.settled import Outgoing, Settled
 from proxy.gate.verify import VERIFY, ForwardAuth, ForwardAuthRules, Strangers, said_names
 from proxy.ports import Admission, AuditEvent, Forward, KeepBody, OwnPage, Reply, RequestEvent
-from proxy.respond import Asker, Manner, Responder, last_resort
+from proxy.respond import Asker, Manner, last_resort
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
-
     from proxy.core.answer import Answer
-    from proxy.core.cookies import OwnCookies
     from proxy.core.identity import Identity
     from proxy.core.narrowing import Narrowing
     from proxy.core.request import Accepted, Headers, RequestHead
     from proxy.core.routing import Access
     from proxy.core.secret import Secret
     from proxy.core.session import Session, SessionKey
-    from proxy.gate.accept import Acceptor
-    from proxy.gate.authenticate import Authenticator
-    from proxy.ports import BearerTokens, Clock, ExchangedTokens, IdentityAssertion, KeptRequests, Observer
+    from proxy.gate.rules import GateParts, GateRules
+    from proxy.ports import IdentityAssertion
 
 MAX_RENDERED_IDENTITIES = 10_000
 """Identity headers kept ready, about 1 KiB each; above, the oldest goes and is rendered again when asked for."""
 
 _REASON_BY_KIND = {Challenge: "challenge", Forbid: "forbid", StepUp: "step_up"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRules:
-    """What the gate holds of the settings, compiled.
-
-    Attributes:
-        own_prefix: path of the public URL and ``server.prefix``.
-        upstreams: what each upstream gets, by name; every route's upstream is among them.
-        https_origin: ``https://host`` to which plain http is redirected, at a wildcard the host of the request; None
-            when it is not.
-        own_hosts: Host values that are answered: in an app's answer they mean this site.
-        site: key of the site whose own pages these are (``ports.OwnPage``).
-        forward_auth: by which ``/verify`` is answered; None when it is a page like any other, and 404.
-        asked: the same rules, given to the gate that a proxy asks about requests whose connection is not ours.
-    """
-
-    routes: RouteTable
-    own_prefix: bytes
-    target: TargetRules
-    headers: HeaderRules
-    upstreams: Mapping[str, UpstreamHeaders]
-    answers: AnswerRules
-    cookies: OwnCookies
-    allowed_origins: AllowedOrigins
-    https_origin: bytes | None = None
-    own_hosts: Container[str] = frozenset()
-    site: str = ""
-    forward_auth: ForwardAuthRules | None = None
-    asked: ForwardAuthRules | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateParts:
-    """Whom the gate asks.
-
-    Attributes:
-        assertion: None where the file wants none.
-        exchanged: None where no route has ``token_exchange``.
-        bearers: None where Authorization is the app's own business (``bearer.enabled``).
-    """
-
-    acceptor: Acceptor
-    authenticator: Authenticator
-    kept: KeptRequests
-    responder: Responder
-    observer: Observer
-    clock: Clock
-    assertion: IdentityAssertion | None = None
-    exchanged: ExchangedTokens | None = None
-    bearers: BearerTokens | None = None
 
 
 class Gate:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepingRules:
-    """What of the settings decides about keeping; see ``gate.handler.GateRules``.
+    """What of the settings decides about keeping; see ``gate.rules.GateRules``.
 
     Attributes:
         obstacle: why no form is ever kept here, or sent on; None when some are.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from proxy.core.request import Accepted, RequestHead
-    from proxy.gate.handler import GateParts, GateRules
+    from proxy.gate.rules import GateParts, GateRules
     from proxy.gate.settled import Settled
     from proxy.gate.verify import ForwardAuth
     from proxy.ports import Admission, RequestEvent, Tracing, UpstreamPlace

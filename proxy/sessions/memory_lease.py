@@ -33,7 +33,7 @@ class MemoryLease:
 
 
 class MemoryRefreshLeases:
-    """``ports.RefreshLeases`` where no other replica shares the sessions; as many are held as refreshes are under way."""
+    """``ports.RefreshLeases`` where no other replica shares the sessions; as many as refreshes are under way."""
 
     def __init__(self) -> None:
         """Begin with all free."""

@@ -13,7 +13,8 @@ from proxy.forward.served import Served
 from proxy.forward.server import DataPath
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
-from proxy.gate.handler import Gate, GateParts
+from proxy.gate.handler import Gate
+from proxy.gate.rules import GateParts
 from proxy.pages.render import JinjaPages
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry

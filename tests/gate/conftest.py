@@ -16,7 +16,8 @@ from proxy.errors import ProviderUnavailable
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.exchange import TokenExchanges
-from proxy.gate.handler import Gate, GateParts
+from proxy.gate.handler import Gate
+from proxy.gate.rules import GateParts
 from proxy.pages.render import JinjaPages
 from proxy.ports import Admission, Forward, Reply
 from proxy.respond import Responder

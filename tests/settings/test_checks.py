@@ -72,8 +72,10 @@ WRONG = [
     ),
     (
         "",
-        "forward_auth: {}\nlogin: {mode: redirect}\n"
-        "server: {public_url: http://a.test, listen: unix:/s, trusted_proxies: [10.0.0.0/8]}",
+        (
+            "forward_auth: {}\nlogin: {mode: redirect}\n"
+            "server: {public_url: http://a.test, listen: unix:/s, trusted_proxies: [10.0.0.0/8]}"
+        ),
         (
             "1:1  forward_auth: is never answered but by 403, for whoever connects to a unix socket has no address; "
             "listen on host:port and name that proxy in server.trusted_proxies"
@@ -81,8 +83,10 @@ WRONG = [
     ),
     (
         "",
-        "forward_auth: {source: x-original, on_unauthenticated: 302}\n"
-        "server: {public_url: http://a.test, trusted_proxies: [10.0.0.0/8]}",
+        (
+            "forward_auth: {source: x-original, on_unauthenticated: 302}\n"
+            "server: {public_url: http://a.test, trusted_proxies: [10.0.0.0/8]}"
+        ),
         (
             "1:36  forward_auth.on_unauthenticated: warning: makes nginx answer 500, for auth_request takes 302 for a "
             "fault; write 401, and redirect to the Location that comes with it, as docs/forward-auth.md shows"
