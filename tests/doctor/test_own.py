@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proxy.doctor import own
 from proxy.doctor.own import look_at_certificates, look_at_public_url, look_at_secrets
+from proxy.doctor.wire import DAY_S, Term
 from tests.doctor.conftest import SECRET, told
 from tests.forward.certificates import Certificates
 from tests.oidc.answering import AnsweringServer, answering_server
@@ -97,6 +99,29 @@ async def test_a_certificate_that_has_ended_names_the_key_of_the_file(visit_to: 
 
 def _in_a_year(visit: Visit) -> Visit:
     return replace(visit, clock=FakeClock(visit.clock.now() + 366 * 86_400))
+
+
+async def test_of_a_chain_that_counts_which_ends_first(
+    visit_to: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = await visit_to(ISSUER, keycloak={"ca_file": str(Certificates(tmp_path).authority_file)})
+    now = visit.clock.now()
+    chain = (Term(now - 1, now + 90 * DAY_S), Term(now - 90 * DAY_S, now - 2 * DAY_S), Term(now - 1, now + DAY_S))
+    monkeypatch.setattr(own, "terms_in", lambda _file: chain)
+
+    (found,) = await look_at_certificates(visit)
+
+    assert (str(found.verdict), found.sentence.endswith("ended 2 days ago")) == ("fail", True)
+
+
+async def test_a_host_that_is_not_answered_for_names_the_proxy_and_the_key(
+    server: AnsweringServer, visit_to: Begin
+) -> None:
+    serve(server, status=421, body={})
+
+    assert (await public(visit_to, server.url))["public URL"][2] == (
+        "let the proxy in front keep the Host of browsers, or name it in server.hosts"
+    )
 
 
 @pytest.mark.parametrize(("content", "why"), [(None, "no such file or directory"), ("x", "no certificate in pem")])
