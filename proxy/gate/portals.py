@@ -51,8 +51,8 @@ class Portals:
         """
         self._exact = {host: portal.gate for portal in portals for host in portal.hosts.exact}
         self._wide = tuple(portal for portal in portals if portal.hosts.wildcards)
-        self._questions = tuple({portal.own_prefix + VERIFY for portal in portals})
-        self._gates = frozenset(portal.gate for portal in portals)
+        self._question_of = {portal.gate: portal.own_prefix + VERIFY for portal in portals}
+        self._questions = tuple(set(self._question_of.values()))
         self._stranger = stranger
         self._acceptor = acceptor
 
@@ -70,12 +70,19 @@ class Portals:
 
     def _of(self, head: RequestHead) -> Gatekeeper:
         judge = head.judge
-        if judge in self._gates:
+        if judge in self._question_of:
             # The same bytes of the same client: their host is what it was.
             return judge
-        host = self._original_host(head) or self._acceptor.host_of(head)
-        if host is None:
-            return self._stranger
+        told = self._original_host(head)
+        if told is not None:
+            asked = self._at(told)
+            # A wildcard may stand for the Host of this request too: what is no question to that portal is not its own.
+            if asked is self._stranger or head.target.startswith(self._question_of[asked]):
+                return asked
+        host = self._acceptor.host_of(head)
+        return self._stranger if host is None else self._at(host)
+
+    def _at(self, host: str) -> Gatekeeper:
         # A name is itself, whatever another portal's wildcard stands for.
         gate = self._exact.get(host)
         return gate or next((portal.gate for portal in self._wide if host in portal.hosts), self._stranger)

@@ -35,10 +35,10 @@ def portal(gate: GateInHand) -> Portal:
 class ThreePortals:
     """A wiki for everybody, an admin area, and apps below a wildcard, each with its gate, behind trusted proxies."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, apps_prefix: str = "/_sidegate") -> None:
         self.wiki = self._gate("https://wiki.example.com", routes=OPEN)
         self.admin = self._gate("https://admin.example.com", forward_auth={"source": "x-original"})
-        self.apps = self._gate("https://*.apps.example.com", routes=OPEN)
+        self.apps = self._gate("https://*.apps.example.com", apps_prefix, routes=OPEN)
         self.one = self._gate("https://one.apps.example.com")
         gates = (self.wiki, self.apps, self.one, self.admin)
         rules = slices.accept_rules(self.wiki.settings)
@@ -48,8 +48,9 @@ class ThreePortals:
             acceptor=Acceptor(rules, random_bytes=secrets.token_bytes),
         )
 
-    def _gate(self, url: str, **file: Any) -> GateInHand:
-        return GateInHand(server={"public_url": url, "trusted_proxies": ["10.0.0.0/8"]}, **file)
+    def _gate(self, url: str, prefix: str = "/_sidegate", **file: Any) -> GateInHand:
+        server = {"public_url": url, "prefix": prefix, "trusted_proxies": ["10.0.0.0/8"]}
+        return GateInHand(server=server, **file)
 
     def _strangers(self) -> Gate:
         gate = self.wiki.gate
@@ -136,6 +137,16 @@ async def test_a_proxy_that_asks_about_a_url_is_answered_by_that_urls_portal(por
     assert await answered(b"https://admin.example.com/x", TRUSTED) == 401
     assert await answered(b"https://else.example.com/x", TRUSTED) == 421
     assert await answered(b"https://admin.example.com/x", "203.0.113.7") == 421
+
+
+async def test_a_url_that_is_told_chooses_no_portal_whose_question_this_is_not() -> None:
+    portals = ThreePortals(apps_prefix="/other")
+    told = (b"X-Original-URL", b"https://a.apps.example.com/")
+
+    for target in (b"/_sidegate/verify", b"/_sidegate/verify/x", b"/_sidegate/verify?x"):
+        asked = await portals.ask(b"one.apps.example.com", told, target=target, peer=TRUSTED)
+
+        assert isinstance(asked, OwnPage), f"{target!r} is a page of the host, and not for the app of the wildcard"
 
 
 async def test_own_pages_are_those_of_the_host(portals: ThreePortals) -> None:
