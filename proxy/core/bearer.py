@@ -45,5 +45,8 @@ class Bearer:
 
     @property
     def key(self) -> SessionKey:
-        """Return by what its open streams and its identity headers are known; no session's key is equal to it."""
-        return SessionKey(self.token_hash)
+        """Return by what its open streams and its identity headers are known; no session's key is equal to it.
+
+        One token may be shown to several clients (portals) of ours, and be over for one of them alone.
+        """
+        return SessionKey(f"{self.token_hash} {self.client_id}")

@@ -123,6 +123,19 @@ async def test_every_stream_of_one_token_ends_and_of_another_stays(stage: Stage)
     assert other.ends == []
 
 
+async def test_of_one_token_at_two_clients_of_ours_the_streams_of_the_one_whose_logins_ended_close(
+    stage: Stage,
+) -> None:
+    here, there = opens(stage), opens(stage, make_bearer(TOKEN, client_id="wiki"))
+    await stage.pass_time(1)
+
+    await end(stage, EverySessionOf(ISSUER, "wiki"))
+    await stage.keeper.look_at_doubts()
+    await stage.pass_time(TICK_S)
+
+    assert (here.ends, there.ends) == ([], [ENDED])
+
+
 async def test_sessions_are_not_looked_at_because_of_bearers(stage: Stage) -> None:
     session = await stage.signed_in(sid="sid-of-session")
     stage.opens(session)
