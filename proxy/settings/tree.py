@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_NODES: Final = 20_000
 """Aliases can make a small file grow without end ("billion laughs"); a thousand routes have 10,000 nodes."""
 
+MOST_MERGED: Final = 100_000
+"""Merge keys can do the same without a node more: what they bring in is looked at entry by entry, each time anew."""
+
 _CORE: Final = "tag:yaml.org,2002:"
 _PLAIN_SCALARS: Final = {
     "null": re.compile(r"^(?:~|null|Null|NULL|)$"),
@@ -123,6 +126,7 @@ class _Builder:
         self._environment = environment
         self._ancestors: list[int] = []
         self._nodes = 0
+        self._merged = 0
 
     def build(self, node: yaml.Node, path: KeyPath) -> object:
         """Return the value of a node."""
@@ -187,6 +191,10 @@ class _Builder:
         if not isinstance(source, yaml.MappingNode) or id(source) in self._ancestors:
             message = "merges something that is no other mapping"
             self._note(path, message, "write <<: *name of a mapping", _position(source))
+            return
+        self._merged += 1 + len(source.value)
+        if self._merged > MOST_MERGED:
+            self._note(path, "merges without end", "write it out instead of using an alias", _position(source))
             return
         self._ancestors.append(id(source))
         yield from self._own_entries(source, path)

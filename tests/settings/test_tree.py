@@ -177,6 +177,17 @@ def test_a_small_file_cannot_grow_without_end() -> None:
     assert len(tree.positions) < 3 * MOST_NODES
 
 
+def test_a_small_file_cannot_merge_without_end() -> None:
+    text = "a0: &a0 {k: 1}\n"
+    text += "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+
+    tree = tree_of(text)
+
+    assert any(finding.message == "merges without end" for finding, _ in tree.findings)
+    assert len(tree.findings) < 1000
+    assert len(tree.positions) < 3 * MOST_NODES
+
+
 def test_a_key_that_is_no_word_is_a_finding() -> None:
     assert findings_of("a:\n  [x]: 1\n") == [
         (2, 3, "has a key that is a list or a mapping; write a plain word as the key")
