@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from proxy.site import Site
 
 MAX_LEAVING: Final = 16
-"""Sites that wait to be closed, about 1 MiB each; above it the oldest is closed at once."""
+"""Sites that wait to be closed, about 1 MiB each; above it the oldest is closed at once. Those that left together wait
+together, however many portals a file has.
+"""
 
 
 class LeavingSites:
@@ -43,10 +45,12 @@ class LeavingSites:
 
     def add(self, sites: Iterable[Site]) -> None:
         """Close these when their time has come."""
+        left = len(self._hurry)
         for site in sites:
             hurry = self._hurry[site] = asyncio.Event()
             _ = self._tasks.start(self._close_later(site, hurry))
-        for site in list(self._hurry)[: max(len(self._hurry) - MAX_LEAVING, 0)]:
+        most = max(MAX_LEAVING, len(self._hurry) - left)
+        for site in list(self._hurry)[: max(len(self._hurry) - most, 0)]:
             self._hurry.pop(site).set()
 
     async def close(self) -> None:

@@ -62,6 +62,24 @@ async def test_above_the_cap_the_oldest_leave_at_once() -> None:
     await leaving.close()
 
 
+async def test_of_an_exchange_of_more_sites_than_the_cap_none_is_hurried() -> None:
+    closed: list[int] = []
+    leaving = LeavingSites(RecordingObserver(), leaves_after_s=FOR_EVER, then=nothing)
+    sites = fake_sites(2 * (MAX_LEAVING + 3), closed)
+    first, second = sites[: MAX_LEAVING + 3], sites[MAX_LEAVING + 3 :]
+
+    leaving.add(first)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert closed == []
+
+    leaving.add(second)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert closed == list(range(MAX_LEAVING + 3))
+    await leaving.close()
+
+
 async def test_at_the_end_of_the_process_all_are_closed() -> None:
     closed: list[int] = []
     leaving = LeavingSites(RecordingObserver(), leaves_after_s=FOR_EVER, then=nothing)
