@@ -35,11 +35,13 @@ class Sites:
     def __init__(self, sites: Sequence[Site]) -> None:
         """Hold these, at least one."""
         self.current = tuple(sites)
+        self._named = _named_hosts(self.current)
         self._was_ready = False
 
     def replace(self, sites: Sequence[Site]) -> tuple[Site, ...]:
         """Hold these from now on; returns those that were held, which the caller closes when nobody uses them."""
         former, self.current = self.current, tuple(sites)
+        self._named = _named_hosts(self.current)
         for site in sites:
             site.take_over()
         return former
@@ -83,7 +85,9 @@ class Sites:
     def demanded(self, admitted: Forward) -> Access | None:
         """Return what is demanded now of what a site admitted, perhaps a former one; None: nobody may have it."""
         person = admitted.allow.person
-        for site in self.current:
+        # As at the door: a name is itself, whatever another portal's wildcard stands for.
+        named = self._named.get(admitted.event.host)
+        for site in self.current if named is None else (named,):
             if person is not None and site.knows(person) and (access := site.gate.demanded(admitted.event)) is not None:
                 return access
         return None
@@ -111,6 +115,10 @@ class Sites:
                 detail = f"{name}: {one.detail}" if name else one.detail
                 return Readiness(is_ready=self._was_ready, detail=detail, since=one.since)
         return Readiness(is_ready=self._was_ready, since=said[0][1].since)
+
+
+def _named_hosts(sites: Sequence[Site]) -> dict[str, Site]:
+    return {host: site for site in sites for host in site.settings.server.host_values.exact}
 
 
 async def sites_beside(

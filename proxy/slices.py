@@ -197,7 +197,8 @@ def route_table(settings: Settings, *, site: str = "") -> RouteTable:
 
 def upstream_key(site: str, name: str) -> str:
     """Return by what gate and data path know an upstream of a site: no other site has this key."""
-    return f"{site}/{name}" if site else name
+    # A name may hold anything, so also what another site's key and a slash look like.
+    return f"{site}/{name}" if site or "/" in name else name
 
 
 def _route(settings: Settings, index: int, route: RouteSettings, *, site: str) -> Route:

@@ -57,6 +57,16 @@ async def test_every_site_has_places_of_its_own_in_every_generation() -> None:
     assert site("wiki", generation=4).key != wiki.key
 
 
+async def test_an_upstream_whose_name_looks_like_a_portals_is_not_that_portals() -> None:
+    file = {**site_file(), "upstreams": {"admin#0/app": {"url": "http://127.0.0.1:8001"}}}
+    top = Site(SiteSettings("", Settings.model_validate(file)), shared_parts())
+
+    served = Sites([top, site("admin")]).served()
+
+    places = {str(options.address) for options in served.upstreams.values()}
+    assert len(served.upstreams) == len(places) == 2
+
+
 async def test_a_session_is_refreshed_by_its_own_site() -> None:
     sites = Sites([site("wiki", keycloak={"client_id": "wiki"}), site("admin", keycloak={"client_id": "admin"})])
     session = replace(make_session(COOKIE), client_id="admin", portal="admin")
@@ -179,6 +189,21 @@ async def test_what_was_admitted_by_other_rules_is_judged_by_the_present_ones_of
     assert demanded(replace(session, portal="gone")) is None
     assert demanded(replace(session, identity=replace(session.identity, issuer="https://other"))) is None
     assert demanded(make_bearer(COOKIE, client_id="other")) is None
+
+
+async def test_at_a_host_that_another_site_has_by_name_now_a_wildcards_session_may_have_nothing() -> None:
+    apps = site("apps", server={"public_url": "https://*.apps.example.com"})
+    one = site("one", server={"public_url": "https://one.apps.example.com"})
+    admitted = admit(COOKIE, session=make_session(COOKIE, portal="apps"))
+    admitted.event.path, admitted.event.method, admitted.event.host = "/x", "GET", "one.apps.example.com"
+    assert Sites([apps]).demanded(admitted) is not None
+
+    assert Sites([apps, one]).demanded(admitted) is None
+    assert Sites([one, apps]).demanded(admitted) is None
+
+    present = Sites([apps])
+    present.replace([apps, one])
+    assert present.demanded(admitted) is None
 
 
 async def test_who_shows_a_token_may_have_nothing_any_more_where_tokens_count_no_more() -> None:
