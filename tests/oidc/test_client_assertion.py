@@ -77,6 +77,7 @@ def test_it_says_who_to_whom_and_for_how_long(clock: FakeClock, index: int, algo
 @pytest.mark.parametrize(
     ("key_id", "kid"),
     [(None, None), ("k-1", "k-1"), (THUMBPRINT, jwk_thumbprint(public_jwk(private_key("P-256"))))],
+    ids=["unnamed", "named", "thumbprint"],
 )
 def test_the_key_is_named_where_it_has_a_name(clock: FakeClock, key_id: str | None, kid: str | None) -> None:
     method = PrivateKeyJwt("app", lambda: pem("P-256"), clock, key_id)
