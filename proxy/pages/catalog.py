@@ -61,11 +61,19 @@ class Words:
 class Catalog:
     """The messages of one language."""
 
-    def __init__(self, language: str, words: Words, fallback: Catalog | None = None) -> None:
-        """Keep ``words``; ``fallback`` is asked for what is missing."""
+    def __init__(self, language: str, words: Words | None, fallback: Catalog | None = None) -> None:
+        """Keep ``words``; ours of this language when None, read when the first of them is wanted.
+
+        Args:
+            fallback: asked for what is missing.
+        """
         self.language = language
-        self._words = words
+        self._given = words
         self._fallback = fallback
+
+    @property
+    def _words(self) -> Words:
+        return self._given if self._given is not None else _our_words(_ours_for(self.language))
 
     def __contains__(self, message_id: str) -> bool:
         """Say whether this very catalog has the message."""
@@ -118,13 +126,13 @@ def load_catalogs(locales: Sequence[str] = LOCALES, folder: Path | None = None) 
     Raises:
         SettingsError: a language has no words at all, or a file of the company's cannot be used.
     """
-    english = Catalog(FALLBACK, _our_words(FALLBACK))
+    english = Catalog(FALLBACK, None)
     return {tag: _catalog(tag, english, folder) for tag in locales}
 
 
 def _catalog(tag: str, english: Catalog, folder: Path | None) -> Catalog:
-    known = tag if tag in LOCALES else tag.partition("-")[0]
-    ours = english if known not in LOCALES or known == FALLBACK else Catalog(tag, _our_words(known), english)
+    known = _ours_for(tag)
+    ours = english if known not in LOCALES or known == FALLBACK else Catalog(tag, None, english)
     file = None if folder is None else own_file(folder, tag)
     if file is not None:
         return Catalog(tag, _own_words(file, tag, english), ours)
@@ -133,6 +141,11 @@ def _catalog(tag: str, english: Catalog, folder: Path | None) -> Catalog:
     remedy = f"write {', '.join(LOCALES)}, or put your own into locales/{tag}/messages.po of {KEY}"
     msg = f"login.locales names {tag}, and there are no words for it; {remedy}"
     raise SettingsError(msg)
+
+
+def _ours_for(tag: str) -> str:
+    """Return the language of ours that stands behind a tag: ``de`` behind ``de-at``; any other for itself."""
+    return tag if tag in LOCALES else tag.partition("-")[0]
 
 
 def own_file(folder: Path, tag: str) -> Path | None:
