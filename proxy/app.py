@@ -102,6 +102,7 @@ class Sidegate:
             observer=observer,
             server_keys=slices.server_keys(settings, beside=self._own_key),
             tracing=observer.tracing,
+            sites=sites,
         )
         self._generation = 0
         self.sites = Sites([Site(one, self._shared) for one in sites])
@@ -184,7 +185,8 @@ class Sidegate:
             ProviderUnavailable: a new provider is not there; the same.
         """
         settings = sites[0].settings
-        shared = replace(self._shared, server_keys=slices.server_keys(settings, beside=self._own_key))
+        keys = slices.server_keys(settings, beside=self._own_key)
+        shared = replace(self._shared, server_keys=keys, sites=sites)
         tls = await asyncio.to_thread(self._server_tls, settings)
         adopt = await asyncio.to_thread(self.stores.prepare, sites)
         self._generation += 1

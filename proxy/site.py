@@ -31,10 +31,11 @@ from proxy.observe.of_portal import observer_of
 from proxy.pages.render import JinjaPages
 from proxy.realm_client import RealmClient
 from proxy.respond import Responder
+from proxy.settings.portals import cookies_of_neighbours
 from proxy.web.application import WebServices, own_application
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from proxy.core.session import Session
     from proxy.forward.options import UpstreamOptions
@@ -58,6 +59,7 @@ class SharedParts:
     Attributes:
         server_keys: of ``sessions.encryption_keys``, the newest first; one that lives as long as the process where the
             file has none.
+        sites: all of them, as the file has them.
     """
 
     stores: Stores
@@ -66,6 +68,7 @@ class SharedParts:
     observer: Observer
     server_keys: tuple[bytes, ...] = field(repr=False)
     tracing: Tracing | None = None
+    sites: Sequence[SiteSettings] = ()
 
 
 class Site:
@@ -96,6 +99,7 @@ class Site:
         shared = replace(shared, observer=observer_of(given.name, shared.observer))
         self.name = given.name
         self.settings = settings
+        self._neighbours = cookies_of_neighbours(settings, shared.sites)
         self.key = f"{given.name}#{generation}" if given.name or generation else ""
         self._shared = shared
         self._pages = JinjaPages(slices.look(settings))
@@ -169,7 +173,7 @@ class Site:
 
     def gate_of_strangers(self) -> Gate:
         """Return a gate that refuses every host, in pages that look like no site's."""
-        rules = replace(slices.gate_rules(self.settings, site=self.key), forward_auth=None, https_origin=None)
+        rules = replace(self._gate_rules(), forward_auth=None, https_origin=None)
         nobody = replace(slices.accept_rules(self.settings), hosts=())
         parts = replace(
             self._gate_parts(),
@@ -181,7 +185,10 @@ class Site:
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _make_gate(self) -> Gate:
-        return self._gate_of(slices.gate_rules(self.settings, site=self.key), self._gate_parts())
+        return self._gate_of(self._gate_rules(), self._gate_parts())
+
+    def _gate_rules(self) -> GateRules:
+        return slices.gate_rules(self.settings, site=self.key, neighbours=self._neighbours)
 
     def _gate_of(self, rules: GateRules, parts: GateParts) -> Gate:
         tracing = self._shared.tracing

@@ -108,14 +108,15 @@ def home(settings: Settings, portal: str = "") -> Home:
     return Home(portal, settings.keycloak.issuer, settings.keycloak.client_id)
 
 
-def own_cookies(settings: Settings) -> OwnCookies:
-    """Return names and attributes of our cookies."""
+def own_cookies(settings: Settings, *, neighbours: frozenset[str] = frozenset()) -> OwnCookies:
+    """Return names and attributes of our cookies; ``neighbours`` are session cookies of other sites that come along."""
     cookie = settings.sessions.cookie
     return OwnCookies(
         name=cookie.name,
         scheme=settings.server.public_url.scheme,
         same_site=SameSite(cookie.same_site),
         domain=cookie.domain,
+        neighbours=neighbours,
     )
 
 
@@ -158,9 +159,9 @@ def bearer_rules(settings: Settings) -> BearerRules | None:
     return BearerRules(identity=identity, audiences=frozenset(keycloak.audience))
 
 
-def gate_rules(settings: Settings, *, site: str = "") -> GateRules:
-    """Return the compiled rules of the gate; ``site`` is its key in the data path."""
-    server, cookies = settings.server, own_cookies(settings)
+def gate_rules(settings: Settings, *, site: str = "", neighbours: frozenset[str] = frozenset()) -> GateRules:
+    """Return the compiled rules of the gate; ``site`` is its key in the data path, ``neighbours`` as in own_cookies."""
+    server, cookies = settings.server, own_cookies(settings, neighbours=neighbours)
     headers = _header_rules(settings, cookies)
     added = SecurityHeaders.ADDED if settings.security_headers else SecurityHeaders.AS_SENT
     return GateRules(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proxy.core.request import RequestHead
 from proxy.core.routing import compile_access
 from proxy.core.secret import Secret
 from proxy.errors import ProviderUnavailable, SettingsError
 from proxy.gate.portals import Portals
-from proxy.ports import Readiness
-from proxy.settings.load import SiteSettings
+from proxy.ports import Forward, Readiness
 from proxy.settings.model import Settings
+from proxy.settings.portals import SiteSettings
 from proxy.site import Site
 from proxy.sites import Sites, sites_beside
 from tests.support.made_sites import shared_parts, site_file
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from proxy.core.bearer import Bearer
     from proxy.core.routing import Access
     from proxy.core.session import Session
+    from proxy.ports import Admission
 
 COOKIE = Secret("c")
 
@@ -65,6 +67,27 @@ async def test_an_upstream_whose_name_looks_like_a_portals_is_not_that_portals()
 
     places = {str(options.address) for options in served.upstreams.values()}
     assert len(served.upstreams) == len(places) == 2
+
+
+async def test_what_opens_sessions_of_another_site_reaches_no_app_of_this_one() -> None:
+    public = {"routes": [{"path": "/**", "access": "public"}]}
+    wiki = SiteSettings("wiki", Settings.model_validate({**site_file(), **public}))
+    admin = given("admin", sessions={"cookie": {"name": "admin", "domain": "example.com"}})
+    cookies = (b"Cookie", b"a=1; __Secure-admin=stolen; __Host-admin-login=too; sidegate=ours")
+    fields = ((b"Host", b"app.example.com"), cookies)
+
+    def admitted(sites: tuple[SiteSettings, ...]) -> Admission | Awaitable[Admission]:
+        gate = Site(wiki, replace(shared_parts(), sites=sites)).gate
+        return gate.admit(RequestHead(b"GET", b"/", fields, "203.0.113.7", "https"))
+
+    admission, alone = admitted((wiki, admin)), admitted((wiki,))
+
+    assert isinstance(admission, Forward)
+    assert [value for name, value in admission.headers if name == b"Cookie"] == [b"a=1"]
+    planted = (b"Set-Cookie", b"__Secure-admin=planted; Domain=example.com")
+    assert planted not in admission.answer.apply(200, (planted,))
+    assert isinstance(alone, Forward)
+    assert planted in alone.answer.apply(200, (planted,)), "nothing is known of cookies that are none of this file's"
 
 
 async def test_a_session_is_refreshed_by_its_own_site() -> None:

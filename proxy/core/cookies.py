@@ -62,9 +62,10 @@ class OwnCookies:
         name: ``sessions.cookie.name``.
         scheme: of the public URL.
         domain: of the session cookie; None is this host only.
+        neighbours: names of other sites' session cookies that browsers bring along here too.
         session, login, known, language, kept: names on the wire.
-        every_name: each name of ours with and without both prefixes, folded as header names are: none reaches the app,
-            and none that the app sets reaches the browser.
+        every_name: each name of ours and of neighbours, with and without both prefixes, folded as header names are:
+            none reaches the app, and none that the app sets reaches the browser.
 
     Raises:
         ValueError: a name or domain that no cookie can have.
@@ -74,6 +75,7 @@ class OwnCookies:
     scheme: Scheme = "https"
     same_site: SameSite = SameSite.LAX
     domain: str | None = None
+    neighbours: frozenset[str] = frozenset()
     session: bytes = field(init=False)
     login: bytes = field(init=False)
     known: bytes = field(init=False)
@@ -95,7 +97,8 @@ class OwnCookies:
         object.__setattr__(self, "known", of_host + bare + b"-known")
         object.__setattr__(self, "language", of_host + bare + b"-language")
         object.__setattr__(self, "kept", of_host + bare + b"-kept")
-        names = (bare + suffix for suffix in (b"", b"-login", b"-known", b"-language", b"-kept"))
+        stems = (bare, *(name.encode() for name in self.neighbours))
+        names = (stem + suffix for stem in stems for suffix in (b"", b"-login", b"-known", b"-language", b"-kept"))
         every = (prefix + name for name in names for prefix in (b"", b"__Host-", b"__Secure-"))
         object.__setattr__(self, "every_name", frozenset(map(fold_cookie_name, every)))
 

@@ -256,12 +256,7 @@ def _shared_cookies(one: DraftedSite, other: DraftedSite) -> Iterator[Finding]:
     """Two sites whose cookies a browser takes for one another's would sign each other's people out."""
     if one.settings.sessions.cookie.name != other.settings.sessions.cookie.name:
         return
-    domains = [site.settings.sessions.cookie.domain for site in (one, other)]
-    is_shared = any(
-        domain is not None and any(_is_below(name, domain) for name in _host_names(site))
-        for domain, site in zip(domains, (other, one), strict=True)
-    )
-    if is_shared or _host_names(one) & _host_names(other):
+    if _is_brought(one.settings, other.settings) or _is_brought(other.settings, one.settings):
         path = other.given.place_of(("sessions", "cookie", "name"))
         place = path if path[: len(other.given.place)] == other.given.place else (*other.given.place, "hosts")
         message = f"shares the session cookie with {_title(one)}: who signs in to one is signed out of the other"
@@ -269,9 +264,24 @@ def _shared_cookies(one: DraftedSite, other: DraftedSite) -> Iterator[Finding]:
                       Level.WARNING)  # fmt: skip
 
 
-def _host_names(site: DraftedSite) -> frozenset[str]:
+def cookies_of_neighbours(site: Settings, sites: Sequence[SiteSettings]) -> frozenset[str]:
+    """Return the names of other sites' session cookies that browsers bring along to this one; none is for its apps."""
+    names = (other.settings.sessions.cookie.name for other in sites if _is_brought(other.settings, site))
+    return frozenset(names) - {site.sessions.cookie.name}
+
+
+def _is_brought(one: Settings, other: Settings) -> bool:
+    """Say whether browsers take the session cookie of one site along to the other (RFC 6265 §5.1.3)."""
+    domain, names = one.sessions.cookie.domain, _host_names(other)
+    if domain is not None:
+        return any(_is_below(name, domain) for name in names)
+    return bool(names & _host_names(one))
+
+
+def _host_names(site: Settings) -> frozenset[str]:
     """Return the names without ports: cookies do not know ports (RFC 6265 §8.5)."""
-    return frozenset(host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host for host in _answered(site))
+    hosts = site.server.host_values
+    return frozenset(host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host for host in hosts)
 
 
 def _is_below(name: str, domain: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.settings.load import load_sites
-from proxy.settings.portals import OF_THE_PROCESS
+from proxy.settings.portals import OF_THE_PROCESS, cookies_of_neighbours
 from proxy.settings.schema import keys_at
 
 if TYPE_CHECKING:
@@ -214,6 +214,34 @@ def test_portals_that_share_a_cookie_are_warned_of_it(cookie: str, load_text: Lo
 
     assert loaded.sites
     assert bool(said) == (not cookie)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "cookie", "brought"),
+    [
+        (("wiki.example.com", "admin.example.com"), "{name: admin, domain: example.com}", {"admin"}),
+        (("wiki.example.com", "admin.example.com"), "{name: admin, domain: .Example.com}", {"admin"}),
+        (("'*.example.com'", "admin.example.com"), "{name: admin, domain: example.com}", {"admin"}),
+        (("x.example.com:8443", "x.example.com:9443"), "{name: admin}", {"admin"}),
+        (("'*.example.com'", "admin.example.com"), "{name: admin}", set()),
+        (("wiki.example.com", "admin.example.com"), "{name: admin}", set()),
+        (("wiki.example.org", "admin.example.com"), "{name: admin, domain: example.com}", set()),
+        (("wiki.example.com", "admin.example.com"), "{domain: example.com}", set()),
+    ],
+)
+def test_a_site_knows_which_cookies_of_another_browsers_bring_to_it(
+    hosts: tuple[str, str], cookie: str, brought: set[str], load_text: LoadText
+) -> None:
+    """They open sessions of the other site: no app of this one may see them."""
+    urls = [f"https://{host.strip(chr(39))}" for host in hosts]
+    sites = load_text(
+        file_of(
+            portal("wiki", hosts[0], url=urls[0]),
+            portal("admin", hosts[1], f"sessions: {{cookie: {cookie}}}", url=urls[1]),
+        )
+    ).sites
+
+    assert cookies_of_neighbours(sites[0].settings, sites) == brought
 
 
 def test_a_name_may_lie_below_the_wildcard_of_another_portal(load_text: LoadText) -> None:
