@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ MOST_LINKS: Final = 40
 """Symbolic links followed from one path: as many as Linux follows (``MAXSYMLINKS``)."""
 
 MOST_FILES: Final = 2000
-"""Files of one folder that are looked at; more is a wrong path (a home, a root)."""
+"""Files of one folder that are looked at, and folders in it; more is a wrong path (a home, a root)."""
 
 _MIB: Final = 1024 * 1024
 
@@ -74,11 +75,15 @@ def _within(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [path]
-    for folder, _, names in os.walk(path):
+    for folder, _, names in _walked(path):
         found += (Path(folder, name) for name in names)
         if len(found) >= MOST_FILES:
             break
     return found
+
+
+def _walked(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    return islice(os.walk(folder), MOST_FILES)
 
 
 def _stamp(file: Path) -> Stamp:
@@ -129,5 +134,5 @@ def _folders_to(path: Path) -> Iterator[Path]:
         else:
             at = step
     if at.is_dir():
-        yield from (Path(folder) for folder, _, _ in os.walk(at))
+        yield from (Path(folder) for folder, _, _ in _walked(at))
     yield at.parent

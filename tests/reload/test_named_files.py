@@ -153,3 +153,11 @@ def test_of_templates_every_folder_is_watched(tmp_path: Path) -> None:
     (tmp_path / "templates" / "locales").mkdir(parents=True)
 
     assert folders_of([tmp_path / "templates"]) >= {tmp_path / "templates", tmp_path / "templates" / "locales"}
+
+
+def test_of_a_folder_with_folders_without_number_only_some_are_looked_at(tmp_path: Path) -> None:
+    """A wrong path, a home or a root, must not be walked through every five seconds."""
+    for number in range(MOST_FILES + 50):
+        (tmp_path / f"{number}").mkdir()
+
+    assert len(folders_of([tmp_path])) <= MOST_FILES + 1
