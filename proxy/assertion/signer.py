@@ -16,6 +16,7 @@ import jwt
 from proxy.core.headers import is_sendable
 from proxy.core.hosts import at_host
 from proxy.core.session import NEVER
+from proxy.core.weighed import Weighed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +37,9 @@ MAX_TEXT_BYTES = 256
 """Bytes of a name or address as JSON; a longer one is not said, nor is one that no header could say."""
 
 MAX_KEPT = 10_000
-"""Assertions that are kept, about 1 KiB each; above, the oldest goes and is signed again when asked for."""
+MAX_KEPT_BYTES = 32 * 1024 * 1024
+"""Assertions that are kept, and bytes of them with the identities they are about; above, the oldest goes and is signed
+again when asked for."""
 
 _JTI_BYTES = 12
 
@@ -79,7 +82,7 @@ class AssertionSigner:
         self._ring = ring
         self._random_bytes = random_bytes
         self._observer = observer
-        self._kept: dict[tuple[SessionKey, Narrowing, str], _Kept] = {}
+        self._kept: Weighed[tuple[SessionKey, Narrowing, str], _Kept] = Weighed(entries=MAX_KEPT, in_all=MAX_KEPT_BYTES)
 
     def signed(self, person: Session | Bearer, narrowing: Narrowing, *, host: str, now: float) -> bytes:
         """Return a compact JWS about this person; see ``ports.IdentityAssertion.signed``."""
@@ -98,11 +101,8 @@ class AssertionSigner:
         signed = jwt.encode(
             {"iss": issuer, **payload}, keys[0].private, algorithm="ES256", headers={"kid": keys[0].key_id}
         ).encode()
-        self._kept.pop(key, None)
-        while len(self._kept) >= MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
         proof, renewed_at = (person.acr, person.authenticated_at), now + self._rules.lifetime_s / 2
-        self._kept[key] = _Kept(keys, person.identity, proof, signed, renewed_at)
+        self._kept.put(key, _Kept(keys, person.identity, proof, signed, renewed_at), len(signed) + person.weight)
         return signed
 
     def key_set(self) -> Mapping[str, object]:

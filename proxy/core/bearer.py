@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.core.session import SessionKey
+from proxy.core.weighed import decoded_weight
 
 if TYPE_CHECKING:
     from proxy.core.identity import Identity
@@ -50,3 +51,8 @@ class Bearer:
         One token may be shown to several clients (portals) of ours, and be over for one of them alone.
         """
         return SessionKey(f"{self.token_hash} {self.client_id}")
+
+    @property
+    def weight(self) -> int:
+        """Return the bytes that what the token says takes in memory, about."""
+        return decoded_weight(self.access_token)

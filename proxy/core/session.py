@@ -11,6 +11,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
+from proxy.core.weighed import decoded_weight
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -122,6 +124,11 @@ class Session:
     def __post_init__(self) -> None:
         """Say where it belongs."""
         object.__setattr__(self, "home", Home(self.portal, self.identity.issuer, self.client_id))
+
+    @property
+    def weight(self) -> int:
+        """Return the bytes that what its tokens say takes in memory, about."""
+        return decoded_weight(self.tokens.access_token, self.tokens.id_token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,6 @@ MAX_KNOWN: Final = 10_000
 MAX_KNOWN_BYTES: Final = 64 * 1024 * 1024
 """Tokens that are known, and bytes of them together, about."""
 
-DECODED_FACTOR: Final = 4
-"""Bytes of memory for each character of a token, about: itself, its claims, the identity and the objects around."""
-
 MAX_INACTIVE: Final = 1000
 
 NOT_CACHED: Final = NotCached.NOT_CACHED
@@ -179,7 +176,7 @@ class VerifiedBearers:
         standing = await self._parts.store.standing(Login.of(bearer))
         if standing is None:
             raise TokenRejected("the login behind the token has ended", reason="ended")
-        self._keep(_Known(bearer, standing, until, len(token.reveal()) * DECODED_FACTOR))
+        self._keep(_Known(bearer, standing, until, bearer.weight))
         return bearer
 
     async def _said(self, token: Secret, peer: str) -> tuple[Bearer, float]:

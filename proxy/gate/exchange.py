@@ -16,6 +16,7 @@ from proxy.core.refresh import access_is_live
 from proxy.core.secret import Secret
 from proxy.core.session import Session
 from proxy.core.tokens import ExchangeRefusal
+from proxy.core.weighed import Weighed
 from proxy.errors import ClientMisconfigured, Draining, ExchangeFailed, ExchangeRefused, ProviderUnavailable
 from proxy.tasks import TaskOwner
 
@@ -40,7 +41,8 @@ REFUSED_FOR_S: Final = 5.0
 """Seconds for which a refusal is remembered, so that a page with fifty pictures asks the provider once."""
 
 MAX_KEPT: Final = 10_000
-"""Sessions and bearers of whom tokens are kept, some KiB each; above, the oldest are asked for again."""
+MAX_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Sessions and bearers of whom tokens are kept, and bytes of these together; above, the oldest are asked for again."""
 
 MAX_FOR_ONE: Final = 32
 """Tokens of one session: as many routes with audiences of their own."""
@@ -56,6 +58,11 @@ class _Kept:
     outcome: _Outcome
     until: float
 
+    @property
+    def weight(self) -> int:
+        """Bytes, about: the token, and the objects around it."""
+        return 512 + (len(self.outcome.reveal()) if isinstance(self.outcome, Secret) else 0)
+
 
 class TokenExchanges:
     """See the module."""
@@ -65,7 +72,7 @@ class TokenExchanges:
         self._provider = provider
         self._clock = clock
         self._observer = observer
-        self._kept: dict[SessionKey, dict[_Wanted, _Kept]] = {}
+        self._kept: Weighed[SessionKey, dict[_Wanted, _Kept]] = Weighed(entries=MAX_KEPT, in_all=MAX_KEPT_BYTES)
         self._flights: dict[tuple[SessionKey, _Wanted], asyncio.Task[_Outcome]] = {}
         self._tasks = TaskOwner(lambda _fault: None)  # whoever waits hears of a fault; nobody else needs to
 
@@ -90,7 +97,7 @@ class TokenExchanges:
 
     def forget(self, key: SessionKey) -> None:
         """Let go of the tokens of a session that ended or changed, and keep none that is still on its way."""
-        self._kept.pop(key, None)
+        self._kept.forget(key)
         for flight in [flight for flight in self._flights if flight[0] == key]:
             del self._flights[flight]
 
@@ -143,13 +150,14 @@ class TokenExchanges:
 
     def _keep(self, key: SessionKey, which: _Wanted, kept: _Kept) -> None:
         """Keep what was had; what was had for an older version of the session is of no use any more."""
-        before = self._kept.pop(key, {})
+        before = self._kept.get(key, {})
         same = {other: one for other, one in before.items() if other[0] >= which[0] and other != which}
         while len(same) >= MAX_FOR_ONE:
             del same[next(iter(same))]
-        while len(self._kept) >= MAX_KEPT or self._oldest_is_over():
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = {**same, which: kept}
+        while self._oldest_is_over():
+            self._kept.forget(next(iter(self._kept)))
+        of_one = {**same, which: kept}
+        self._kept.put(key, of_one, sum(one.weight for one in of_one.values()))
 
     def _oldest_is_over(self) -> bool:
         oldest = next(iter(self._kept.values()), None)

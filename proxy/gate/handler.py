@@ -55,6 +55,7 @@ from proxy.core.routing import (
     reading_under,
 )
 from proxy.core.target import parse_target
+from proxy.core.weighed import Weighed
 from proxy.errors import (
     BearerRejected,
     ExchangeFailed,
@@ -86,7 +87,9 @@ if TYPE_CHECKING:
     from proxy.ports import IdentityAssertion
 
 MAX_RENDERED_IDENTITIES = 10_000
-"""Identity headers kept ready, about 1 KiB each; above, the oldest goes and is rendered again when asked for."""
+MAX_RENDERED_BYTES = 32 * 1024 * 1024
+"""Identity headers kept ready, and bytes of them with their claims, about; above, the oldest goes and is rendered again
+when asked for."""
 
 _REASON_BY_KIND = {Challenge: "challenge", Forbid: "forbid", StepUp: "step_up"}
 
@@ -115,7 +118,9 @@ class Gate:
             ),
         )
         self._assertion = parts.assertion
-        self._rendered: dict[SessionKey | tuple[SessionKey, Narrowing], tuple[Identity, RenderedIdentity]] = {}
+        self._rendered: Weighed[SessionKey | tuple[SessionKey, Narrowing], tuple[Identity, RenderedIdentity]] = Weighed(
+            entries=MAX_RENDERED_IDENTITIES, in_all=MAX_RENDERED_BYTES
+        )
         self._plans = {id(route): _plans_of(route, rules) for route in rules.routes.routes}
         self._forward_auth = None if rules.forward_auth is None else self._beside(rules.forward_auth)
 
@@ -399,9 +404,7 @@ class Gate:
             self._parts.observer.warning("an identity header is incomplete", detail=sentence)
         for name in rendered.truncated:
             self._parts.observer.identity_truncated(name)
-        while len(self._rendered) >= MAX_RENDERED_IDENTITIES:
-            del self._rendered[next(iter(self._rendered))]
-        self._rendered[key] = (person.identity, rendered)
+        self._rendered.put(key, (person.identity, rendered), person.weight)
         return rendered
 
     def _signed(self, assertion: IdentityAssertion, person: Session | Bearer, settled: Settled) -> Headers:

@@ -10,7 +10,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, derive_private_key
 
-from proxy.assertion import signer as signer_module
 from proxy.assertion.key_ring import LOOK_EVERY_S, KeyRing, signing_key
 from proxy.assertion.signer import MAX_LIST_BYTES, AssertionRules, AssertionSigner
 from proxy.core.headers import HeaderRules, UnverifiedEmail
@@ -189,7 +188,7 @@ def test_other_keys_sign_anew_at_once(hand: SignerInHand) -> None:
 
 
 def test_what_is_kept_is_bounded(hand: SignerInHand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signer_module, "MAX_KEPT", 2)
+    monkeypatch.setattr(hand.signer._kept, "_entries", 2)
     people = [session(key=make_session(Secret(f"cookie-{n}")).key) for n in range(3)]
     first, second, third = [hand.signed(person) for person in people]
 

@@ -12,7 +12,6 @@ from proxy.core.routing import TokenExchange
 from proxy.core.secret import Secret
 from proxy.core.tokens import ExchangeRefusal
 from proxy.errors import ClientMisconfigured, Draining, ExchangeFailed, ExchangeRefused, ProviderUnavailable
-from proxy.gate import exchange as exchange_module
 from proxy.gate.exchange import AT_LEAST_S, MARGIN_S, MAX_FOR_ONE, REFUSED_FOR_S, TokenExchanges
 from proxy.tasks import TaskOwner
 from tests.support.clocks import START, FakeClock
@@ -234,7 +233,7 @@ async def test_a_token_that_arrives_after_the_end_of_its_session_is_not_kept(han
 
 
 async def test_what_is_kept_is_bounded_for_all_and_for_each(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange_module, "MAX_KEPT", 2)
+    monkeypatch.setattr(hand.exchanges._kept, "_entries", 2)
     carol = make_session(Secret("carol's cookie"), subject="carol-id")
     for person in (ALICE, BOB, carol):
         await hand.token(person)

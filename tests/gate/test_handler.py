@@ -129,16 +129,19 @@ async def test_no_spelling_of_an_identity_header_passes_on_any_route(
         assert (b"X-Auth-Roles", b"viewer") in forward.headers
 
 
-async def test_the_rendered_identities_that_are_kept_are_bounded(
-    gate: GateInHand, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bound", ["_entries", "_in_all"])
+async def test_the_rendered_identities_that_are_kept_are_bounded_in_number_and_in_bytes(
+    gate: GateInHand, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr("proxy.gate.handler.MAX_RENDERED_IDENTITIES", 2)
+    rendered = gate.gate._rendered
     cookies = [await gate.signed_in("viewer", subject=f"user-{number}") for number in range(5)]
+    _ = await gate.forwarded(b"/app/x", cookies[0])
+    monkeypatch.setattr(rendered, bound, 2 if bound == "_entries" else 2 * rendered.weight)
 
     for cookie in cookies:
         assert (b"X-Auth-Roles", b"viewer") in (await gate.forwarded(b"/app/x", cookie)).headers
 
-    assert len(gate.gate._rendered) == 2
+    assert len(rendered) == 2
 
 
 async def test_a_role_that_cannot_be_sent_is_left_out_and_logged_once(gate: GateInHand) -> None:
