@@ -317,18 +317,18 @@ def parse_endpoint_url(value: object) -> str:
 
 
 def parse_host(value: object) -> str:
-    """Return a Host value in lower case: a name or address, with a port if it is not the scheme's own.
+    """Return a Host value as requests are known by: in lower case, without the root dot, IPv6 as browsers write it.
 
-    ``*.`` before a name stands for one label.
+    A name or address, with a port if it is not the scheme's own. ``*.`` before a name stands for one label.
     """
-    text = parse_text(value)
-    name, _ = _without_wildcard(text)
-    host, _ = _split_authority(name)
+    name, wildcard = _without_wildcard(parse_text(value))
+    host, port = _split_authority(name)
     if host is None:
         raise ValueRefused(
             "is no host", "write a name such as app.example.com or app.example.com:8443, without a scheme"
         )
-    return text.lower()
+    shown = f"[{IPv6Address(host).compressed}]" if ":" in host else host.lower().removesuffix(".")
+    return f"{wildcard}{shown}" if port is None else f"{wildcard}{shown}:{port}"
 
 
 def parse_network(value: object) -> IpNetwork:

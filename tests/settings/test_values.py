@@ -185,6 +185,23 @@ def test_a_cookie_domain_loses_its_dot_and_its_capitals() -> None:
     assert values.parse_domain(".Example.com") == "example.com"
 
 
+@pytest.mark.parametrize(
+    ("written", "known_by"),
+    [
+        ("App.example.com", "app.example.com"),
+        ("app.example.com.", "app.example.com"),
+        ("app.example.com.:8443", "app.example.com:8443"),
+        ("*.Apps.example.com.", "*.apps.example.com"),
+        ("[0:0::1]", "[::1]"),
+        ("[2001:DB8::0]:8443", "[2001:db8::]:8443"),
+        ("127.0.0.1:80", "127.0.0.1:80"),
+    ],
+)
+def test_a_host_is_as_requests_are_known_by(written: str, known_by: str) -> None:
+    """Otherwise nobody would ever be answered there, and two portals might have one host."""
+    assert values.parse_host(written) == known_by
+
+
 NO_DURATION = "is not a duration; write a number and one of ms, s, m, h, d, such as 10s or 5m"
 NO_ADDRESS = "is no address to listen on; write host:port, [IPv6]:port or unix:/path"
 NO_SOCKET = "is no path of a socket; write unix: and an absolute path, such as unix:/run/app.sock"
