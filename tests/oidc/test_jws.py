@@ -281,3 +281,13 @@ class TestKeysOfASet:
 def test_our_own_token_is_read_without_a_key_and_nonsense_is_empty() -> None:
     assert own_payload(sign({"nonce": "n"})) == {"nonce": "n"}
     assert own_payload("opaque") == {}
+
+
+def test_an_algorithm_of_two_thousand_letters_is_not_repeated_whole() -> None:
+    compact = ".".join((encoded({"alg": "X" * 2000}), encoded({"sub": "alice"}), "AA"))
+
+    with pytest.raises(TokenRejected) as refused:
+        parse_jws(compact, allowed=EVERY)
+
+    assert refused.value.reason == "algorithm_not_allowed"
+    assert len(str(refused.value)) < 100
