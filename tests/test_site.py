@@ -35,7 +35,7 @@ async def test_the_tokens_of_apps_are_let_go_with_their_session_while_it_serves_
     kept = started._exchanges._kept
 
     await started.start()
-    kept[session.key] = {}
+    kept.put(session.key, {}, 1)
     shared.live.session_ended(session.key, EndCause.LOGOUT)
     assert kept == {}
 
