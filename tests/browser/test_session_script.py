@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.async_api import Error
 
 from tests.support.browser_fixtures import screenshot
 from tests.support.eventually import eventually
@@ -44,8 +45,11 @@ class Bent:
 
     async def __call__(self, route: Route) -> None:
         self.asked.append(route.request.method)
-        answer = await route.fetch()
-        said: dict[str, Any] = await answer.json()
+        try:
+            answer = await route.fetch()
+            said: dict[str, Any] = await answer.json()
+        except Error:
+            return  # the page was closed while it asked
         if said["session"]:
             said["session"].update({name: int(time.time()) + left for name, left in self.times.items()})
         await route.fulfill(response=answer, json=said)

@@ -303,8 +303,10 @@ class TestDirectGrant:
     def test_a_client_may_have_shorter_lifetimes(self, provider: Provider) -> None:
         short, ending = provider.direct("alice", "short-app").json, provider.direct("alice", "ending-app").json
 
-        assert (short["expires_in"], short["refresh_expires_in"]) in {(30, 60), (29, 59)}
-        assert (ending["expires_in"], ending["refresh_expires_in"]) in {(120, 120), (119, 119)}
+        assert short["expires_in"] in {29, 30}
+        assert short["refresh_expires_in"] in {58, 59, 60}
+        # Each is counted down by itself: a second may end between the two.
+        assert {ending["expires_in"], ending["refresh_expires_in"]} <= {118, 119, 120}
 
     def test_a_client_may_get_no_refresh_token(self, provider: Provider) -> None:
         tokens = provider.direct("alice", "no-refresh-app").json

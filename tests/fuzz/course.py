@@ -59,7 +59,7 @@ def make_gate(observer: RecordingObserver) -> Gate:
         GateParts(
             acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
             authenticator=Authenticator(
-                store, RefresherInHand(), client_id="legacy-app", clock=clock, observer=observer
+                store, RefresherInHand(), home=slices.home(settings), clock=clock, observer=observer
             ),
             kept=MemoryKeptRequests(clock, random_bytes=secrets.token_bytes),
             responder=Responder(JinjaPages(slices.look(settings))),

@@ -70,8 +70,11 @@ def test_only_offline_access_outlives_keycloaks_sso_session(build_house: Callabl
     assert offline_lives_on
     # A token that shrinks towards the end would be refreshed again and again, were it not noticed.
     assert refreshes(plain) < 2 * BRIEF_MAX_S / BRIEF_TOKEN_S + 4
-    idle = f"{BRIEF_IDLE_S}s"
-    assert said(plain, f"refresh tokens last {idle}", f"sessions end after {idle} without activity", "offline_access")
+    # Keycloak counts its answer down when a second ends while it is made.
+    assert any(
+        said(plain, f"refresh tokens last {idle}s", f"sessions end after {idle}s without activity", "offline_access")
+        for idle in (BRIEF_IDLE_S, BRIEF_IDLE_S - 1)
+    )
     assert said(offline, "name no end of their own")
     assert offline_sessions(offline) == 2
 

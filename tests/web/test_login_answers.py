@@ -19,7 +19,8 @@ def subclasses(kind: type[errors.SidegateError]) -> set[type[errors.SidegateErro
 
 
 AT_THE_FORM = (
-    subclasses(errors.ProviderFault)
+    # The token of an app is fetched long after the login.
+    (subclasses(errors.ProviderFault) - {errors.ExchangeFailed})
     | subclasses(errors.StoreFault)
     | {errors.LoginFault, errors.CsrfRejected, errors.FormRejected, errors.SessionEnded}
 )
