@@ -27,7 +27,7 @@ FORGED = (
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     command = shutil.which("caddy")
     if command is None:
-        pytest.skip("caddy is not here: go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.2")
+        pytest.skip("caddy is not here: apt-get install caddy")
     folder = tmp_path_factory.mktemp("caddy")
     with place(folder, {"source": "x-forwarded", "on_unauthenticated": 302}, partial(start_caddy, command)) as made:
         yield made
