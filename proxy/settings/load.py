@@ -28,7 +28,7 @@ from proxy.settings.secret_source import reason_of, remedy_for
 from proxy.settings.tree import Position, Tree, read_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
@@ -226,6 +226,20 @@ def _unprintable(error: ReaderError, text: str) -> tuple[str, str, Position]:
 # --- the settings ----------------------------------------------------------------------------------------------------
 
 
+def _is_said_at_the_top(finding: Finding, said: Sequence[Finding], data: Mapping[str, object]) -> bool:
+    """Say whether a portal has this fault from a section at the top, of which the same is said."""
+    match finding.path:
+        case ("portals", int(index), str(section), *below):
+            portals = data.get("portals")
+            portal = portals[index] if isinstance(portals, list) else None
+            at_top = (section, *below)
+            return (isinstance(portal, dict) and section not in portal) and any(
+                (one.path, one.message) == (at_top, finding.message) for one in said
+            )
+        case _:
+            return False
+
+
 def _load_tree(path: Path, tree: Tree, checks: Sequence[Check]) -> Loaded:
     """Return settings and problems of plain data."""
     data = dict(tree.data) if isinstance(tree.data, dict) else {}
@@ -233,8 +247,11 @@ def _load_tree(path: Path, tree: Tree, checks: Sequence[Check]) -> Loaded:
     wrong = [finding for finding in wrong if not any(_is_within(broken, finding.path) for broken in tree.broken)]
     spoiled = tree.broken | {finding.path for finding in wrong}
     wrong += [finding for finding in checked if not _rests_on(finding, spoiled)]
+    # What portals have from the top is judged with each of them, and said once, where it stands.
+    wrong = [finding for finding in wrong if not _is_said_at_the_top(finding, wrong, data)]
     located = [*tree.findings, *((finding, tree.position_of(finding.path)) for finding in wrong)]
-    problems = tuple(sorted((_problem(path, *item) for item in located), key=lambda item: (item.line, item.column)))
+    told = dict.fromkeys(_problem(path, *item) for item in located)
+    problems = tuple(sorted(told, key=lambda problem: (problem.line, problem.column)))
     is_usable = not any(problem.level is Level.ERROR for problem in problems)
     sites = tuple(SiteSettings(one.given.name if one.given.place else "", one.settings) for one in drafted)
     return Loaded(sites if is_usable else (), problems)

@@ -188,6 +188,16 @@ def test_what_is_wrong_at_the_top_is_said_once(load_text: LoadText) -> None:
                       "write true or false, without quotes")]  # fmt: skip
 
 
+def test_what_every_portal_has_from_the_top_is_said_once_where_it_stands(load_text: LoadText) -> None:
+    top = TOP + "forward_auth: {source: path}\nroutes: [{path: /**, upstream: nope, token_exchange: {scope: x}}]\n"
+    top = top.replace("{trusted_proxies: [10.0.0.0/8]}", '{public_url: "https://www.example.com"}')
+    top = top.replace("client_auth:", "client_id: www, client_auth:")
+
+    said = [(problem.key_path, problem.line) for problem in load_text(file_of(WIKI, ADMIN, top=top)).errors]
+
+    assert said == [("forward_auth", 5), ("routes[0].upstream", 6), ("routes[0].token_exchange.audience", 6)]
+
+
 def test_what_is_missing_everywhere_is_missing_in_each(load_text: LoadText) -> None:
     top = TOP.replace('issuer: "https://sso.example.com/realms/acme", ', "")
 
