@@ -67,7 +67,7 @@ class ExchangedToken:
 
     Attributes:
         expires_at: Unix seconds of our own clock; the instant of the answer when it named no lifetime, so that such a
-            token is good for the request at hand and kept for no other.
+            token serves those who waited for it and is kept for seconds at most (``gate.exchange.AT_LEAST_S``).
     """
 
     access_token: Secret
