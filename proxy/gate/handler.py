@@ -205,9 +205,9 @@ class Gate:
             return route
         if route.purpose is Purpose.LOGOUT:
             return self._app_logout(accepted, event)
-        if refused := service_worker_verdict(head, route):
-            return self._refuse(refused, head, self._settle(accepted, route, event), event)
         settled = self._settle(accepted, route, event)
+        if refused := service_worker_verdict(head, route):
+            return self._refuse(refused, head, settled, event)
         head.remember(self, settled)
         return self._ask(head, settled, event)
 
