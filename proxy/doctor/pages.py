@@ -39,6 +39,9 @@ _NOBODY_SIGNED_IN: Final = frozenset(
 )
 """What ``prompt=none`` must be answered with when all else is well."""
 
+_NO_CHALLENGE: Final = "invalid_request"
+"""What a request without PKCE is answered with where it is demanded (RFC 7636 §4.4.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Led:
@@ -69,7 +72,7 @@ async def look_at_pages(visit: Visit, metadata: ProviderMetadata) -> tuple[Findi
     if not isinstance(with_challenge, Led):
         return (with_challenge, afterwards)
     findings = [_redirect_finding(visit, metadata, with_challenge)]
-    if isinstance(without, Led):
+    if isinstance(without, Led) and with_challenge.error in _NOBODY_SIGNED_IN:
         findings.append(_pkce_finding(visit, without))
     return (*findings, afterwards)
 
@@ -141,8 +144,11 @@ def _iss_finding(visit: Visit, metadata: ProviderMetadata, led: Led) -> Finding:
 
 
 def _pkce_finding(visit: Visit, led: Led) -> Finding:
-    if led.error not in _NOBODY_SIGNED_IN:
+    if led.error == _NO_CHALLENGE:
         return ok(PKCE, "demanded; a request without it is refused")
+    if led.error not in _NOBODY_SIGNED_IN:
+        said = f"whether Keycloak demands it cannot be told from its answer: {led}"
+        return warn(PKCE, said, f"see {visit.console('Capability config → PKCE Method')}")
     return warn(
         PKCE,
         "Sidegate uses it, and Keycloak does not demand it: a stolen code could be used without",

@@ -9,7 +9,8 @@ import pytest
 
 from proxy.demo.clients import Feature
 from proxy.demo.misbehaviour import Endpoint, html, status
-from proxy.doctor.pages import AFTERWARDS, PKCE, REDIRECT, look_at_pages
+from proxy.doctor import pages
+from proxy.doctor.pages import AFTERWARDS, PKCE, REDIRECT, Led, look_at_pages
 from proxy.doctor.provider import look_at_provider
 from tests.doctor.conftest import SITE, register, told
 from tests.support.ports import free_port
@@ -97,6 +98,19 @@ async def test_pkce_that_is_not_demanded_is_a_warning(issuer: Issuer, visit_to: 
     assert found[PKCE][0] == "warn"
     assert "Clients → app → Capability config → PKCE Method" in found[PKCE][2]
     assert found[REDIRECT][0] == "ok"
+
+
+@pytest.mark.parametrize("led", [Led({"error": "server_error"}), Led({"code": "of-somebody"})])
+async def test_an_answer_that_does_not_speak_of_pkce_is_no_proof_of_it(
+    issuer: Issuer, visit_to: Begin, led: Led
+) -> None:
+    assert str(pages._pkce_finding(await visit_to(issuer.url), led).verdict) == "warn"
+
+
+async def test_pkce_is_not_judged_where_both_requests_are_refused(server: AnsweringServer, visit_to: Begin) -> None:
+    as_provider(server, f"{CALLBACK}?error=invalid_request")
+
+    assert PKCE not in await findings(visit_to, server.url)
 
 
 async def test_a_client_without_the_standard_flow_is_a_failure(issuer: Issuer, visit_to: Begin) -> None:
