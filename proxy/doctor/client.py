@@ -32,12 +32,14 @@ PASSWORD_GRANT: Final = "password grant"  # noqa: S105 - the name of a check
 NOBODY: Final = "sidegate-doctor-"
 """Begins the user name that nobody has; 128 random bits follow."""
 
+_TAKES_NO_PASSWORD: Final = frozenset({"unauthorized_client", "unsupported_grant_type", "invalid_client"})
+"""What a password is refused with whoever brings it; the last is Keycloak's word where consent is required."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """How the token endpoint said no."""
 
-    status: int
     error: str
     description: str
 
@@ -73,23 +75,20 @@ def _nobodys_password(visit: Visit) -> Mapping[str, str]:
     }
 
 
-async def _asked(visit: Visit, metadata: ProviderMetadata, form: Mapping[str, str]) -> Refusal | None:
-    """Return the refusal; None when there were tokens, which nobody should have got.
+async def _asked(visit: Visit, metadata: ProviderMetadata, form: Mapping[str, str]) -> Refusal:
+    """Return the refusal.
 
     Raises:
         ClientMisconfigured: what proves who we are cannot be read.
-        ProviderUnavailable
+        ProviderUnavailable: also when there is no refusal, for nobody should get tokens.
     """
-    answer = await visit.calls.post("doctor", metadata.token_endpoint, form)
-    if answer.status == 200:
-        return None
-    return Refusal(answer.status, *parse_error(answer))
+    return Refusal(*parse_error(await visit.calls.post("doctor", metadata.token_endpoint, form)))
 
 
-def _proof(visit: Visit, refusal: Refusal | None) -> Finding:
+def _proof(visit: Visit, refusal: Refusal) -> Finding:
     method = visit.settings.keycloak.client_auth.method
     client_id = visit.settings.keycloak.client_id
-    if refusal is None or refusal.error == "invalid_grant":
+    if refusal.error == "invalid_grant":
         return ok(CREDENTIALS, f"Keycloak takes them ({method}); asked with a refresh token that is none")
     if refusal.error == "invalid_client":
         return fail(
@@ -115,18 +114,21 @@ def _proof_remedy(visit: Visit) -> str:
     )
 
 
-def _password_finding(visit: Visit, refusal: Refusal | None) -> Finding:
+def _password_finding(visit: Visit, refusal: Refusal) -> Finding:
     if visit.needs.login is LoginWay.REDIRECT:
         return _when_not_wanted(visit, refusal)
-    if refusal is None or refusal.error == "invalid_grant":
+    if refusal.error == "invalid_grant":
         return ok(PASSWORD_GRANT, "allowed; asked with a user name that nobody has")
     switch, remedy = _switch(visit, refusal)
     return fail(PASSWORD_GRANT, f"login.mode is form, and Keycloak takes no password: {refusal}", f"{switch}{remedy}")
 
 
-def _when_not_wanted(visit: Visit, refusal: Refusal | None) -> Finding:
-    if refusal is not None and refusal.error != "invalid_grant":
+def _when_not_wanted(visit: Visit, refusal: Refusal) -> Finding:
+    if refusal.error in _TAKES_NO_PASSWORD:
         return ok(PASSWORD_GRANT, "off, as login.mode: redirect wants it")
+    if refusal.error != "invalid_grant":
+        said = f"whether Keycloak takes passwords from this client cannot be told from its answer: {refusal}"
+        return warn(PASSWORD_GRANT, said, f"see {visit.console('Capability config → Direct access grants')}")
     return warn(
         PASSWORD_GRANT,
         "login.mode is redirect, and Keycloak takes passwords from this client",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.demo.clients import Feature
-from proxy.demo.misbehaviour import Endpoint, status
+from proxy.demo.misbehaviour import Endpoint, html, status
 from proxy.doctor.client import CREDENTIALS, NOBODY, PASSWORD_GRANT, look_at_client
 from proxy.doctor.provider import look_at_provider
 from tests.doctor.conftest import SECRET, register, told
@@ -135,6 +135,25 @@ async def test_an_answer_that_says_nothing_is_a_warning(issuer: Issuer, visit_to
     issuer.misbehaviour.answer(Endpoint.TOKEN, status(400, {"error": "invalid_request"}))
 
     assert (await findings(visit_to, issuer))[CREDENTIALS][0] == "warn"
+
+
+async def test_an_answer_that_does_not_speak_of_passwords_is_no_proof_that_they_are_off(
+    issuer: Issuer, visit_to: Begin
+) -> None:
+    issuer.misbehaviour.answer(Endpoint.TOKEN, status(400, {"error": "invalid_grant"}))
+    issuer.misbehaviour.answer(Endpoint.TOKEN, status(400, {"error": "invalid_request"}))
+
+    found = await findings(visit_to, issuer, login={"mode": "redirect"})
+
+    assert (found[CREDENTIALS][0], found[PASSWORD_GRANT][0]) == ("ok", "warn")
+
+
+async def test_a_page_where_a_refusal_was_expected_is_no_proof(issuer: Issuer, visit_to: Begin) -> None:
+    issuer.misbehaviour.answer(Endpoint.TOKEN, html(200))
+
+    verdict, sentence, _ = (await findings(visit_to, issuer))[CREDENTIALS]
+
+    assert (verdict, sentence.endswith("answers 200")) == ("fail", True)
 
 
 async def test_a_token_endpoint_that_is_away_is_a_failure(issuer: Issuer, visit_to: Begin) -> None:
