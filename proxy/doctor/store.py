@@ -61,6 +61,9 @@ async def look_at_store(visit: Visit) -> tuple[Finding, ...]:
     if reached.remedy:
         return (reached,)
     primaries = await _primaries(options)
+    if not primaries:
+        remedy = "check that every address that it names can be reached from here, and run the doctor again"
+        return (reached, fail("primary", f"{options.topology} answers, and names no primary in time", remedy))
     rest = await asyncio.gather(
         _of_primaries(visit, options, primaries), _of_topology(options, len(primaries)), _of_tls(visit, options)
     )
@@ -232,7 +235,7 @@ async def _vote(options: RedisOptions, topology: BehindSentinels, sentinel: TcpN
 async def _of_tls(visit: Visit, options: RedisOptions) -> tuple[Finding, ...]:
     nodes = _nodes(options)
     if options.tls is None:
-        return tuple(filter(None, await asyncio.gather(*(_in_clear(node) for node in nodes[:1]))))
+        return tuple(dict.fromkeys(await asyncio.gather(*map(_in_clear, nodes))))
     found = await asyncio.gather(*(_certificate(visit, options, node) for node in nodes))
     return tuple(finding for some in found for finding in some)
 
@@ -253,7 +256,7 @@ async def _in_clear(node: TcpNode) -> Finding:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
     except OSError:
-        found = []
+        return warn("TLS", f"{node} is spoken to in clear, and where it is cannot be seen", "mend its name, or the DNS")
     addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
     if any(address.is_global for address in addresses):
         sentence = f"{node} is spoken to in clear over a public address"

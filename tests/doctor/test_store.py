@@ -153,6 +153,21 @@ async def test_a_public_address_in_clear_is_a_warning() -> None:
     assert str((await store._in_clear(TcpNode("10.1.2.3", 6379))).verdict) == "ok"
 
 
+async def test_where_a_name_leads_that_does_not_resolve_is_not_taken_for_private() -> None:
+    assert str((await store._in_clear(TcpNode("redis.invalid", 6379))).verdict) == "warn"
+
+
+async def test_a_store_without_a_primary_is_a_failure(
+    empty_redis: RedisServer, visit_to: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none_found(_options: object) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(store, "_primaries", none_found)
+
+    assert verdicts_of(await findings(visit_to, url=empty_redis.url)) == {"reachable": "ok", "primary": "fail"}
+
+
 async def test_sentinels_are_asked_one_by_one(empty_redis_sentinel: SentinelHouse, visit_to: Begin) -> None:
     known = empty_redis_sentinel.settings
     nodes, gone = known["nodes"], f"127.0.0.1:{free_port()}"
