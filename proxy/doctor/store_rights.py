@@ -49,6 +49,9 @@ TRIED: Final[Sequence[tuple[str, ...]]] = (
 )
 """In an order in which each has what it needs; the last ones leave nothing behind."""
 
+_ELSEWHERE: Final = frozenset({"MOVED", "ASK"})
+"""A cluster's word for a name of another node; the rights were looked at before."""
+
 REMEDY: Final = "give the user what the README has under Redis (ACL SETUSER)"
 
 
@@ -61,15 +64,20 @@ async def look_at_rights(connection: RespConnection, prefix: str) -> Finding:
     key = f"{prefix}doctor:{secrets.token_hex(8)}:"
     forbidden: list[str] = []
     unknown: list[str] = []
+    unseen: list[str] = []
     for command in _filled(key, f"{prefix}doctor"):
         try:
             await connection.ask(*command)
         except CommandRefused as refusal:
-            {"NOPERM": forbidden, "ERR": unknown}.get(refusal.code, []).append(command[0])
+            if refusal.code not in _ELSEWHERE:
+                {"NOPERM": forbidden, "ERR": unknown}.get(refusal.code, unseen).append(command[0])
     if forbidden:
         return fail("rights", f"our user may not {_listed(forbidden)} under {prefix}", REMEDY)
     if unknown:
         return warn("rights", f"it does not know {_listed(unknown)}", "use Redis 6.2 or newer, or Valkey")
+    if unseen:
+        sentence = f"whether our user may {_listed(unseen)} cannot be seen: it refuses that to everybody now"
+        return warn("rights", sentence, "mend what its other lines and its log say, and run the doctor again")
     return ok("rights", f"our user may do what Sidegate does, under {prefix}")
 
 

@@ -88,6 +88,17 @@ async def test_a_command_that_is_missing_is_named(empty_redis: RedisServer, rule
     assert "README" in found.remedy
 
 
+async def test_what_redis_refuses_to_everybody_is_no_proof_of_a_right(empty_redis: RedisServer) -> None:
+    empty_redis.call("CONFIG", "SET", "maxmemory", "1")
+    try:
+        found = await looked(empty_redis, *rules_of_the_readme())
+    finally:
+        empty_redis.call("CONFIG", "SET", "maxmemory", "0")
+
+    assert str(found.verdict) == "warn"
+    assert "SET" in found.sentence
+
+
 async def test_another_prefix_is_a_failure(empty_redis: RedisServer) -> None:
     found = await looked(empty_redis, "~other:*", "&other:*", "+@all")
 
