@@ -29,7 +29,7 @@ from proxy.settings.draft import Draft
 from proxy.settings.pictures import picture_findings
 from proxy.settings.problems import Finding, KeyPath, Level, key_text
 from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
-from proxy.settings.values import LANGUAGES_OF_OURS, Substituted, UnixAddress
+from proxy.settings.values import DEFAULT_PORTS, LANGUAGES_OF_OURS, Substituted, UnixAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +64,17 @@ def _listeners(draft: Draft) -> Iterator[Finding]:
             written, unwritten = (path, other) if draft.written(path) is not None else (other, path)
             yield Finding(written, f"is the address of {key_text(unwritten)} too", "choose another port",
                           depends_on=(unwritten,))  # fmt: skip
+
+
+def _hosts(draft: Draft) -> Iterator[Finding]:
+    """Requests are known by their host without the port that the scheme has anyway."""
+    server = draft.settings.server
+    usual = f":{DEFAULT_PORTS[server.public_url.scheme]}"
+    for index, host in enumerate(server.hosts):
+        if host.endswith(usual):
+            message = f"is never answered, for nobody who comes by {server.public_url.scheme} is known with that port"
+            yield Finding(("server", "hosts", index), message, f"write {host.removesuffix(usual)}", Level.WARNING,
+                          (("server", "public_url"),))  # fmt: skip
 
 
 def _https_redirect(draft: Draft) -> Iterator[Finding]:
@@ -575,6 +586,7 @@ Check = Callable[[Draft], Iterator[Finding]]
 
 CHECKS: Final[tuple[Check, ...]] = (
     _listeners,
+    _hosts,
     _https_redirect,
     _trust,
     _forward_auth,

@@ -43,6 +43,14 @@ WRONG = [
     ),
     (
         "server",
+        "hosts: [old.example.com, 'old.example.com:443', '*.example.com:8443']",
+        (
+            "2:28  server.hosts[1]: warning: is never answered, for nobody who comes by https is known with that port; "
+            "write old.example.com"
+        ),
+    ),
+    (
+        "server",
         "https_redirect: true\ntrusted_proxies: []",
         (
             "2:3  server.https_redirect: warning: sends every request round in a circle, for nobody ends TLS "
@@ -202,6 +210,7 @@ def test_a_contradiction_is_said_at_the_key_that_makes_it(
 
 
 RIGHT = [
+    ("server", "public_url: http://localhost:4180\nhosts: ['app.localhost:443', '[::80]']"),
     ("server", "public_url: https://app.example.com/old"),
     ("server", "https_redirect: true\ntrusted_proxies: [10.0.0.0/8]"),
     ("keycloak", "client_auth: {method: none}"),

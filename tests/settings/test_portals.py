@@ -179,6 +179,14 @@ def test_what_is_wrong_with_a_portal_is_said_with_its_own_line(wrong: str, said:
     assert not [line for line in errors if "portals[1]" not in line], "nothing else is to blame"
 
 
+def test_a_portals_host_with_the_port_of_its_scheme_is_warned_of_with_its_own_line(load_text: LoadText) -> None:
+    admin = portal("admin", "admin.example.com, 'a.example.com:443'", url="https://admin.example.com")
+
+    warnings = load_text(file_of(WIKI, admin)).warnings
+
+    assert [one.key_path for one in warnings if "never answered" in one.message] == ["portals[1].hosts[1]"]
+
+
 def test_what_is_wrong_at_the_top_is_said_once(load_text: LoadText) -> None:
     top = TOP.replace("remember_me: false", "remember_me: maybe")
 
