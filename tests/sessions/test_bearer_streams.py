@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ from proxy.core.secret import Secret
 from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
 from proxy.errors import StoreUnavailable
 from proxy.sessions.live import SLACK
-from proxy.sessions.stream_keeper import TICK_S
+from proxy.sessions.stream_keeper import MAX_ASKING, TICK_S
 from tests.sessions.test_stream_keeper import Stage
 from tests.support.clocks import START
 from tests.support.eventually import eventually
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from proxy.core.bearer import Bearer
+    from proxy.core.login import Login
+    from proxy.ports import LoginStanding
 
 TOKEN = Secret("header.payload.signature")
+
+
+class OfThisMoment:
+    """A standing of a store that would not tell of changes: the login goes on, as of now."""
+
+    def holds(self) -> bool:
+        return False
 
 
 @pytest.fixture
@@ -97,6 +107,67 @@ async def test_while_its_standing_holds_the_store_is_asked_once(stage: Stage) ->
     await stage.pass_time(120)
 
     assert stage.store.calls.count("standing") == 1
+
+
+async def test_while_the_store_would_not_tell_of_an_end_it_is_asked_at_each_tick(stage: Stage) -> None:
+    ended = False
+
+    async def standing(_login: Login) -> LoginStanding | None:
+        return None if ended else OfThisMoment()
+
+    stage.store.inner.standing = standing
+    stream = opens(stage)
+    await stage.pass_time(5)
+    assert stream.ends == []
+    assert stage.store.calls.count("standing") >= 5
+
+    ended = True
+    await stage.pass_time(TICK_S)
+
+    assert stream.ends == [ENDED]
+
+
+async def test_an_end_that_is_told_while_the_store_is_asked_is_asked_about_at_once(stage: Stage) -> None:
+    answers: list[LoginStanding | None] = [OfThisMoment(), None]
+    may_answer = asyncio.Event()
+
+    async def standing(_login: Login) -> LoginStanding | None:
+        answer = answers.pop(0)
+        await may_answer.wait()
+        return answer
+
+    stage.store.inner.standing = standing
+    stream = opens(stage)
+    await stage.keeper.tick()
+    await stage.settle()
+
+    stage.live.bearers_in_doubt()
+    await stage.keeper.look_at_doubts()
+    may_answer.set()
+    await stage.settle()
+
+    assert stream.ends == [ENDED]
+
+
+async def test_the_store_is_asked_about_few_bearers_at_a_time(stage: Stage) -> None:
+    at_once = most = 0
+
+    async def slow(_login: Login) -> LoginStanding | None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return OfThisMoment()
+
+    stage.store.inner.standing = slow
+    for number in range(MAX_ASKING * 3):
+        opens(stage, make_bearer(Secret(f"token-{number}")))
+
+    await stage.keeper.tick()
+    await stage.settle()
+
+    assert most == MAX_ASKING
 
 
 async def test_it_closes_when_nobody_can_say_whether_the_login_goes_on(stage: Stage) -> None:
