@@ -2,7 +2,8 @@
 
 The choice is no decision. The gate that is chosen looks at Host again, by its own rules, and refuses what is not its
 own; so a mistake here is a 421, never another portal's app. What is no portal's host goes to the stranger's gate, which
-answers 421 to everybody and looks like none of them. Nothing is kept of a host that was asked for (law 12).
+answers 421 to everybody and looks like none of them. Nothing is kept here of a host that was asked for; what the
+acceptor remembers of its spelling has a cap (law 12).
 """
 
 from __future__ import annotations
