@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.observe import certificate_ends as module
-from proxy.observe.certificate_ends import CertificateEnds
+from proxy.observe.certificate_ends import MAX_BYTES, CertificateEnds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,13 @@ def test_of_a_chain_the_first_end_counts(tmp_path: Path) -> None:
     file.write_bytes(certificate(LATE) + certificate(SOON))
 
     assert [*CertificateEnds().of([("server.tls.cert_file", file)])] == [("server.tls.cert_file", str(file), SOON)]
+
+
+def test_of_a_file_without_end_only_the_beginning_is_looked_into(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.crt"
+    file.write_bytes(certificate(LATE) + b"\n" * MAX_BYTES + certificate(SOON))
+
+    assert [end for *_, end in CertificateEnds().of([("k", file)])] == [LATE]
 
 
 def test_a_renewed_file_is_read_again_and_another_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
