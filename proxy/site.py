@@ -129,11 +129,7 @@ class Site:
     def knows(self, person: Session | Bearer) -> bool:
         """Say whether somebody of another time would be taken here for who they were taken for then."""
         if isinstance(person, Bearer):
-            keycloak, identity = self.settings.keycloak, person.identity
-            return self._bearers is not None and (keycloak.issuer, keycloak.client_id) == (
-                identity.issuer,
-                person.client_id,
-            )
+            return self._bearers is not None and self._bearers.would_take(person)
         return person.home == slices.home(self.settings, self.name)
 
     def take_over(self) -> None:

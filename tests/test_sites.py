@@ -235,3 +235,11 @@ async def test_who_shows_a_token_may_have_nothing_any_more_where_tokens_count_no
     admitted.event.path, admitted.event.method, admitted.event.host = "/x", "GET", "app.example.com"
 
     assert present.demanded(admitted) is None
+
+
+async def test_who_shows_a_token_that_is_for_others_may_have_nothing_when_the_file_names_them_no_more() -> None:
+    admitted = admit(None, session=make_bearer(COOKIE, audience=("billing", "api")))
+    admitted.event.path, admitted.event.method, admitted.event.host = "/x", "GET", "app.example.com"
+
+    assert Sites([site(keycloak={"audience": ["api"]})]).demanded(admitted) is not None
+    assert Sites([site()]).demanded(admitted) is None

@@ -67,6 +67,7 @@ class AccessTokenClaims:
     """
 
     subject: str
+    audience: tuple[str, ...]
     issued_at: float
     expires_at: float
     auth_time: float | None
@@ -87,11 +88,13 @@ def validate_access_token(
     """
     issued_at, expires_at = require_access_token(header, payload, expected=expected)
     subject = read.required_text(payload, "sub", limit=MAX_SUBJECT_LENGTH)
-    if expected.audiences.isdisjoint(read.audience(payload)):
+    audience = read.audience(payload)
+    if expected.audiences.isdisjoint(audience):
         named = " or ".join(repr(audience) for audience in sorted(expected.audiences))
         raise TokenRejected(f"aud does not hold {named} (keycloak.audience)", reason="wrong_audience")
     return AccessTokenClaims(
         subject=subject,
+        audience=audience,
         issued_at=issued_at,
         expires_at=expires_at,
         auth_time=read.optional_instant(payload, "auth_time"),

@@ -26,6 +26,7 @@ class Bearer:
 
     Attributes:
         client_id: ours, the client (portal) that took the token; never the ``azp`` of another.
+        audience: ``aud``, for whom the token is; another file may take none of them.
         access_token: as it came.
         sid: the provider's session id; None when no login of a person stands behind the token.
         issued_at: ``iat``: a logout by ``sub`` at or after this instant covers the token.
@@ -35,6 +36,7 @@ class Bearer:
     """
 
     client_id: str
+    audience: tuple[str, ...]
     identity: Identity
     access_token: Secret
     sid: str | None

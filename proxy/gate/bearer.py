@@ -132,6 +132,12 @@ class VerifiedBearers:
         """Return how many tokens are known."""
         return len(self._known)
 
+    def would_take(self, bearer: Bearer) -> bool:
+        """Say whether a token that was taken by other rules is, by these, the same client's and for us."""
+        rules = self._rules.identity
+        is_same = (bearer.identity.issuer, bearer.client_id) == (rules.issuer, rules.client_id)
+        return is_same and not self._audiences.isdisjoint(bearer.audience)
+
     def at_once(self, token: Secret) -> Bearer | NotCached:
         """Return the bearer of a known token that has not ended; see ``ports.BearerTokens``."""
         token_hash = token.sha256()
@@ -226,6 +232,7 @@ class VerifiedBearers:
         rules = self._rules.identity
         return Bearer(
             client_id=rules.client_id,
+            audience=claims.audience,
             identity=assemble_identity(claims.subject, [claims.every], rules=rules),
             access_token=token,
             sid=claims.sid,

@@ -57,6 +57,7 @@ def reason_of(header: dict[str, Any] = HEADER, /, **claims: Any) -> str:
 def test_a_right_token_says_who_shows_it() -> None:
     assert validate(auth_time=NOW - 60) == AccessTokenClaims(
         subject="alice-id",
+        audience=("legacy-app", "account"),
         issued_at=NOW,
         expires_at=NOW + 300,
         auth_time=NOW - 60,

@@ -69,6 +69,7 @@ def bearer(**changes: object) -> Bearer:
     token = Secret("header.payload.signature")
     alive = Bearer(
         client_id="legacy-app",
+        audience=("legacy-app",),
         identity=identity(),
         access_token=token,
         sid="sid",

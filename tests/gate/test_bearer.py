@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,7 +168,11 @@ async def test_a_service_has_no_login_and_passes_all_the_same(house: House) -> N
 
 
 async def test_a_further_audience_of_the_file_will_do(house: House) -> None:
-    assert (await house.bearers.verified(house.token(aud="api"), peer=PEER)).client_id == "legacy-app"
+    bearer = await house.bearers.verified(house.token(aud="api"), peer=PEER)
+
+    assert (bearer.client_id, bearer.audience) == ("legacy-app", ("api",))
+    assert house.bearers.would_take(bearer)
+    assert not house.bearers.would_take(replace(bearer, audience=("billing",)))
 
 
 # --- once, then by its hash ------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ def make_bearer(token: Secret, *, subject: str = "alice-id", **changes: Any) -> 
     """The bearer of an access token that was issued at START for 300 seconds."""
     bearer = Bearer(
         client_id="legacy-app",
+        audience=("legacy-app",),
         identity=Identity(issuer=ISSUER, subject=subject, username=subject.removesuffix("-id")),
         access_token=token,
         sid="sid-of-token",
