@@ -69,6 +69,27 @@ async def test_a_login_that_ended_on_one_replica_has_no_standing_on_the_other(
     assert await there.store.standing(LOGIN) is None
 
 
+async def test_an_end_that_is_told_while_redis_is_asked_overtakes_its_answer(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = replicas
+    witness = await standing_at(there)
+    marks = there.store._work.marks
+    ask = marks.have_ended
+
+    async def slow(login: Login) -> bool:
+        answer = await ask(login)
+        await here.store.mark_ended(EndedMark(BySid(ISSUER, "s1"), ended_at=START, keep_until=START + 3600))
+        await until(lambda: not witness.holds())
+        return answer
+
+    monkeypatch.setattr(marks, "have_ended", slow)
+    standing = await there.store.standing(LOGIN)
+
+    assert standing is not None
+    assert not standing.holds()
+
+
 async def test_what_was_known_before_anything_may_have_changed_counts_no_more(
     replicas: tuple[Replica, Replica], empty_redis: RedisServer
 ) -> None:
