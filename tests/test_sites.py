@@ -119,6 +119,17 @@ async def test_a_process_that_was_ready_stays_so_when_its_sites_are_exchanged(mo
     assert "waiting" in sites.readiness().detail
 
 
+async def test_an_exchange_brings_the_refresh_policy_of_the_new_file_to_a_client_that_stays() -> None:
+    wiki = site("wiki")
+    changed = given("wiki", sessions={"refresh_before_expiry": "7s"})
+    present = Site(changed, wiki._shared, generation=1, former=wiki)
+    assert present.refresher is wiki.refresher
+
+    _ = Sites([wiki]).replace([present])
+
+    assert wiki.refresher._policy.lead_s == 7.0
+
+
 async def test_it_is_ready_with_the_first_provider_and_names_the_portal_of_one_that_is_away(monkeypatch: Any) -> None:
     wiki, admin = site("wiki"), site("admin")
     sites = Sites([wiki, admin])
