@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
 from proxy.doctor.finding import fail, ok
-from proxy.doctor.visit import in_time, visiting
+from proxy.doctor.visit import Visit, in_time, visiting
 from proxy.errors import ProviderUnavailable, SettingsError
 from tests.doctor.conftest import settings_with
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.doctor.finding import Finding
-    from proxy.doctor.visit import Visit
 
     Begin = Callable[..., Awaitable[Visit]]
 
@@ -78,3 +78,9 @@ async def test_what_a_look_finds_is_passed_on() -> None:
         return [ok("a", "b")]
 
     assert await in_time("keys", look()) == (ok("a", "b"),)
+
+
+def test_our_own_certificate_is_verified_as_a_browser_does() -> None:
+    tls = Visit.public_tls()
+
+    assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_REQUIRED, True)

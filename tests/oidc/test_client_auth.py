@@ -57,3 +57,9 @@ def test_no_secret_shows() -> None:
     found = ClientSecretPost("app", lambda: Secret("s3cret")).credentials(audience=AUDIENCE)
 
     assert "s3cret" not in repr(found)
+
+
+def test_no_secret_shows_in_the_field_that_is_made_of_it() -> None:
+    credentials = ClientSecretBasic("app", lambda: Secret("hush")).credentials(audience=AUDIENCE)
+
+    assert credentials.headers["Authorization"].removeprefix("Basic ") not in repr(credentials)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from proxy.errors import AnswerLost, ProviderUnavailable, SettingsError
-from proxy.oidc.http_client import MAX_ANSWER_BYTES, HttpClient, shown
+from proxy.oidc.http_client import MAX_ANSWER_BYTES, HttpClient, ProviderAnswer, shown
 from tests.oidc.answering import AnsweringServer, answering_server
 from tests.oidc.signing import private_key
 from tests.support.clocks import START, FakeClock
@@ -363,6 +363,12 @@ class TestTrust:
 
         with pytest.raises(SettingsError, match=r"keycloak\.ca_file"):
             HttpClient(clock=clock, observer=observer, timeout_s=5.0, ca_file=path)
+
+
+def test_an_answer_shows_neither_its_body_nor_where_it_leads() -> None:
+    answer = ProviderAnswer("/token", 200, "", b"token-of-alice", START, None, location="/?code=of-alice")
+
+    assert "of-alice" not in repr(answer)
 
 
 def test_a_providers_words_are_short_and_on_one_line() -> None:
