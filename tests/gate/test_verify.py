@@ -340,6 +340,15 @@ async def test_the_access_token_stands_in_the_place_of_the_clients_authorization
     assert header(unsaid, b"authorization") is None
 
 
+async def test_an_exchanged_token_stands_in_the_place_of_the_clients_authorization() -> None:
+    gate = make(routes=[{"path": "/billing/**", "token_exchange": {"audience": "billing"}}])
+    cookie = await gate.signed_in("viewer")
+
+    answer = await ask(gate, "x-forwarded", b"/billing/a", cookie, (b"Authorization", b"Basic eDp5"))
+
+    assert header(answer, b"authorization") == b"Bearer for-billing-1"
+
+
 async def test_envoy_is_told_what_to_take_out_of_the_original() -> None:
     gate = make("path")
     cookie = await gate.signed_in("viewer")
