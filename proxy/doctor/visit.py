@@ -17,13 +17,14 @@ from proxy.observe.log import LogLevel
 from proxy.observe.observer import ProductionObserver
 from proxy.oidc.client_call import ClientCalls
 from proxy.oidc.http_client import HttpClient
-from proxy.oidc.metadata import Addresses, Doors
+from proxy.oidc.provider import addresses_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from proxy.doctor.finding import Finding
     from proxy.keycloak_setup.wanted import ClientNeeds
+    from proxy.oidc.metadata import Addresses
     from proxy.oidc.provider import ProviderOptions
     from proxy.ports import Clock, Observer
     from proxy.settings.model import Settings
@@ -66,14 +67,12 @@ class Visit:
     @property
     def outside(self) -> Addresses:
         """Return the provider's addresses as browsers know them."""
-        options = self.provider
-        doors = Doors.ORDINARY if options.certificate is None else Doors.FOR_CERTIFICATES
-        return Addresses(issuer=options.issuer, endpoints=options.endpoints, doors=doors)
+        return replace(self.inside, internal_url=None)
 
     @property
     def inside(self) -> Addresses:
         """Return the same as this process calls them."""
-        return replace(self.outside, internal_url=self.provider.internal_url)
+        return addresses_of(self.provider)
 
     def provider_tls(self) -> ssl.SSLContext:
         """Return what the provider's certificate is verified by."""

@@ -94,7 +94,7 @@ class OpenIdProvider:
             SettingsError: the CA file or the certificate cannot be used.
         """
         self._options = options
-        self._addresses = _addresses(options)
+        self._addresses = addresses_of(options)
         self._by_hand = metadata_by_hand(self._addresses)
         self._clock = clock
         self._http = HttpClient(
@@ -309,7 +309,8 @@ class OpenIdProvider:
         return GrantVerifier(self._key_store, userinfo, rules=rules)
 
 
-def _addresses(options: ProviderOptions) -> Addresses:
+def addresses_of(options: ProviderOptions) -> Addresses:
+    """Return the provider's addresses as this process calls them."""
     return Addresses(
         issuer=options.issuer,
         internal_url=options.internal_url,
