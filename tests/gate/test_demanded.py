@@ -49,6 +49,7 @@ def test_what_the_route_says_now_is_demanded(path: str, access: Access) -> None:
         ("/open/..%2fadmin", {}),
         ("/signout", {}),
         ("/app/x", {"server": {"prefix": "/app"}}),
+        ("/app/x", {"server": {"prefix": "/APP"}}),
     ],
 )
 def test_what_reaches_no_app_any_more_is_demanded_of_nobody(path: str, changes: dict[str, Any]) -> None:
