@@ -3,6 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
+# Some environments forbid Python to keep what it compiled. Then each of the hundreds of processes that a run of the tests
+# starts compiles all of proxy/ anew, half a second each, and each pytest all of tests/, which is longer than the rest of
+# its collecting; `make bench` would measure the compiler. Empty means no; __pycache__/ is in .gitignore.
+export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
