@@ -343,6 +343,7 @@ async def _serve(
         # What is there now stays until the end: nothing is gained by looking through it with each full collection.
         gc.collect()
         gc.freeze()
+        gc.enable()  # ``cli`` switched it off for the start
         served = ", ".join(str(one.settings.server.public_url) for one in sites)
         sys.stderr.write(f"sidegate: serving {served} on {sites[0].settings.server.listen}\n")
         sys.stderr.flush()

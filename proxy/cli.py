@@ -7,22 +7,25 @@ command runs, so that ``check`` and ``--help`` answer at once. No traceback reac
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Never
 
 import click
 
 from proxy import __version__
+from proxy.aiohttp_trust import import_aiohttp
 from proxy.core.lifetime import promised_lifetime
 from proxy.core.secret import Secret
 from proxy.errors import SettingsError, SidegateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from proxy.doctor.person import TriedAccount
     from proxy.keycloak_setup.admin_api import Administrator
@@ -137,19 +140,32 @@ def run(path: Path) -> None:
     if os.getpid() == 1:
         # Process 1 of a container hears no signal for which it has no handler, and what follows takes a moment.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    loaded = _load(path)
-    if loaded.settings is None:
-        _to_stderr(loaded.errors)
-        sys.exit(EXIT_WRONG_INPUT)
-    from proxy.app import serve_forever  # noqa: PLC0415 - the whole house is slow to import
+    with _without_collections():
+        loaded = _load(path)
+        if loaded.settings is None:
+            _to_stderr(loaded.errors)
+            sys.exit(EXIT_WRONG_INPUT)
+        import_aiohttp()
+        from proxy.app import serve_forever  # noqa: PLC0415 - the whole house is slow to import
 
-    sys.exit(_outcome(lambda: serve_forever(path)))
+        sys.exit(_outcome(lambda: serve_forever(path)))
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Look for no garbage until it serves (``app``): nearly all that is made before stays until the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @main.command(epilog="sidegate demo --port 8080")
 @click.option("--port", default=4180, show_default=True, type=click.IntRange(1, 65535), help="Where the demo listens.")
 def demo(port: int) -> None:
     """Show it: an identity provider, a sample app and Sidegate in one process, with nothing to set up."""
+    import_aiohttp()
     from proxy.app import demo as run_demo  # noqa: PLC0415 - the whole house is slow to import
 
     sys.exit(_outcome(lambda: run_demo(port)))

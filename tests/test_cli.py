@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import subprocess
@@ -275,6 +276,17 @@ class TestRun:
 
         assert sidegate("run", "-c", "warned.yaml").exit_code == 0
         assert served == [Path("warned.yaml")]
+
+    def test_garbage_is_not_looked_for_while_it_starts_and_is_again_when_the_command_is_over(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked_for: list[bool] = []
+        monkeypatch.setattr("proxy.app.serve_forever", lambda _path: looked_for.append(gc.isenabled()) or 0)
+
+        assert sidegate("run", "-c", "good.yaml").exit_code == 0
+        assert sidegate("run", "-c", "bad.yaml").exit_code == 2
+
+        assert (looked_for, gc.isenabled()) == ([False], True)
 
     @pytest.mark.parametrize(
         ("error", "exit_code", "said"),

@@ -41,6 +41,9 @@ _SHOWN = 200
 """Characters of a provider's own words that go into a sentence of ours."""
 
 
+_NO_TLS = True
+"""What aiohttp is told where no TLS is spoken: its own context, which trusts nobody (``proxy.aiohttp_trust``)."""
+
 _WORDS = {
     aiohttp.ServerDisconnectedError: "it hung up without an answer",
     aiohttp.ClientPayloadError: "its answer broke off",
@@ -195,7 +198,7 @@ class HttpClient:
                 data=body,
                 headers={**headers, **route.request_headers},
                 allow_redirects=False,
-                ssl=self._tls.current(),
+                ssl=self._tls.current() if route.speaks_tls else _NO_TLS,
                 proxy=route.proxy,
                 proxy_headers=route.proxy_headers,
             ) as response,
@@ -226,8 +229,9 @@ class HttpClient:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """How a URL is reached: straight, or by a proxy of the environment."""
+    """How a URL is reached: straight, or by a proxy of the environment; ``speaks_tls``: on any part of the way."""
 
+    speaks_tls: bool
     proxy: str | None = None
     proxy_headers: Mapping[str, str] | None = None
     request_headers: Mapping[str, str] = field(default_factory=dict)
@@ -238,16 +242,17 @@ def _route(url: str) -> _Route:
     target = URL(url)
     proxy = getproxies().get(target.scheme)
     if not proxy or proxy_bypass(target.host or ""):
-        return _Route()
+        return _Route(speaks_tls=target.scheme == "https")
     address = URL(proxy)
+    speaks_tls = "https" in {target.scheme, address.scheme}
     if address.user is None:
-        return _Route(proxy=proxy)
+        return _Route(speaks_tls, proxy=proxy)
     authorization = {"Proxy-Authorization": aiohttp.encode_basic_auth(address.user, address.password or "")}
     bare = str(address.with_user(None))
     # By CONNECT the proxy reads the header of its own request, without CONNECT that of ours.
     if target.scheme == "https":
-        return _Route(proxy=bare, proxy_headers=authorization)
-    return _Route(proxy=bare, request_headers=authorization)
+        return _Route(speaks_tls, proxy=bare, proxy_headers=authorization)
+    return _Route(speaks_tls, proxy=bare, request_headers=authorization)
 
 
 async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:

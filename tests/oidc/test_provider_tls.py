@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import ssl
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -82,3 +83,53 @@ def test_files_that_cannot_be_used_are_a_fault_of_the_settings(
     for files in (other, gone):
         with pytest.raises(SettingsError, match=r"keycloak\.client_auth"):
             ProviderTls(None, files, observer=observer)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[ssl.SSLContext]:
+    """Each context that is made from now on."""
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+
+    def counted(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        made.append(make(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    return made
+
+
+async def test_the_authorities_of_the_system_are_read_when_tls_is_spoken_first_and_once(
+    clock: FakeClock, observer: RecordingObserver, free_port: int, reads: list[ssl.SSLContext]
+) -> None:
+    http = HttpClient(clock=clock, observer=observer, timeout_s=5.0, ca_file=None)
+
+    for scheme in ("http", "http", "https", "https"):
+        reads_before = len(reads)
+        with pytest.raises(ProviderUnavailable):
+            await http.get("discovery", f"{scheme}://127.0.0.1:{free_port}/")
+        if scheme == "http":
+            assert len(reads) == reads_before, "nothing is read for plain HTTP"
+    await http.close()
+
+    assert len(reads) == 1
+
+
+async def test_a_proxy_by_tls_is_verified_although_the_provider_speaks_none(
+    authority: ThrowAwayAuthority, clock: FakeClock, observer: RecordingObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    issued = authority.issue("localhost")
+    tls.load_cert_chain(issued.cert_file, issued.key_file)
+    trusting = HttpClient(clock=clock, observer=observer, timeout_s=5.0, ca_file=authority.ca_file)
+    other = HttpClient(clock=clock, observer=observer, timeout_s=5.0, ca_file=None)
+
+    async with answering_server(tls) as proxy:
+        proxy.give("/x", {})
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert (await trusting.get("discovery", "http://keycloak.test/x")).status == 200
+        with pytest.raises(ProviderUnavailable, match="certificate is not trusted"):
+            await other.get("discovery", "http://keycloak.test/x")
+
+    await trusting.close()
+    await other.close()
