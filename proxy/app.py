@@ -49,7 +49,6 @@ from proxy.sites import Sites, close_all, sites_beside
 from proxy.stores import make_stores
 from proxy.tasks import TaskOwner
 from proxy.web.admin_access import AdminAccess
-from proxy.web.administration import AdministrationParts, StoreAdministration
 from proxy.web.health import HealthServices, health_application
 from proxy.web.management_api import ApiServices, management_api
 
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from proxy.ports import Clock
     from proxy.settings.portals import SiteSettings
     from proxy.settings.values import Address
+    from proxy.web.administration import Operator, StoreAdministration
 
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -262,7 +262,7 @@ class Sidegate:
         return management_api(
             ApiServices(
                 access=AdminAccess(self._admin_token, clock=self._clock),
-                administration=lambda operator: StoreAdministration(self._administration_parts(), operator),
+                administration=self._administration,
                 observer=self._observer,
             )
         )
@@ -270,14 +270,18 @@ class Sidegate:
     def _admin_token(self) -> Secret | None:
         return slices.admin_token(self._settings)()
 
-    def _administration_parts(self) -> AdministrationParts:
-        return AdministrationParts(
-            sites=tuple(slices.managed_site(site.web_options) for site in self.sites.current),
+    def _administration(self, operator: Operator) -> StoreAdministration:
+        from proxy import page_slices  # noqa: PLC0415 - wanted when somebody asks, if ever
+        from proxy.web.administration import AdministrationParts, StoreAdministration  # noqa: PLC0415
+
+        parts = AdministrationParts(
+            sites=tuple(page_slices.managed_site(site.web_options) for site in self.sites.current),
             sessions=self.stores.sessions,
             trail=self.stores.audit,
             observer=self._observer,
             clock=self._clock,
         )
+        return StoreAdministration(parts, operator)
 
 
 async def _listen(runner: web.AppRunner, key: str, address: Address) -> None:

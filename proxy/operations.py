@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from proxy import slices
+from proxy import page_slices, slices
 from proxy.clock import SystemClock
 from proxy.errors import SettingsError
 from proxy.management_client import ManagementClient
@@ -79,7 +79,7 @@ async def _at_redis(sites: Sequence[SiteSettings]) -> AsyncIterator[Administrati
     if stores.audit is not None:
         observer.keep_audit(stores.audit)
     parts = AdministrationParts(
-        sites=tuple(slices.managed_site(slices.web_options(one.settings, portal=one.name)) for one in sites),
+        sites=tuple(page_slices.managed_site(page_slices.web_options(one.settings, portal=one.name)) for one in sites),
         sessions=stores.sessions,
         trail=stores.audit,
         observer=observer,

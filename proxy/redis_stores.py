@@ -9,7 +9,7 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from proxy import slices
+from proxy import page_slices, slices
 from proxy.errors import StoreUnavailable
 from proxy.observe.audit_redis import RedisAuditTrail
 from proxy.sessions.cache import SessionCache
@@ -151,7 +151,7 @@ class RedisStores:
 
     def throttle(self, settings: Settings) -> FailureThrottle:
         """Count failures of all replicas by the rules of one site."""
-        return FailureThrottle(self._failures, rules=slices.throttle_rules(settings), digest=self.sealer.digest)
+        return FailureThrottle(self._failures, rules=page_slices.throttle_rules(settings), digest=self.sealer.digest)
 
     def active_sessions(self) -> int:
         """Return the number of sessions of all replicas."""

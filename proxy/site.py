@@ -11,13 +11,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
-
-from aiohttp import web
 
 from proxy import slices
 from proxy.core.bearer import Bearer
-from proxy.errors import SidegateError
 from proxy.forward.own_pages import OwnPages
 from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
@@ -28,25 +26,25 @@ from proxy.gate.portals import Portal
 from proxy.gate.rules import GateParts
 from proxy.gate.traced import TracedGate
 from proxy.observe.of_portal import observer_of
-from proxy.pages.render import JinjaPages
+from proxy.own_server import OwnServer
+from proxy.pages.late import LatePages
 from proxy.realm_client import RealmClient
 from proxy.respond import Responder
 from proxy.settings.portals import cookies_of_neighbours
-from proxy.web.application import WebServices, own_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from proxy.core.session import Session
+    from aiohttp import web
+
+    from proxy.core.session import Home, Session
     from proxy.forward.options import UpstreamOptions
     from proxy.gate.rules import GateRules
     from proxy.ports import Clock, Observer, Tracing
     from proxy.sessions.live import LiveStreamRegistry
     from proxy.settings.portals import SiteSettings
     from proxy.stores import Stores
-
-OWN_PAGES_KEEPALIVE_S = 75.0
-"""Longer than the data path keeps an idle pair, so that aiohttp never closes one that is about to be used."""
+    from proxy.web.options import WebOptions
 
 LOOK_EVERY_S = 0.02
 """How often a provider is looked at that is waited for."""
@@ -102,18 +100,29 @@ class Site:
         self._neighbours = cookies_of_neighbours(settings, shared.sites)
         self.key = f"{given.name}#{generation}" if given.name or generation else ""
         self._shared = shared
-        self._pages = JinjaPages(slices.look(settings))
+        self._pages = LatePages(slices.look(settings))
         self.client = self._client_of(former)
         self.provider, self.refresher = self.client.provider, self.client.refresher
         self._assertion = slices.identity_assertion(settings, clock=shared.clock, observer=shared.observer)
         self._bearers = self._make_bearers()
         self._exchanges = TokenExchanges(self.provider, clock=shared.clock, observer=shared.observer)
         self._stop_hearing: Callable[[], None] = _nothing
-        self.web_options = slices.web_options(settings, portal=self.name, keys=shared.server_keys)
-        self._own = web.AppRunner(self._own_application(), access_log=None, keepalive_timeout=OWN_PAGES_KEEPALIVE_S)
+        self._own = OwnServer(_load_own_pages, self._own_application)
         self.gate = self._make_gate()
         self._tls = slices.upstream_tls(settings)
-        self.own_pages = OwnPages(self._new_protocol)
+        self.own_pages = OwnPages(self._own.protocol)
+
+    @property
+    def home(self) -> Home:
+        """Return where the sessions of this site belong."""
+        return slices.home(self.settings, self.name)
+
+    @cached_property
+    def web_options(self) -> WebOptions:
+        """Return what the own pages take."""
+        from proxy.page_slices import web_options  # noqa: PLC0415 - see own_server.py
+
+        return web_options(self.settings, portal=self.name, keys=self._shared.server_keys)
 
     @property
     def upstreams(self) -> dict[str, UpstreamOptions]:
@@ -124,13 +133,13 @@ class Site:
         """Begin to look for the provider, and open the own pages; never waits for the provider."""
         self._stop_hearing = self._shared.live.hear(self._exchanges.forget)
         await self.client.enter(self)
-        await self._own.setup()
+        self._own.start()
 
     def knows(self, person: Session | Bearer) -> bool:
         """Say whether somebody of another time would be taken here for who they were taken for then."""
         if isinstance(person, Bearer):
             return self._bearers is not None and self._bearers.would_take(person)
-        return person.home == slices.home(self.settings, self.name)
+        return person.home == self.home
 
     def take_over(self) -> None:
         """Hear that requests come here from now on, and not to the site before it."""
@@ -148,7 +157,7 @@ class Site:
     async def close(self) -> None:
         """Let requests at own pages end, give refreshes their time, and let go of the provider."""
         self.own_pages.retire()
-        await self._own.cleanup()
+        await self._own.close()
         self._stop_hearing()
         self._stop_hearing = _nothing
         await self._exchanges.close()
@@ -174,7 +183,7 @@ class Site:
         parts = replace(
             self._gate_parts(),
             acceptor=Acceptor(nobody, random_bytes=secrets.token_bytes),
-            responder=Responder(JinjaPages(slices.look_of_nobody(self.settings))),
+            responder=Responder(LatePages(slices.look_of_nobody(self.settings))),
         )
         return self._gate_of(rules, parts)
 
@@ -199,7 +208,7 @@ class Site:
             authenticator=Authenticator(
                 shared.stores.sessions,
                 self.refresher,
-                home=slices.home(settings, self.name),
+                home=self.home,
                 clock=shared.clock,
                 observer=shared.observer,
             ),
@@ -228,7 +237,9 @@ class Site:
         return RealmClient(self.settings, stores=shared.stores, clock=shared.clock, observer=shared.observer)
 
     def _own_application(self) -> web.Application:
-        shared = self._shared
+        from proxy.web.application import WebServices, own_application  # noqa: PLC0415 - see own_server.py
+
+        shared, pages = self._shared, self._pages.made
         return own_application(
             WebServices(
                 options=self.web_options,
@@ -239,19 +250,21 @@ class Site:
                 throttle=shared.stores.throttle(self.settings),
                 refresher=self.refresher,
                 observer=shared.observer,
-                pages=self._pages,
-                assets=self._pages.assets,
+                pages=pages,
+                assets=pages.assets,
                 clock=shared.clock,
                 assertion=self._assertion,
                 tracing=shared.tracing,
             )
         )
 
-    def _new_protocol(self) -> asyncio.Protocol:
-        server: Callable[[], asyncio.Protocol] | None = self._own.server
-        if server is None:
-            raise SidegateError("the own pages were not set up")
-        return server()
+
+def _load_own_pages() -> None:
+    """Import what the own pages are made of, and the templates' own reader."""
+    import proxy.page_slices  # noqa: PLC0415 - late is the point, see own_server.py
+    import proxy.pages.render  # noqa: PLC0415
+    import proxy.sessions.throttle  # noqa: PLC0415
+    import proxy.web.application  # noqa: F401, PLC0415
 
 
 def _nothing() -> None:

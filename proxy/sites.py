@@ -61,7 +61,7 @@ class Sites:
     def of(self, session: Session) -> Site | None:
         """Return the site whose session this is, or None when the file has it no more."""
         for site in self.current:
-            if site.web_options.home_of_sessions == session.home:
+            if site.home == session.home:
                 return site
         return None
 

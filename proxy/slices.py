@@ -5,7 +5,6 @@ Settings end here and in ``app.py``; no room sees them. A boolean of the file be
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import ssl
 from pathlib import Path
@@ -78,15 +77,12 @@ from proxy.sessions.redis_options import (
     TcpNode,
     Topology,
 )
-from proxy.sessions.throttle import ThrottleRules
 from proxy.settings import values
 from proxy.settings.observing import TRACES_PATH
 from proxy.settings.secret_source import SecretSource
-from proxy.web.administration import ManagedSite
-from proxy.web.options import Feature, LoginMode, LoginOptions, OtpField, ProviderButton, SessionOptions, WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from proxy.core.request import Headers
     from proxy.core.secret import Secret
@@ -527,12 +523,6 @@ def _redis_password(redis: RedisSettings) -> Callable[[], Secret] | None:
     return None if password is None else lambda: password
 
 
-def throttle_rules(settings: Settings) -> ThrottleRules:
-    """Return how many sign-ins may fail."""
-    throttle = settings.login.throttle
-    return ThrottleRules(issuer=settings.keycloak.issuer, per_user=throttle.per_user, per_address=throttle.per_address)
-
-
 def refresh_policy(settings: Settings) -> RefreshPolicy:
     """Return how early tokens are refreshed, and how long an outage of the provider is bridged."""
     sessions = settings.sessions
@@ -617,45 +607,9 @@ def _path(file: str | None) -> Path | None:
     return None if file is None else Path(file)
 
 
-def web_options(settings: Settings, *, portal: str = "", keys: Sequence[bytes] = ()) -> WebOptions:
-    """Return what Sidegate's own endpoints take; ``keys`` as :func:`server_keys` gave them to the process.
-
-    Each portal's are derived from them, so that no form, link or mark of one is worth anything at another.
-    """
-    keycloak, sessions = settings.keycloak, settings.sessions
-    newest, *older = (key_of_portal(key, portal) for key in keys or server_keys(settings))
-    return WebOptions(
-        portal=portal,
-        public_url=str(settings.server.public_url),
-        issuer=keycloak.issuer,
-        client_id=keycloak.client_id,
-        cookies=own_cookies(settings),
-        server_key=newest,
-        older_keys=tuple(older),
-        login=_login_options(settings),
-        sessions=SessionOptions(lifetime_s=sessions.lifetime, idle_timeout_s=sessions.idle_timeout),
-        prefix=settings.server.prefix,
-        scopes=keycloak.asked_scopes,
-        auth_params=keycloak.auth_params,
-        acr_values=_acr_values(settings),
-        backchannel=_feature(settings.backchannel.enabled),
-        strict_transport_security=_feature(bool(everywhere(settings))),
-    )
-
-
-def _acr_values(settings: Settings) -> frozenset[str]:
-    rules = (route.access for route in settings.routes if not isinstance(route.access, str))
-    return frozenset(value for rule in rules for value in rule.acr or ())
-
-
 def served_clients(settings: Settings) -> tuple[OfClient, ...]:
     """Return the clients whose logins this file can finish."""
     return (OfClient(settings.keycloak.issuer, settings.keycloak.client_id),)
-
-
-def managed_site(options: WebOptions) -> ManagedSite:
-    """Return whose sessions operators see; the server key is that of the own pages, so that ids are the same."""
-    return ManagedSite(options.portal, options.issuer, options.client_id, options.server_key)
 
 
 def admin_token(settings: Settings) -> Callable[[], Secret | None]:
@@ -673,27 +627,6 @@ def api_address(settings: Settings) -> ApiAddress:
     return ApiAddress(f"http://{values.TcpAddress(host, listen.port)}")
 
 
-def _login_options(settings: Settings) -> LoginOptions:
-    login = settings.login
-    return LoginOptions(
-        mode=LoginMode(login.mode),
-        landing=login.landing,
-        otp=OtpField(login.otp),
-        providers=tuple(ProviderButton(one.alias, one.label) for one in login.providers),
-        registration=_feature(login.registration),
-        forgot_password=_feature(login.forgot_password),
-        remember_me=_feature(login.remember_me),
-        csrf_lifetime_s=login.csrf_lifetime,
-        max_concurrent=login.max_concurrent,
-        max_wait_s=settings.keycloak.timeout,
-    )
-
-
-def key_of_portal(server_key: bytes, portal: str) -> bytes:
-    """Return the key by which one portal seals what it shows; the site at the top has the server's own."""
-    return hmac.digest(server_key, f"sidegate portal 1 {portal}".encode(), "sha256") if portal else server_key
-
-
 def server_keys(settings: Settings, *, beside: bytes | None = None) -> tuple[bytes, ...]:
     """Return ``encryption_keys``, the newest first, or one that lives as long as whoever asks for it.
 
@@ -705,7 +638,3 @@ def server_keys(settings: Settings, *, beside: bytes | None = None) -> tuple[byt
     if beside is not None:
         return (*keys, beside)
     return keys or (secrets.token_bytes(MINIMUM_SERVER_KEY_BYTES),)
-
-
-def _feature(switch: bool) -> Feature:  # noqa: FBT001 - where booleans of the file end
-    return Feature.ON if switch else Feature.OFF

@@ -7,7 +7,7 @@ in Redis has a file of its own, which is imported only where the settings name i
 from __future__ import annotations
 
 import secrets
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from proxy import slices
@@ -17,9 +17,7 @@ from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.sessions.memory_lease import MemoryRefreshLeases
-from proxy.sessions.memory_throttle import MemoryFailures
 from proxy.sessions.sealing import KEY_BYTES, Sealer
-from proxy.sessions.throttle import FailureThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
         Throttle,
     )
     from proxy.redis_stores import RedisStores
+    from proxy.sessions.memory_throttle import MemoryFailures
+    from proxy.sessions.throttle import FailureThrottle
     from proxy.settings.model import Settings
     from proxy.settings.portals import SiteSettings
 
@@ -124,7 +124,7 @@ class MemoryStores:
         self.sessions = MemorySessionStore(clock, live=live, observer=observer, limits=limits)
         self.authentications = MemoryAuthenticationStore(clock)
         self.kept = MemoryKeptRequests(clock, random_bytes=secrets.token_bytes)
-        self._failures = MemoryFailures(clock)
+        self._clock = clock
         self._digest = Sealer([secrets.token_bytes(KEY_BYTES)]).digest
         self.leases = MemoryRefreshLeases()
         kept = slices.audit_memory_limits(settings)
@@ -153,4 +153,13 @@ class MemoryStores:
 
     def throttle(self, settings: Settings) -> FailureThrottle:
         """Count failures by the rules of one site."""
-        return FailureThrottle(self._failures, rules=slices.throttle_rules(settings), digest=self._digest)
+        from proxy.page_slices import throttle_rules  # noqa: PLC0415 - nobody signs in before the first page
+        from proxy.sessions.throttle import FailureThrottle  # noqa: PLC0415
+
+        return FailureThrottle(self._failures, rules=throttle_rules(settings), digest=self._digest)
+
+    @cached_property
+    def _failures(self) -> MemoryFailures:
+        from proxy.sessions.memory_throttle import MemoryFailures  # noqa: PLC0415 - as above
+
+        return MemoryFailures(self._clock)

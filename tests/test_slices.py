@@ -25,7 +25,6 @@ from proxy.core.routing import (
 )
 from proxy.core.secret import Secret
 from proxy.core.target import Extensions
-from proxy.core.throttle import Rate
 from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import TcpAddress, UnixAddress
 from proxy.gate.verify import ForwardAuthRules, Source, Strangers
@@ -37,31 +36,13 @@ from proxy.oidc.client_assertion import ClientSecretJwt, PrivateKeyJwt, ServiceA
 from proxy.oidc.client_auth import ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.ports import UpstreamPlace
 from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, SocketPath, TcpNode
-from proxy.settings.model import Settings
 from proxy.settings.signing_keys import make_signing_key
-from proxy.web.options import Feature, LoginMode
 from tests.support.clocks import FakeClock
+from tests.support.made_settings import settings
 from tests.support.observers import RecordingObserver
 
 if TYPE_CHECKING:
     from proxy.sessions.redis_options import RedisOptions, Topology
-
-
-def settings(**file: Any) -> Settings:
-    keycloak = {
-        "issuer": "https://sso.example.com/realms/acme",
-        "client_id": "legacy-app",
-        "client_auth": {"secret": {"value": "s"}},
-        **file.pop("keycloak", {}),
-    }
-    return Settings.model_validate(
-        {
-            "server": {"public_url": "https://app.example.com/sub", **file.pop("server", {})},
-            "keycloak": keycloak,
-            "upstreams": file.pop("upstreams", {"app": {"url": "http://127.0.0.1:8000"}}),
-            **file,
-        }
-    )
 
 
 def test_the_client_of_the_file_is_the_one_whose_logins_go_on() -> None:
@@ -108,24 +89,6 @@ def test_service_workers_are_refused_only_beside_a_login_page_of_ours() -> None:
 
     assert form.service_worker is ServiceWorker.REFUSED
     assert redirect.service_worker is ServiceWorker.ALLOWED
-
-
-def test_our_own_answers_demand_https_where_the_public_url_has_it() -> None:
-    over_http = settings(server={"public_url": "http://127.0.0.1:4180"})
-
-    assert slices.everywhere(settings())[0][0] == b"Strict-Transport-Security"
-    assert slices.web_options(settings()).strict_transport_security is Feature.ON
-    for off in (over_http, settings(security_headers=False)):
-        assert slices.everywhere(off) == ()
-        assert slices.web_options(off).strict_transport_security is Feature.OFF
-
-
-def test_the_path_of_the_public_url_precedes_the_prefix() -> None:
-    rules = slices.gate_rules(settings())
-
-    assert rules.own_prefix == b"/sub/_sidegate"
-    assert slices.web_options(settings()).own_path == "/sub/_sidegate"
-    assert slices.look(settings()).own_path == "/sub/_sidegate"
 
 
 def test_what_is_believed_and_answered() -> None:
@@ -296,30 +259,6 @@ def test_a_secret_file_is_read_again_and_its_loss_is_our_fault_not_the_users(tmp
         read()
 
 
-def test_the_own_pages_get_every_key() -> None:
-    options = slices.web_options(
-        settings(
-            login={
-                "mode": "redirect",
-                "landing": "/home",
-                "registration": True,
-                "remember_me": False,
-                "csrf_lifetime": "5m",
-                "max_concurrent": 3,
-            },
-            sessions={"lifetime": "10d", "idle_timeout": "1d"},
-            backchannel={"enabled": False},
-        )
-    )
-
-    assert (options.login.mode, options.login.landing) == (LoginMode.REDIRECT, "/home")
-    assert (options.login.registration, options.login.remember_me) == (Feature.ON, Feature.OFF)
-    assert (options.login.csrf_lifetime_s, options.login.max_concurrent) == (300.0, 3)
-    assert (options.sessions.lifetime_s, options.sessions.idle_timeout_s) == (864_000.0, 86_400.0)
-    assert options.backchannel is Feature.OFF
-    assert len(options.server_key) == 32
-
-
 def test_access_tokens_count_for_our_client_and_the_audiences_of_the_file() -> None:
     rules = slices.bearer_rules(settings(identity_headers={"username_claim": "email"}))
 
@@ -381,17 +320,6 @@ def test_limits_of_the_store_and_the_refresh() -> None:
     assert (policy.lead_s, policy.outage_grace_s) == (30.0, 300.0)
 
 
-def test_offline_access_is_asked_in_both_ways_of_signing_in_and_once() -> None:
-    given = settings(keycloak={"offline_access": True})
-    twice = settings(keycloak={"offline_access": True, "scopes": ["openid", "offline_access"]})
-
-    assert slices.provider_options(given).scopes == slices.web_options(given).scopes
-    assert slices.provider_options(given).scopes == ("openid", "profile", "email", "offline_access")
-    assert slices.provider_options(twice).scopes == ("openid", "offline_access")
-    assert "offline_access" not in slices.provider_options(settings()).scopes
-    assert "offline_access" in slices.web_options(given).plan.scopes
-
-
 def _redis(redis: dict[str, object]) -> RedisOptions:
     given = settings(sessions={"store": "redis", "redis": redis, "encryption_keys": [{"value": "A" * 43}]})
     return slices.redis_options(given, None)
@@ -424,35 +352,6 @@ def test_as_whom_redis_is_spoken_to() -> None:
         "apart",
     )
     assert _redis({}).credentials() == ()
-
-
-def test_how_many_sign_ins_may_fail() -> None:
-    issuer = settings().keycloak.issuer
-    usual = slices.throttle_rules(settings())
-    off = slices.throttle_rules(settings(login={"throttle": {"per_user": "off", "per_address": 0}}))
-    own = slices.throttle_rules(settings(login={"throttle": {"per_user": "3/1h"}}))
-
-    assert (usual.issuer, usual.per_user, usual.per_address) == (issuer, Rate(5, 300), Rate(30, 300))
-    assert (off.per_user, off.per_address) == (None, None)
-    assert (own.per_user, own.per_address) == (Rate(3, 3600), Rate(30, 300))
-
-
-def test_browsers_stay_known_under_every_key() -> None:
-    keys = [{"value": letter * 43} for letter in "ABC"]
-
-    options = slices.web_options(settings(sessions={"encryption_keys": keys}))
-
-    assert (len(options.older_keys), options.server_key in options.older_keys) == (2, False)
-
-
-def test_the_first_session_key_seals_and_all_are_known() -> None:
-    given = settings(sessions={"encryption_keys": [{"value": "A" * 43}, {"value": "B" * 42 + "A"}]})
-
-    keys = slices.encryption_keys(given)
-
-    assert keys[0] == bytes(32)
-    assert slices.web_options(given).server_key == keys[0]
-    assert len(keys) == 2
 
 
 def test_redis_over_tls_is_verified_unless_it_is_not_asked_for() -> None:
@@ -502,13 +401,6 @@ def test_the_trail_is_kept_as_long_as_the_file_says_or_not_at_all() -> None:
         AuditRedisLimits(keep_s=3600.0),
     )
     assert (slices.audit_memory_limits(not_kept), slices.audit_redis_limits(not_kept)) == (None, None)
-
-
-def test_ids_of_sessions_are_the_same_for_people_and_operators() -> None:
-    options = slices.web_options(settings())
-
-    site = slices.managed_site(options)
-    assert (site.issuer, site.client_id, site.server_key) == (options.issuer, options.client_id, options.server_key)
 
 
 def test_what_the_app_of_a_route_is_told() -> None:
@@ -586,18 +478,6 @@ def test_an_upstream_has_a_place_in_traces_by_the_key_that_the_gate_gives_it() -
         slices.upstream_key("admin", "app"): UpstreamPlace("app", "app.internal", 443),
         slices.upstream_key("admin", "b"): UpstreamPlace("b", "/run/b", None),
     }
-
-
-def test_what_one_portal_seals_no_other_opens() -> None:
-    keys = (b"k" * 32, b"o" * 32)
-    options = {name: slices.web_options(settings(), portal=name, keys=keys) for name in ("", "wiki", "admin")}
-
-    assert options[""].server_key == keys[0]
-    assert (
-        len({one.server_key for one in options.values()} | {key for one in options.values() for key in one.older_keys})
-        == 6
-    )
-    assert slices.web_options(settings(), portal="wiki", keys=keys).server_key == options["wiki"].server_key
 
 
 def test_another_proxy_is_answered_by_the_rules_of_the_file_and_not_without_them() -> None:

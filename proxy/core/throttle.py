@@ -40,6 +40,21 @@ class Rate:
     window_s: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleRules:
+    """``login.throttle`` of the settings; None is off.
+
+    Attributes:
+        issuer: whose users they are.
+        per_user: failures of one person, in browsers that are not known; of each known browser too.
+        per_address: failures of one address.
+    """
+
+    issuer: str
+    per_user: Rate | None
+    per_address: Rate | None
+
+
 def folded_username(username: str) -> str:
     """Return what every spelling has in common that a provider may take for one user.
 

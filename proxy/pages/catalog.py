@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from proxy.errors import SettingsError
 from proxy.pages.languages import locale_of
+from proxy.pages.look import LOCALES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 FALLBACK = "en"
 """The language that is complete: ids and places of all the others are measured by it."""
-
-LOCALES = ("en", "de", "fr", "es")
-"""The languages that come with us, in the order of the default of ``login.locales``."""
 
 COUNT = "count"
 """The place by which a sentence with several plural forms chooses."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.pages.catalog import LOCALES
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+LOCALES = ("en", "de", "fr", "es")
+"""The languages that come with us, in the order of the default of ``login.locales``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,11 @@ class Look:
     logo_file: Path | None = None
     icon_file: Path | None = None
     templates_dir: Path | None = None
+
+    @property
+    def names_files(self) -> bool:
+        """Say whether anything of it is read from files that an operator gave, which may be wrong."""
+        return any((self.logo_file, self.icon_file, self.templates_dir))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

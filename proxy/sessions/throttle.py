@@ -25,6 +25,7 @@ from proxy.errors import StoreUnavailable, Throttled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from proxy.core.throttle import ThrottleRules
     from proxy.ports import Attempt
     from proxy.sessions.failure_windows import FailureWindows
 
@@ -39,21 +40,6 @@ DIGITS: Final = 16
 
 KNOWN_AT_ONCE: Final = 4
 """Known browsers of one person whose whole budget may be spent at once; a thief with many marks gets no further."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThrottleRules:
-    """``login.throttle`` of the settings; None is off.
-
-    Attributes:
-        issuer: whose users they are.
-        per_user: failures of one person, in browsers that are not known; of each known browser too.
-        per_address: failures of one address.
-    """
-
-    issuer: str
-    per_user: Rate | None
-    per_address: Rate | None
 
 
 @dataclass(frozen=True, slots=True)

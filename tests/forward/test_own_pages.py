@@ -59,8 +59,13 @@ async def own_pages() -> AsyncGenerator[OwnPages, None]:
     application.router.add_get("/own/stream", _stream)
     runner = web.AppRunner(application)
     await runner.setup()
-    assert runner.server is not None
-    yield OwnPages(runner.server)
+    server = runner.server
+    assert server is not None
+
+    async def protocol() -> asyncio.Protocol:
+        return server()
+
+    yield OwnPages(protocol)
     await runner.cleanup()
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy.clock import SystemClock
-from proxy.core.throttle import Rate
+from proxy.core.throttle import Rate, ThrottleRules
 from proxy.errors import StoreUnavailable, Throttled
 from proxy.ports import Attempt
 from proxy.sessions.redis_connection import RedisConnection
 from proxy.sessions.redis_throttle import RedisFailures
 from proxy.sessions.sealing import Sealer
-from proxy.sessions.throttle import FailureThrottle, ThrottleRules
+from proxy.sessions.throttle import FailureThrottle
 from tests.support.clocks import FakeClock
 from tests.support.observers import RecordingObserver
 from tests.support.redis_stores import KEY, options_of

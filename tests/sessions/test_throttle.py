@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.core.throttle import Rate
+from proxy.core.throttle import Rate, ThrottleRules
 from proxy.errors import StoreUnavailable, Throttled
 from proxy.ports import Attempt
 from proxy.sessions import throttle as room
 from proxy.sessions.memory_throttle import MemoryFailures
-from proxy.sessions.throttle import MAX_FAILURES, MAX_PLACES, FailureThrottle, ThrottleRules
+from proxy.sessions.throttle import MAX_FAILURES, MAX_PLACES, FailureThrottle
 from tests.support.clocks import FakeClock
 from tests.support.sessions import ISSUER
 

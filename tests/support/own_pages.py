@@ -15,6 +15,7 @@ from proxy import ports
 from proxy.core.cookies import OwnCookies
 from proxy.core.identity import Identity
 from proxy.core.secret import Secret
+from proxy.core.throttle import ThrottleRules
 from proxy.core.tokens import Grant, GrantRefusal
 from proxy.errors import SidegateError, TokenRejected
 from proxy.pages.look import Look
@@ -25,7 +26,7 @@ from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.sessions.memory_throttle import MemoryFailures
 from proxy.sessions.sealing import Sealer
-from proxy.sessions.throttle import FailureThrottle, ThrottleRules
+from proxy.sessions.throttle import FailureThrottle
 from proxy.web.application import WebServices, own_application
 from proxy.web.options import LoginOptions, SessionOptions, WebOptions
 from tests.support.clocks import START, FakeClock

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proxy import ports
-from proxy.core.throttle import Rate
+from proxy.core.throttle import Rate, ThrottleRules
 from proxy.core.tokens import GrantRefusal
 from proxy.errors import ClientMisconfigured, ProviderUnavailable, StoreUnavailable, TokenRejected
 from proxy.sessions.memory_throttle import MemoryFailures
-from proxy.sessions.throttle import ThrottleRules
 from proxy.web.options import LoginOptions
 from proxy.web.throttle import waiting_time
 from tests.support.own_pages import OWN, Browser, OwnPages, Page, open_own_pages, submit_login
