@@ -86,9 +86,19 @@ $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 system-packages:
 	@tests/support/system_packages
 
-bench: install ## CPU, latency, memory beside the peers; in short: make bench ARGS="--quick"
+# Sidegate as its users have it: the tools of development cost time and memory at every start.
+$(VENV)-run/.installed: requirements.lock requirements-build.lock pyproject.toml
+	@python=$$(tests/support/find_python) || exit 1
+	[ -x $(@D)/bin/python ] || "$$python" -m venv $(@D)
+	echo "Installing what users have into $(@D), which takes half a minute ..."
+	pip="$(@D)/bin/python -m pip install --quiet --disable-pip-version-check"
+	$$pip --require-hashes -r requirements.lock -r requirements-build.lock
+	$$pip --no-deps --no-build-isolation --editable .
+	touch $@
+
+bench: install $(VENV)-run/.installed ## CPU, latency, memory beside the peers; in short: make bench ARGS="--quick"
 	@benchmarks/system_packages
-	$(BIN)/python -m benchmarks $(ARGS)
+	SIDEGATE=$(VENV)-run/bin/sidegate $(BIN)/python -m benchmarks $(ARGS)
 
 # The demo needs neither the tools of the tests nor the project installed.
 $(VENV)/.runtime: requirements.lock

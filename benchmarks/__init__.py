@@ -14,6 +14,7 @@ How it hangs together::
     load          openloop.c (keeps to a timetable) and wrk (saturates)
     stored        Sidegate with its sessions in Redis, alone and among very many (fill)
     samples       one sample, taken again when the core was not ours; rounds in alternating order
+    starting      from start to the first answer, and memory while nobody asks
     report        the table; picture draws it; hot_path is the profile
 
 A run of its own: ``python -m benchmarks.logout_propagation``, how fast a logout is law on every replica (replicas).

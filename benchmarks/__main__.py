@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import samples
-from benchmarks.arena import Surroundings, enter, set_up, sign_in_many_at, start_time_s
+from benchmarks.arena import Surroundings, enter, set_up, sign_in_many_at
 from benchmarks.behind import SMALL
 from benchmarks.contestants import OURS, AccessLog, Contestant, present_contestants, versions_of
 from benchmarks.hot_path import profile
@@ -27,6 +27,7 @@ from benchmarks.machine import MachineError, choose_cores, notes
 from benchmarks.picture import svg
 from benchmarks.report import Results, markdown
 from benchmarks.samples import Entrant, Sample, Sampler, Scenario, figures, rounds
+from benchmarks.starting import Start, start_of
 from benchmarks.stored import start_stores, store_contestants
 from tests.support.processes import ProgramError
 
@@ -72,7 +73,7 @@ class Run:
     begun_at: float = field(default_factory=time.monotonic)
     entrants: list[Entrant] = field(default_factory=list)
     taken: list[Sample] = field(default_factory=list)
-    starts: dict[str, float] = field(default_factory=dict)
+    starts: dict[str, Start] = field(default_factory=dict)
     sessions: dict[str, int] = field(default_factory=dict)
     profile: str = ""
 
@@ -89,7 +90,7 @@ class Run:
             if part == "redis" and self.stored:
                 self._measure_stores()
         if "start" in self.parts:
-            self.starts = {one.name: start_time_s(self.around, one) for one in self.contestants}
+            self.starts = {one.name: start_of(self.around, one) for one in self.contestants}
         if "profile" in self.parts:
             self.profile = self._profile()
 

@@ -109,24 +109,6 @@ def sign_in_many_at(entrant: Entrant, contestant: Contestant, number: int) -> in
     return len(cookies)
 
 
-def start_time_s(around: Surroundings, contestant: Contestant) -> float:
-    """Return the seconds from the start of a server to its first answer that is not an error of its own.
-
-    A server that is there already keeps its port; this one gets another and sees nobody sign in.
-    """
-    folder = around.folder / f"{contestant.name}-start"
-    folder.mkdir(exist_ok=True)
-    place = Place(folder, free_port(), around.upstream.url, around.issuer, around.redis_port)
-    command = pinned(around.cores.server, contestant.command(place, AccessLog.AS_SHIPPED))
-    begin = time.monotonic()
-    program = Program(command, log=folder / "output.log")
-    try:
-        wait_until_answering(program, place.port)
-        return time.monotonic() - begin
-    finally:
-        program.end(patience_s=5)
-
-
 def wait_until_answering(program: Program, port: int) -> None:
     """Return when a request is answered with a status below 500.
 

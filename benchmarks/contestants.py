@@ -36,7 +36,8 @@ SESSION_SLOTS = 32_000
 """For 10,000 sessions in mod_auth_openidc's shared memory, beside the nonces of their logins: its default is 10,000."""
 
 
-SIDEGATE = Path(sys.executable).with_name("sidegate")
+SIDEGATE = Path(os.environ.get("SIDEGATE") or Path(sys.executable).with_name("sidegate"))
+"""``make bench`` names the one that lies among the packages of ``requirements.lock`` alone, as with who uses it."""
 
 
 class AccessLog(Enum):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from benchmarks.samples import Figure, Key
+    from benchmarks.starting import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ GOALS = (
     Goal("1,000 sessions in turn, 2,000/s", "cpu_us", OURS, 1.02, who=IN_REDIS),
     Goal("1,000 sessions in turn, 2,000/s", "cpu_us", IN_REDIS, 1.05, who=IN_FULL_REDIS),
 )
+START_GOAL_S = 0.6
+IDLE_GOAL_MIB = 60
+"""What we want of the first minute."""
+
 _HOW = """\
 CPU is that of the server's whole process tree, per answer, on a core of its own; medians over the rounds.
 Latencies count from the instant a request was due, or from its sending where it is asked as fast as it is answered.
@@ -49,13 +54,13 @@ class Results:
     """Everything that a run found out.
 
     Attributes:
-        starts: seconds from start to ready, by name.
+        starts: the first minute, by name.
         sessions: how many sessions ``many sessions`` means, by name.
         notes: sentences about the run.
     """
 
     figures: Mapping[Key, Figure]
-    starts: Mapping[str, float]
+    starts: Mapping[str, Start]
     sessions: Mapping[str, int]
     machine: Mapping[str, str]
     versions: Mapping[str, str]
@@ -137,11 +142,26 @@ def _further(results: Results) -> Iterable[str]:
         yield "## Sessions that were made for “many sessions”"
         yield _table(["server", "sessions"], [[name, f"{number:,}"] for name, number in results.sessions.items()])
     if results.starts:
-        yield "## From start to the first answer"
-        yield _table(["server", "s"], [[name, f"{seconds:.2f}"] for name, seconds in results.starts.items()])
+        yield "## From start to the first answer, and memory while nobody asks"
+        yield _starts_table(results.starts)
     if results.profile:
         yield "## Where Sidegate's time goes at 2,000/s"
         yield results.profile
+
+
+def _starts_table(starts: Mapping[str, Start]) -> str:
+    rows = [
+        [name, f"{start.median_s:.2f}", f"{start.fastest_s:.2f}", f"{start.idle_mib:.0f}", _first_minute(name, start)]
+        for name, start in starts.items()
+    ]
+    return _table(["server", "s", "fastest", "idle MiB", f"goal ≤ {START_GOAL_S} s, ≤ {IDLE_GOAL_MIB} MiB"], rows)
+
+
+def _first_minute(name: str, start: Start) -> str:
+    if name != OURS:
+        return ""
+    verdicts = (start.median_s <= START_GOAL_S, round(start.idle_mib) <= IDLE_GOAL_MIB)
+    return ", ".join("met" if is_met else "missed" for is_met in verdicts)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -7,6 +7,7 @@ from benchmarks.load import Answers
 from benchmarks.picture import svg
 from benchmarks.report import Results, markdown
 from benchmarks.samples import Sample, figures
+from benchmarks.starting import Start
 
 
 def a_sample(name: str, cpu_us: float, *, scenario: str = "2,000/s", foreign: float = 0.0) -> Sample:
@@ -66,3 +67,14 @@ def test_the_picture_shows_each_server_with_its_figure() -> None:
 
     assert ">nginx</text>" in picture
     assert ">81</text>" in picture
+
+
+def test_the_first_minute_is_judged_by_time_and_memory_and_only_ours() -> None:
+    starts = {"nginx": Start(0.02, 0.01, 9.4), "sidegate": Start(0.58, 0.51, 60.6)}
+    results = Results(figures={}, starts=starts, sessions={}, machine={}, versions={})
+
+    report = markdown(results)
+
+    assert "| server | s | fastest | idle MiB | goal ≤ 0.6 s, ≤ 60 MiB |" in report
+    assert "| nginx | 0.02 | 0.01 | 9 |  |" in report
+    assert "| sidegate | 0.58 | 0.51 | 61 | met, missed |" in report
