@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from babel import UnknownLocaleError
 
-from proxy.pages.languages import Language, any_of, language_of, locale_of
+from proxy.pages.languages import Language, _known_to_babel, any_of, language_of, locale_of
+from proxy.pages.look import LOCALES
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,12 @@ from proxy.pages.languages import Language, any_of, language_of, locale_of
 )
 def test_a_language_is_named_in_itself_and_has_a_direction(tag: str, language: Language) -> None:
     assert language_of(tag) == language
+
+
+@pytest.mark.parametrize("tag", LOCALES)
+def test_what_we_say_of_our_own_languages_is_what_babel_says(tag: str) -> None:
+    assert language_of(tag) == _known_to_babel(tag)
+    assert language_of(tag) is language_of(tag)
 
 
 def test_what_is_no_language_is_an_error() -> None:
