@@ -9,7 +9,7 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from proxy import page_slices, slices
+from proxy import page_slices, redis_slices, slices
 from proxy.errors import StoreUnavailable
 from proxy.observe.audit_redis import RedisAuditTrail
 from proxy.sessions.cache import SessionCache
@@ -59,10 +59,10 @@ class RedisStores:
             SettingsError: a key or a file cannot be used.
         """
         settings = sites[0].settings
-        tls = slices.redis_tls(settings)
+        tls = redis_slices.redis_tls(settings)
         self.tls_files: Sequence[TlsFiles] = () if tls is None else (tls,)
         self.sealer = Sealer(slices.encryption_keys(settings))
-        self.connection = RedisConnection(slices.redis_options(settings, tls), observer, clock)
+        self.connection = RedisConnection(redis_slices.redis_options(settings, tls), observer, clock)
         parts = RedisStoreParts(
             clock=clock,
             observer=observer,
@@ -87,7 +87,7 @@ class RedisStores:
         self.audit = self._make_audit(settings)
 
     def _make_audit(self, settings: Settings) -> RedisAuditTrail | None:
-        kept = slices.audit_redis_limits(settings)
+        kept = redis_slices.audit_redis_limits(settings)
         if kept is None:
             return None
         return RedisAuditTrail(self.connection, self.sealer, limits=kept, clock=self._clock, observer=self._observer)

@@ -10,8 +10,6 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.assertion.key_ring import KeyRing
-from proxy.assertion.signer import AssertionRules, AssertionSigner
 from proxy.certificates import TlsFiles
 from proxy.clock import SystemClock
 from proxy.core.answer_headers import HSTS, AnswerRules, SecurityHeaders
@@ -55,10 +53,8 @@ from proxy.gate.rules import GateRules
 from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
-from proxy.observe.audit_redis import AuditRedisLimits
 from proxy.observe.request_sample import LineRate
 from proxy.observe.tracing_options import TracingOptions
-from proxy.oidc.client_assertion import ClientSecretJwt, PrivateKeyJwt, ServiceAccountToken
 from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.metadata import Endpoints
@@ -68,15 +64,6 @@ from proxy.pages.look import Look
 from proxy.pages.security import origin_of
 from proxy.ports import UpstreamPlace
 from proxy.sessions.memory import MemoryLimits
-from proxy.sessions.redis_options import (
-    Alone,
-    BehindSentinels,
-    Cluster,
-    RedisOptions,
-    SocketPath,
-    TcpNode,
-    Topology,
-)
 from proxy.settings import values
 from proxy.settings.observing import TRACES_PATH
 from proxy.settings.secret_source import SecretSource
@@ -84,12 +71,13 @@ from proxy.settings.secret_source import SecretSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from proxy.assertion.signer import AssertionSigner
     from proxy.core.request import Headers
     from proxy.core.secret import Secret
     from proxy.ports import Clock, Observer
     from proxy.settings.model import (
         AccessConditions,
-        RedisSettings,
+        ClientAuthSettings,
         RouteSettings,
         Settings,
         UpstreamSettings,
@@ -260,6 +248,9 @@ def identity_assertion(settings: Settings, *, clock: Clock, observer: Observer) 
     assertion = settings.identity_headers.assertion
     if assertion is None:
         return None
+    from proxy.assertion.key_ring import KeyRing  # noqa: PLC0415 - few files want assertions
+    from proxy.assertion.signer import AssertionRules, AssertionSigner  # noqa: PLC0415
+
     rules = AssertionRules(
         issuer=str(settings.server.public_url),
         audience=assertion.audience,
@@ -333,7 +324,7 @@ def server_tls(settings: Settings) -> TlsFiles | None:
             context.load_verify_locations(tls.client_ca_file)
         return context
 
-    return TlsFiles("server.tls", _paths(tls.cert_file, tls.key_file, tls.client_ca_file), build)
+    return TlsFiles("server.tls", given_paths(tls.cert_file, tls.key_file, tls.client_ca_file), build)
 
 
 def upstream_tls(settings: Settings) -> dict[str, TlsFiles]:
@@ -363,10 +354,11 @@ def _client_tls(key: str, tls: UpstreamTlsSettings) -> TlsFiles:
             context.load_cert_chain(tls.cert_file, tls.key_file)
         return context
 
-    return TlsFiles(key, _paths(tls.ca_file, tls.cert_file, tls.key_file), build)
+    return TlsFiles(key, given_paths(tls.ca_file, tls.cert_file, tls.key_file), build)
 
 
-def _paths(*files: str | None) -> list[Path]:
+def given_paths(*files: str | None) -> list[Path]:
+    """Return the paths of those that the file names."""
     return [Path(file) for file in files if file is not None]
 
 
@@ -423,17 +415,28 @@ def provider_options(settings: Settings) -> ProviderOptions:
 
 def _client_authentication(settings: Settings) -> ClientAuthentication:
     client_id, given = settings.keycloak.client_id, settings.keycloak.client_auth
+    if given.method in {"private_key_jwt", "client_secret_jwt", "kubernetes_service_account"}:
+        return _client_assertion(client_id, given)
+    if given.secret is None:
+        return NoClientSecret(client_id)
+    secret = _read_each_time("secret", given.secret)
+    return (ClientSecretPost if given.method == "client_secret_post" else ClientSecretBasic)(client_id, secret)
+
+
+def _client_assertion(client_id: str, given: ClientAuthSettings) -> ClientAuthentication:
+    from proxy.oidc.client_assertion import (  # noqa: PLC0415 - PyJWT is slow to import, and most have a secret
+        ClientSecretJwt,
+        PrivateKeyJwt,
+        ServiceAccountToken,
+    )
+
     if given.method == "kubernetes_service_account":
         return ServiceAccountToken(client_id, _read_each_time("token_file", SecretSource(file=given.token_file)))
     if given.private_key is not None:
         key = _read_each_time("private_key", given.private_key)
         return PrivateKeyJwt(client_id, key, SystemClock(), given.key_id)
-    if given.secret is None:
-        return NoClientSecret(client_id)
-    secret = _read_each_time("secret", given.secret)
-    if given.method == "client_secret_jwt":
-        return ClientSecretJwt(client_id, secret, SystemClock())
-    return (ClientSecretPost if given.method == "client_secret_post" else ClientSecretBasic)(client_id, secret)
+    assert given.secret is not None, "the settings hold that each method has what it needs"
+    return ClientSecretJwt(client_id, _read_each_time("secret", given.secret), SystemClock())
 
 
 def client_certificate(settings: Settings) -> ClientCertificate | None:
@@ -469,58 +472,6 @@ def encryption_keys(settings: Settings) -> list[bytes]:
         SettingsError: one cannot be read.
     """
     return [source.read_key() for source in settings.sessions.encryption_keys]
-
-
-def redis_tls(settings: Settings) -> TlsFiles | None:
-    """Return how a Redis that is reached with rediss:// is verified and what it is shown.
-
-    Raises:
-        SettingsError: the files cannot be used.
-    """
-    redis = settings.sessions.redis
-    if not redis.url.is_tls:
-        return None
-    tls = redis.tls
-
-    def build() -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-        return context
-
-    return TlsFiles("sessions.redis.tls", _paths(tls.ca_file, tls.cert_file, tls.key_file), build)
-
-
-def redis_options(settings: Settings, tls: TlsFiles | None) -> RedisOptions:
-    """Return where Redis is and as whom we speak to it."""
-    redis = settings.sessions.redis
-    return RedisOptions(
-        topology=_topology(redis),
-        key_prefix=redis.key_prefix,
-        database=redis.url.database,
-        username=redis.url.username,
-        password=_redis_password(redis),
-        tls=None if tls is None else tls.current,
-    )
-
-
-def _topology(redis: RedisSettings) -> Topology:
-    address = redis.url.address
-    if redis.sentinel is not None:
-        return BehindSentinels(
-            redis.sentinel.master, tuple(TcpNode(one.host, one.port) for one in redis.sentinel.nodes)
-        )
-    if isinstance(address, values.UnixAddress):
-        return Alone(SocketPath(address.path))
-    node = TcpNode(address.host, address.port)
-    return Cluster((node,)) if redis.cluster else Alone(node)
-
-
-def _redis_password(redis: RedisSettings) -> Callable[[], Secret] | None:
-    if redis.password is not None:
-        return redis.password.read
-    password = redis.url.password
-    return None if password is None else lambda: password
 
 
 def refresh_policy(settings: Settings) -> RefreshPolicy:
@@ -570,11 +521,6 @@ def _place(name: str, upstream: UpstreamSettings) -> UpstreamPlace:
 def audit_memory_limits(settings: Settings) -> AuditMemoryLimits | None:
     """Return the caps of the trail in memory, or None when nothing is kept."""
     return AuditMemoryLimits(keep_s=settings.audit.keep) if settings.audit.keep else None
-
-
-def audit_redis_limits(settings: Settings) -> AuditRedisLimits | None:
-    """Return the caps of the trail in Redis, or None when nothing is kept."""
-    return AuditRedisLimits(keep_s=settings.audit.keep) if settings.audit.keep else None
 
 
 # --- own pages -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -29,20 +29,14 @@ from proxy.errors import ClientMisconfigured, SettingsError
 from proxy.forward.options import TcpAddress, UnixAddress
 from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
-from proxy.observe.audit_memory import AuditMemoryLimits
-from proxy.observe.audit_redis import AuditRedisLimits
 from proxy.observe.request_sample import LineRate
 from proxy.oidc.client_assertion import ClientSecretJwt, PrivateKeyJwt, ServiceAccountToken
 from proxy.oidc.client_auth import ClientSecretBasic, ClientSecretPost, NoClientSecret
 from proxy.ports import UpstreamPlace
-from proxy.sessions.redis_options import Alone, BehindSentinels, Cluster, SocketPath, TcpNode
 from proxy.settings.signing_keys import make_signing_key
 from tests.support.clocks import FakeClock
 from tests.support.made_settings import settings
 from tests.support.observers import RecordingObserver
-
-if TYPE_CHECKING:
-    from proxy.sessions.redis_options import RedisOptions, Topology
 
 
 def test_the_client_of_the_file_is_the_one_whose_logins_go_on() -> None:
@@ -320,50 +314,6 @@ def test_limits_of_the_store_and_the_refresh() -> None:
     assert (policy.lead_s, policy.outage_grace_s) == (30.0, 300.0)
 
 
-def _redis(redis: dict[str, object]) -> RedisOptions:
-    given = settings(sessions={"store": "redis", "redis": redis, "encryption_keys": [{"value": "A" * 43}]})
-    return slices.redis_options(given, None)
-
-
-@pytest.mark.parametrize(
-    ("redis", "topology"),
-    [
-        ({}, Alone(TcpNode("redis", 6379))),
-        ({"url": "redis://[::1]:7000/3"}, Alone(TcpNode("::1", 7000))),
-        ({"url": "unix:/run/redis.sock"}, Alone(SocketPath("/run/redis.sock"))),
-        ({"url": "redis://node:7000/0", "cluster": True}, Cluster((TcpNode("node", 7000),))),
-        (
-            {"sentinel": {"master": "m", "nodes": ["a:1", "b:2"]}},
-            BehindSentinels("m", (TcpNode("a", 1), TcpNode("b", 2))),
-        ),
-    ],
-)
-def test_where_redis_is(redis: dict[str, object], topology: Topology) -> None:
-    assert _redis(redis).topology == topology
-
-
-def test_as_whom_redis_is_spoken_to() -> None:
-    options = _redis({"url": "redis://gate:from-url@redis:6379/5", "key_prefix": "acme:"})
-
-    assert (options.database, options.key_prefix) == (5, "acme:")
-    assert options.credentials() == ("gate", "from-url")
-    assert _redis({"url": "redis://gate@redis:6379/0", "password": {"value": "apart"}}).credentials() == (
-        "gate",
-        "apart",
-    )
-    assert _redis({}).credentials() == ()
-
-
-def test_redis_over_tls_is_verified_unless_it_is_not_asked_for() -> None:
-    plain = settings(sessions={"redis": {"url": "redis://redis:6379/0"}})
-    over_tls = settings(sessions={"redis": {"url": "rediss://redis:6379/0"}})
-
-    assert slices.redis_tls(plain) is None
-    files = slices.redis_tls(over_tls)
-    assert (files.context.verify_mode, files.context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert slices.redis_options(over_tls, files).tls() is files.context
-
-
 @pytest.mark.parametrize(
     ("listen", "address"),
     [
@@ -391,16 +341,6 @@ def test_the_token_of_the_api_is_read_at_each_use(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         read()
     assert slices.admin_token(settings())() is None
-
-
-def test_the_trail_is_kept_as_long_as_the_file_says_or_not_at_all() -> None:
-    kept, not_kept = settings(audit={"keep": "1h"}), settings(audit={"keep": "0s"})
-
-    assert (slices.audit_memory_limits(kept), slices.audit_redis_limits(kept)) == (
-        AuditMemoryLimits(keep_s=3600.0),
-        AuditRedisLimits(keep_s=3600.0),
-    )
-    assert (slices.audit_memory_limits(not_kept), slices.audit_redis_limits(not_kept)) == (None, None)
 
 
 def test_what_the_app_of_a_route_is_told() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis.asyncio.sentinel import MasterNotFoundError
 
-from proxy import slices
+from proxy import redis_slices
 from proxy.doctor.finding import fail, of_fault, ok, warn
 from proxy.doctor.store_health import Health, judge, parse_info
 from proxy.doctor.store_rights import REMEDY, look_at_rights
@@ -53,8 +53,8 @@ async def look_at_store(visit: Visit) -> tuple[Finding, ...]:
         room = f"in this process, at most {sessions.memory.max_sessions}; for one replica, and they end with it"
         return (ok("sessions", room),)
     try:
-        tls = slices.redis_tls(visit.settings)
-        options = slices.redis_options(visit.settings, tls)
+        tls = redis_slices.redis_tls(visit.settings)
+        options = redis_slices.redis_options(visit.settings, tls)
     except SettingsError as fault:
         return (of_fault("TLS", fault, remedy="mend sessions.redis.tls"),)
     reached = await _reached(visit, options)
