@@ -14,11 +14,10 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from jwt.algorithms import get_default_algorithms
-from jwt.exceptions import PyJWTError
 
 from proxy.errors import TokenRejected
 from proxy.oidc.json_object import NotAnObject, parse_json_object
@@ -191,17 +190,27 @@ def _public_key(jwk: Mapping[str, object]) -> object:
     members = {name: jwk.get(name) for name in names}
     if not all(isinstance(value, str) and len(value) <= MAX_RSA_BITS for value in members.values()):
         return None
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - see _algorithms
+
     try:
-        return _ALGORITHMS[reader].from_jwk({"kty": kty, **members})
+        return _algorithms()[reader].from_jwk({"kty": kty, **members})
     except (PyJWTError, ValueError, TypeError, KeyError):
         return None
 
 
-_ALGORITHMS = get_default_algorithms()
+@cache
+def _algorithms() -> Mapping[str, Any]:
+    """Return PyJWT's algorithms. Imported with the first key set, on which readiness waits: no token is held up by it.
+
+    It takes 60 ms, most of them for certificates, which a key set of ours has none of.
+    """
+    from jwt.algorithms import get_default_algorithms  # noqa: PLC0415
+
+    return get_default_algorithms()
 
 
 def _made_by(key: SigningKey, parsed: ParsedJws) -> bool:
-    return bool(_ALGORITHMS[parsed.algorithm].verify(parsed.signing_input, key.key, parsed.signature))
+    return bool(_algorithms()[parsed.algorithm].verify(parsed.signing_input, key.key, parsed.signature))
 
 
 def _segments(compact: str) -> tuple[str, str, str]:
