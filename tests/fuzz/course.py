@@ -15,7 +15,6 @@ from proxy.gate.accept import Acceptor
 from proxy.gate.authenticate import Authenticator
 from proxy.gate.handler import Gate
 from proxy.gate.rules import GateParts
-from proxy.pages.render import JinjaPages
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry
 from proxy.sessions.memory import MemoryLimits, MemorySessionStore
@@ -26,6 +25,7 @@ from tests.fuzz.wire import Log, Script, connect, settle
 from tests.gate.conftest import RefresherInHand
 from tests.support.clocks import FakeClock
 from tests.support.observers import RecordingObserver
+from tests.support.own_pages import pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def make_gate(observer: RecordingObserver) -> Gate:
                 store, RefresherInHand(), home=slices.home(settings), clock=clock, observer=observer
             ),
             kept=MemoryKeptRequests(clock, random_bytes=secrets.token_bytes),
-            responder=Responder(JinjaPages(slices.look(settings))),
+            responder=Responder(pages_of(slices.look(settings))),
             observer=observer,
             clock=clock,
         ),

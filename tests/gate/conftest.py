@@ -18,7 +18,6 @@ from proxy.gate.authenticate import Authenticator
 from proxy.gate.exchange import TokenExchanges
 from proxy.gate.handler import Gate
 from proxy.gate.rules import GateParts
-from proxy.pages.render import JinjaPages
 from proxy.ports import Admission, Forward, Reply
 from proxy.respond import Responder
 from proxy.sessions.live import LiveStreamRegistry
@@ -28,6 +27,7 @@ from proxy.settings.model import Settings
 from tests.support.clocks import FakeClock
 from tests.support.exchanger import ExchangerInHand
 from tests.support.observers import RecordingObserver
+from tests.support.own_pages import pages_of
 from tests.support.sessions import make_session
 from tests.support.stores import FailingSessionStore
 
@@ -88,7 +88,7 @@ class GateInHand:
                 acceptor=Acceptor(slices.accept_rules(settings), random_bytes=secrets.token_bytes),
                 authenticator=authenticator,
                 kept=self.kept,
-                responder=Responder(JinjaPages(slices.look(settings))),
+                responder=Responder(pages_of(slices.look(settings))),
                 observer=self.observer,
                 clock=self.clock,
                 assertion=slices.identity_assertion(settings, clock=self.clock, observer=self.observer),

@@ -13,6 +13,7 @@ from jinja2 import UndefinedError
 from proxy.pages.look import Look
 from proxy.pages.render import JinjaPages, PageName
 from proxy.pages.specimens import specimens
+from tests.support.own_pages import pages_of
 
 EVIL = "<script>alert(1)</script>\"'&"
 ERROR = {"status": 403, "title": EVIL, "sentence": EVIL, "request_id": EVIL, "login_url": f"/x?{EVIL}"}
@@ -90,7 +91,7 @@ LOOK = Look(
 
 
 def pages(title: str = "Acme") -> JinjaPages:
-    return JinjaPages(replace(LOOK, title=title, description=title))
+    return pages_of(replace(LOOK, title=title, description=title))
 
 
 def drawn(name: str, title: str = "Acme", **changes: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from html import unescape
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
@@ -351,7 +352,14 @@ def make_options(login: LoginOptions | None = None, **changes: Any) -> WebOption
 def make_pages(options: WebOptions) -> JinjaPages:
     """The renderer that belongs to them."""
     origins = ("https://sso.example.com",)
-    look = Look(title="Acme", description="", own_path=options.own_path, home=options.home, form_origins=origins)
+    return pages_of(
+        Look(title="Acme", description="", own_path=options.own_path, home=options.home, form_origins=origins)
+    )
+
+
+@cache
+def pages_of(look: Look) -> JinjaPages:
+    """The renderer of these pages, one for the process: it holds no state, and to compile a template takes 20 ms."""
     return JinjaPages(look)
 
 
