@@ -23,7 +23,8 @@ SIDE_BY_SIDE ?= 4
 # Tests that measure time, or leave none for others.
 ALONE := tests/benchmarks tests/faults $(addprefix tests/streams/test_, drain.py ends.py slow_clients.py)
 
-.PHONY: help install lint test bench demo licences audit lock system-packages $(FURTHER_PYTHONS:%=test-pure-%)
+.PHONY: help install lint collect test pure bench demo licences audit lock system-packages
+.PHONY: $(FURTHER_PYTHONS:%=test-pure-%)
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,6 +57,10 @@ lint: install ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# The first to read a test compiles it, which is longer than to read it: once here, or in each process that shares them.
+collect: install ## read every test and run none
+	@$(BIN)/pytest --collect-only -q | grep -v ::
+
 test: install system-packages ## the whole suite, or a part: make test ARGS="tests/core -k cookies"
 	@$(if $(ARGS),exec $(BIN)/pytest $(ARGS))
 	# Who runs beside whom says tests/conftest.py. Both parts run, whatever the first finds; but only failed tests (1) may
@@ -71,12 +76,14 @@ test: install system-packages ## the whole suite, or a part: make test ARGS="tes
 	  failed=$$code
 	  [ $$failed -ne 0 ] || echo "The tests above did not pass at their first try: they are not steady."
 	done
-	$(MAKE) --no-print-directory $(FURTHER_PYTHONS:%=test-pure-%) || failed=1
+	$(MAKE) --no-print-directory pure || failed=1
 	exit $$failed
+
+pure: $(FURTHER_PYTHONS:%=test-pure-%) ## what must hold on every Python, on the further ones
 
 $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 	@if ! tests/support/find_python $* >/dev/null; then
-	  echo "Python $* is not here; the pure parts were tested on $$($(BIN)/python -V) only."
+	  echo "Python $* is not here; the pure parts are not tested on it."
 	elif [ -n "$(PURE)" ]; then
 	  $(MAKE) --no-print-directory $(VENV)-$*/.pure
 	  echo "The pure parts on Python $*:"
