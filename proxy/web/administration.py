@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxy import errors
 from proxy.core.session import BySid, ByUsername, EndCause, EndedMark, EverySessionOf
 from proxy.ports import AuditEvent
-from proxy.web.device_list import SessionIds
+from proxy.web.session_ids import SessionIds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence

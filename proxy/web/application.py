@@ -20,7 +20,6 @@ from proxy.web.assets import ASSETS, SESSION_SCRIPT, show_asset, show_session_sc
 from proxy.web.backchannel import backchannel_logout
 from proxy.web.callback import callback
 from proxy.web.code_flow import start
-from proxy.web.device_list import ID_PATTERN
 from proxy.web.devices import end_device, end_other_devices, show_devices
 from proxy.web.first_login import FIRST_LOGIN, FirstLogin
 from proxy.web.flow_quota import FLOW_QUOTA, FlowQuota
@@ -36,6 +35,7 @@ from proxy.web.logout import show_logged_out, show_logout, submit_logout
 from proxy.web.logout_all import submit_logout_all
 from proxy.web.options import OPTIONS, Feature, LoginMode
 from proxy.web.root_turns import ROOT_TURNS, RootTurns
+from proxy.web.session_ids import ID_PATTERN
 from proxy.web.sign_in import LOGIN_FLIGHTS, SignedIn
 from proxy.web.status import count_activity, show_status
 from proxy.web.throttle import PROXY_WARNING, ProxyWarning

@@ -1,21 +1,16 @@
-"""A person's devices: their live sessions at this site, each under an id that says nothing.
-
-An id is an HMAC of the store key under a key of its own, so nothing has to be remembered, and whoever sees an id (an
-address, a log) learns no key of the store.
-"""
+"""A person's devices: their live sessions at this site, each under an id that says nothing (``session_ids``)."""
 
 from __future__ import annotations
 
 import hmac
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from proxy import keys
 from proxy.core.session import BySubject
-from proxy.web.form_tokens import derived_key
 from proxy.web.options import OPTIONS
+from proxy.web.session_ids import SessionIds
 from proxy.web.user_agents import Words, words_of
 
 if TYPE_CHECKING:
@@ -23,33 +18,11 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from proxy.core.session import Session, SessionKey, SessionSummary
+    from proxy.core.session import Session, SessionSummary
     from proxy.pages.contexts import DeviceLine
-
-SESSION_IDS: Final = "ids of sessions"
-"""Purpose of the key."""
-
-ID_BYTES: Final = 16
-"""128 bits of the HMAC (RFC 2104 §5 allows half of it)."""
-
-ID_PATTERN: Final = "[A-Za-z0-9_-]{22}"
-"""What an id looks like: 16 bytes in base64url."""
 
 MAX_SHOWN: Final = 200
 """Devices on one page; ``sessions.max_per_user`` is 50 unless somebody lifts it. The longest unused are left out."""
-
-
-class SessionIds:
-    """Ids of sessions as the outside sees them, on this page and in the management API."""
-
-    def __init__(self, server_key: bytes) -> None:
-        """Derive the key."""
-        self._key = derived_key(server_key, SESSION_IDS)
-
-    def id_of(self, key: SessionKey) -> str:
-        """Return the id of the session with this store key."""
-        digest = hmac.digest(self._key, key.encode(), "sha256")[:ID_BYTES]
-        return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,11 @@ LATE = {
     "proxy.settings.signing_keys": "identity_headers.assertion, and the command keygen",
     "watchfiles": "a change of a file: looked out for once it serves",
     "anyio": "watchfiles",
+    "proxy.page_slices": "the first page of our own",
+    "proxy.redis_slices": "sessions.store: redis",
     "proxy.web.application": "the first page of our own",
+    "proxy.web.device_list": "the first list of devices",
+    "proxy.web.options": "the first page of our own",
 }
 """Module -> who needs it, and when."""
 

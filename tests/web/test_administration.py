@@ -14,7 +14,7 @@ from proxy.core.session import EndCause, session_key
 from proxy.errors import ManagementRefused, RequestRefused, StoreUnavailable
 from proxy.ports import AuditEvent
 from proxy.web.administration import MAX_LIMIT, MAX_NAMED, ManagedSite
-from proxy.web.device_list import SessionIds
+from proxy.web.session_ids import SessionIds
 from tests.support.administration import Office, make_office
 from tests.support.clocks import START
 from tests.support.sessions import ISSUER, make_session

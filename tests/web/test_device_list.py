@@ -1,23 +1,26 @@
-"""Ids of sessions say nothing and are found again."""
+"""A device is found by its id, and by nothing that is like it."""
 
 from __future__ import annotations
 
-import re
+from typing import Any, cast
 
-from proxy.core.session import SessionKey
-from proxy.web.device_list import ID_PATTERN, SessionIds
+import pytest
 
-ALICE, BOB = SessionKey("a" * 64), SessionKey("b" * 64)
-
-
-def test_an_id_is_the_same_each_time_and_another_for_another_session() -> None:
-    ids = SessionIds(b"k" * 32)
-
-    assert ids.id_of(ALICE) == SessionIds(b"k" * 32).id_of(ALICE)
-    assert ids.id_of(ALICE) != ids.id_of(BOB)
-    assert re.fullmatch(ID_PATTERN, ids.id_of(ALICE))
+from proxy.web.device_list import Device, device_with
 
 
-def test_an_id_is_nothing_without_the_server_key() -> None:
-    assert SessionIds(b"k" * 32).id_of(ALICE) != SessionIds(b"l" * 32).id_of(ALICE)
-    assert ALICE not in SessionIds(b"k" * 32).id_of(ALICE)
+def device(device_id: str) -> Device:
+    return Device(device_id, is_current=False, session=cast("Any", None))
+
+
+DEVICES = [device("A" * 22), device("B" * 22)]
+
+
+def test_a_device_is_found_by_its_id() -> None:
+    assert device_with("B" * 22, DEVICES) is DEVICES[1]
+
+
+@pytest.mark.parametrize("device_id", ["", "B" * 21, "B" * 23, "b" * 22, "C" * 22])
+def test_what_is_only_like_an_id_finds_nothing(device_id: str) -> None:
+    assert device_with(device_id, DEVICES) is None
+    assert device_with(device_id, []) is None

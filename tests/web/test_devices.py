@@ -12,7 +12,8 @@ import pytest
 
 from proxy.core.secret import Secret
 from proxy.core.session import SessionKey, session_key
-from proxy.web.device_list import MAX_SHOWN, SessionIds
+from proxy.web.device_list import MAX_SHOWN
+from proxy.web.session_ids import SessionIds
 from tests.support.clocks import START
 from tests.support.own_pages import OWN, PUBLIC_URL, Browser, OwnPages, make_login_grant
 
