@@ -8,7 +8,8 @@ The rooms, and what each is for::
     cli        commands; argument parsing only
     app        composition root: settings -> a wired process; with ``site`` (one portal, or all of a file without any),
                ``sites`` (those of the process, exchanged whole), ``stores`` (memory or Redis) and ``slices`` (what of
-               the settings each room gets) the only one that knows concrete classes
+               the settings each room gets) the only one that knows concrete classes; what a start can do without
+               comes later: the own pages (``own_server``, ``page_slices``), Redis (``redis_slices``)
     doctor     goes and looks whether the world is as a file needs it; ``keycloak_setup`` makes or mends the client
     explain    what the real gate would do with a request, and why; a part of the composition root too
     reload     a changed file: who notices, what is read, what needs a restart, what became of it
