@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,9 @@ from proxy.settings.load import one_site
 from proxy.settings.model import Settings
 from proxy.site import Site
 from tests.forward.certificates import Certificates
+from tests.support.eventually import eventually
 from tests.support.made_sites import site_file
+from tests.support.sessions import make_tab
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -86,3 +89,18 @@ async def test_exchanges_leave_nothing_behind(sidegate: Sidegate, sites: tuple[S
     # Those that leave, the one that serves, and the first, which nobody has asked the collector for.
     assert first["Site"] <= MAX_LEAVING + 2
     assert first["RealmClient"] == 1
+
+
+async def test_logins_under_way_at_a_client_that_is_gone_are_forgotten(
+    sidegate: Sidegate, sites: tuple[SiteSettings, ...]
+) -> None:
+    under_way, soon = sidegate.stores.authentications, time.time() + 600
+    await under_way.put(make_tab("root", "stays", expires_at=soon))
+    await under_way.put(make_tab("root", "gone", client_id="former-app", expires_at=soon))
+
+    await sidegate.exchange(sites)
+
+    async def left() -> list[str]:
+        return [tab.state for tab in await under_way.tabs("root")]
+
+    await eventually(left, ["stays"])
