@@ -311,14 +311,16 @@ def _cannot_listen(key: str, address: object, error: OSError) -> SidegateError:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-def serve_forever(path: Path) -> int:
-    """Serve by the file at ``path`` until SIGTERM or SIGINT; returns the exit code.
+def serve_forever(path: Path, sites: Sequence[SiteSettings]) -> int:
+    """Serve what was read from the file at ``path``, and whatever it becomes, until SIGTERM or SIGINT.
+
+    Returns the exit code.
 
     Raises:
-        SettingsError: the file or something it names cannot be used.
+        SettingsError: something that the file names cannot be used.
         SidegateError: an address cannot be listened on.
     """
-    return _run(_serve_until_signalled(path, load_sites(path)))
+    return _run(_serve_until_signalled(path, sites))
 
 
 async def _serve_until_signalled(path: Path, sites: Sequence[SiteSettings]) -> int:

@@ -141,14 +141,11 @@ def run(path: Path) -> None:
         # Process 1 of a container hears no signal for which it has no handler, and what follows takes a moment.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _without_collections():
-        loaded = _load(path)
-        if loaded.settings is None:
-            _to_stderr(loaded.errors)
-            sys.exit(EXIT_WRONG_INPUT)
+        sites = _usable(path)
         import_aiohttp()
         from proxy.app import serve_forever  # noqa: PLC0415 - the whole house is slow to import
 
-        sys.exit(_outcome(lambda: serve_forever(path)))
+        sys.exit(_outcome(lambda: serve_forever(path, sites)))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -246,7 +247,7 @@ class TestHealth:
 @pytest.mark.usefixtures("here")
 class TestRun:
     def test_a_bad_file_is_told_on_stderr_and_nothing_is_served(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("proxy.app.serve_forever", lambda _path: pytest.fail("served a bad file"))
+        monkeypatch.setattr("proxy.app.serve_forever", lambda _path, _sites: pytest.fail("served a bad file"))
 
         result = sidegate("run", "-c", "bad.yaml")
 
@@ -257,7 +258,7 @@ class TestRun:
         heard: dict[int, Callable[..., object]] = {}
         monkeypatch.setattr("os.getpid", lambda: 1)
         monkeypatch.setattr("signal.signal", heard.__setitem__)
-        monkeypatch.setattr("proxy.app.serve_forever", lambda _path: 0)
+        monkeypatch.setattr("proxy.app.serve_forever", lambda _path, _sites: 0)
 
         sidegate("run", "-c", "good.yaml")
 
@@ -266,22 +267,37 @@ class TestRun:
         assert left.value.code == 0
 
     def test_a_good_file_is_served_and_the_exit_code_is_passed_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        served: list[Path] = []
+        served: list[tuple[Path, str]] = []
 
-        def serve_forever(path: Path) -> int:
-            served.append(path)
+        def serve_forever(path: Path, sites: Sequence[SiteSettings]) -> int:
+            served.extend((path, one.settings.keycloak.client_id) for one in sites)
             return 0
 
         monkeypatch.setattr("proxy.app.serve_forever", serve_forever)
 
         assert sidegate("run", "-c", "warned.yaml").exit_code == 0
-        assert served == [Path("warned.yaml")]
+        assert served == [(Path("warned.yaml"), "legacy-app")]
+
+    def test_the_file_is_read_once_so_that_it_may_be_a_pipe(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading, writing = os.pipe()
+        os.write(writing, GOOD.encode())
+        os.close(writing)
+        served: list[str] = []
+        monkeypatch.setattr(
+            "proxy.app.serve_forever",
+            lambda _path, sites: served.append(sites[0].settings.keycloak.client_id) or 0,
+        )
+
+        assert sidegate("run", "-c", f"/dev/fd/{reading}").exit_code == 0
+
+        os.close(reading)
+        assert served == ["legacy-app"]
 
     def test_garbage_is_not_looked_for_while_it_starts_and_is_again_when_the_command_is_over(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         looked_for: list[bool] = []
-        monkeypatch.setattr("proxy.app.serve_forever", lambda _path: looked_for.append(gc.isenabled()) or 0)
+        monkeypatch.setattr("proxy.app.serve_forever", lambda _path, _sites: looked_for.append(gc.isenabled()) or 0)
 
         assert sidegate("run", "-c", "good.yaml").exit_code == 0
         assert sidegate("run", "-c", "bad.yaml").exit_code == 2
@@ -298,7 +314,7 @@ class TestRun:
     def test_a_fault_is_a_sentence_on_stderr(
         self, monkeypatch: pytest.MonkeyPatch, error: SidegateError, exit_code: int, said: str
     ) -> None:
-        def serve_forever(_path: Path) -> int:
+        def serve_forever(_path: Path, _sites: Sequence[SiteSettings]) -> int:
             raise error
 
         monkeypatch.setattr("proxy.app.serve_forever", serve_forever)
