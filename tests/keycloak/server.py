@@ -33,6 +33,7 @@ class KeycloakServer:
         self.authority = ThrowAwayAuthority(folder)
         self._https = self.authority.issue("127.0.0.1")
         self._program: Program | None = None
+        self._admin: KeycloakAdmin | None = None
 
     @property
     def base_url(self) -> str:
@@ -46,8 +47,10 @@ class KeycloakServer:
 
     @property
     def admin(self) -> KeycloakAdmin:
-        """The administrator."""
-        return KeycloakAdmin(self.base_url)
+        """The administrator, one for each start: Keycloak computes for a third of a second at each login of theirs."""
+        if self._admin is None:
+            self._admin = KeycloakAdmin(self.base_url)
+        return self._admin
 
     def issuer(self, realm: str = "acme") -> str:
         """``iss`` of the tokens of a realm."""
@@ -82,6 +85,8 @@ class KeycloakServer:
         if self._program is not None:
             self._program.end()
             self._program = None
+            # Under another name it would not know the token that the administrator holds.
+            self._admin = None
 
     def restart_with(self, *arguments: str) -> None:
         """Stop, and start on the same ports and database with these options; without any to go back."""
