@@ -21,6 +21,11 @@ BEHIND_A_PROXY = ("--proxy-headers=xforwarded", "--proxy-trusted-addresses=127.0
 """As the README recommends: what we say of a person's address is believed."""
 
 
+AUTHORITY_OF_ALL = 2026
+"""Private value of the key of the authority in which all Keycloaks trust. Each start writes the truststore anew, into the
+one folder of the distribution: of two at once, one reads what the other has written."""
+
+
 class KeycloakServer:
     """A server of the realms in ``realms.py``; administrator ``admin``/``admin``."""
 
@@ -30,7 +35,7 @@ class KeycloakServer:
         self._folder = folder
         shutil.copy(self._seeded.database, folder / self._seeded.database.name)
         self._ports = Ports.free()
-        self.authority = ThrowAwayAuthority(folder)
+        self.authority = ThrowAwayAuthority(folder, private_value=AUTHORITY_OF_ALL)
         self._https = self.authority.issue("127.0.0.1")
         self._program: Program | None = None
         self._admin: KeycloakAdmin | None = None

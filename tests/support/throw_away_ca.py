@@ -33,10 +33,17 @@ class Issued:
 class ThrowAwayAuthority:
     """Signs for an hour."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the authority; its own certificate is ``ca_file``."""
+    def __init__(self, folder: Path, *, private_value: int | None = None) -> None:
+        """Make the authority; its own certificate is ``ca_file``.
+
+        Args:
+            private_value: of its key. Authorities of one value believe what the others sign.
+        """
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        curve = ec.SECP256R1()
+        self._key = (
+            ec.generate_private_key(curve) if private_value is None else ec.derive_private_key(private_value, curve)
+        )
         self._name = _name("Throw-away authority")
         made = self._builder(self._name, self._key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
