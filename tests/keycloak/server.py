@@ -22,8 +22,8 @@ BEHIND_A_PROXY = ("--proxy-headers=xforwarded", "--proxy-trusted-addresses=127.0
 
 
 AUTHORITY_OF_ALL = 2026
-"""Private value of the key of the authority in which all Keycloaks trust. Each start writes the truststore anew, into the
-one folder of the distribution: of two at once, one reads what the other has written."""
+"""Private value of the key of the authority in which all Keycloaks trust. Each start writes the truststore anew, into
+the one folder of the distribution: of two at once, one reads what the other has written."""
 
 
 class KeycloakServer:
