@@ -94,10 +94,11 @@ async def test_one_trace_leads_from_the_proxy_in_front_to_the_app(
             await asyncio.sleep(SHORT.access_token_s + 0.2)  # until its token is over, by the provider's own clock
             assert await asyncio.to_thread(ask_through_proxy, process, browser) == 200
             seen = await asyncio.to_thread(figures, process)
-            lines = [line for line in process.log_events if line.get("path") == "/page"]
             told_keycloak = [asked.headers.get("traceparent") for asked in issuer.misbehaviour.requests(Endpoint.TOKEN)]
             # Ended long before the next batch would be due: what waits is sent at the end.
             await asyncio.to_thread(process.end)
+            # Lines are written in batches too.
+            lines = [line for line in process.log_events if line.get("path") == "/page"]
 
     spans = [span for span in collector.spans if span.trace_id == TRACE]
     by_id = {span.span_id: span for span in spans}
