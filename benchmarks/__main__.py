@@ -83,11 +83,15 @@ class Run:
             # Before any other of its kind runs: their memory would be shared, and so count for half.
             say("start ...")
             self.starts = {one.name: start_of(self.around, one) for one in self.contestants}
-        if self.parts == ["start"]:
-            return
+        loaded = [part for part in self.parts if part != "start"]
+        if loaded:
+            self._load(stack, loaded)
+
+    def _load(self, stack: ExitStack, parts: list[str]) -> None:
+        """Start every server, and do what loads them."""
         logs = list(AccessLog) if "cost" in self.parts else [AccessLog.AS_SHIPPED]
         self.entrants = [enter(stack, self.around, one, log) for one in self.contestants for log in logs]
-        for part in (part for part in self.parts if part != "start"):
+        for part in parts:
             say(f"{part} ...")
             if part == "sessions":
                 self._make_sessions()

@@ -14,15 +14,18 @@ from tests.support.eventually import eventually
 
 
 class Making:
-    """Counts what the server has done, and where."""
+    """Counts what the server has done, and where; holds the import up until it may go on."""
 
     def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
         self.loaded_in: list[threading.Thread] = []
         self.made_in: list[threading.Thread] = []
         self.cleaned = 0
 
     def load(self) -> None:
         self.loaded_in.append(threading.current_thread())
+        assert self.may_go_on.wait(10)
 
     async def begun(self) -> bool:
         return bool(self.loaded_in)
@@ -62,13 +65,9 @@ async def test_all_who_ask_at_once_get_one_server_that_was_imported_beside_the_l
 
 
 async def test_who_asks_after_somebody_gave_up_is_served() -> None:
-    making, may_go_on = Making(), threading.Event()
-
-    def load() -> None:
-        making.load()
-        assert may_go_on.wait(10)
-
-    server = OwnServer(load, making.make)
+    making = Making()
+    making.may_go_on.clear()
+    server = OwnServer(making.load, making.make)
     server.start()
     impatient = asyncio.get_running_loop().create_task(server.protocol())
     await eventually(making.begun, expected=True)
@@ -76,7 +75,7 @@ async def test_who_asks_after_somebody_gave_up_is_served() -> None:
     with pytest.raises(asyncio.CancelledError):
         await impatient
 
-    may_go_on.set()
+    making.may_go_on.set()
 
     assert isinstance(await server.protocol(), asyncio.Protocol)
     assert len(making.made_in) == 1
@@ -118,20 +117,16 @@ async def test_before_its_start_and_after_its_end_nobody_is_served() -> None:
 
 
 async def test_who_asks_while_it_ends_is_not_served_and_leaves_nothing_behind() -> None:
-    making, may_go_on = Making(), threading.Event()
-
-    def load() -> None:
-        making.load()
-        assert may_go_on.wait(10)
-
-    server = OwnServer(load, making.make)
+    making = Making()
+    making.may_go_on.clear()
+    server = OwnServer(making.load, making.make)
     server.start()
     asked = asyncio.get_running_loop().create_task(server.protocol())
     await eventually(making.begun, expected=True)
 
     ended = asyncio.get_running_loop().create_task(server.close())
     await asyncio.sleep(0)  # it is marked as closed, and waits for its turn
-    may_go_on.set()
+    making.may_go_on.set()
 
     with pytest.raises(SidegateError):
         await asked

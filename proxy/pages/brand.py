@@ -1,7 +1,7 @@
 """What a company brings along: its logo, its icon, its colour, and files of its own in ``templates_dir/assets``.
 
-Everything is read once, at the start, into memory: nothing is looked up in the file system for a visitor. What cannot
-be used is a sentence with its remedy, and the process does not start.
+Everything is read once into memory, what a company brings at the start: nothing is looked up in the file system for a
+visitor. What cannot be used is a sentence with its remedy, and the process does not start.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _HOST_NAME: Final = re.compile(
 _PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 LANGUAGES_OF_OURS: Final = ("en", "de", "fr", "es")
-"""Languages that there are words for; ``proxy.pages.catalog`` has them."""
+"""Languages that there are words for; ``proxy.pages.look`` names them too, and a test holds that they are the same."""
 
 _TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")  # RFC 5646 §2.1, what Babel may know of it
 

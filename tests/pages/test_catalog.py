@@ -13,7 +13,8 @@ from proxy.core.kept import NotKept
 from proxy.core.policy import LackKind
 from proxy.errors import SettingsError
 from proxy.pages import catalog
-from proxy.pages.catalog import LOCALES, Catalog, Words, load_catalogs, places
+from proxy.pages.catalog import Catalog, Words, load_catalogs, places
+from proxy.pages.look import LOCALES
 
 PROXY = Path(catalog.__file__).parents[1]
 CATALOGS = load_catalogs()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.pages.catalog import LOCALES
+from proxy.pages.look import LOCALES
 from proxy.settings import values
 from proxy.settings.problems import ValueRefused
 from proxy.settings.values import PublicUrl, Substituted, TcpAddress, UnixAddress, UpstreamUrl
