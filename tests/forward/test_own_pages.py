@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from proxy.errors import UpstreamTimeout
 from proxy.forward.buffers import READ_SIZE
 from proxy.forward.client import OWN_PAGE_MAX_BODY
-from proxy.forward.options import ForwardOptions
-from proxy.forward.own_pages import OwnPages
+from proxy.forward.options import ForwardOptions, UnixAddress, UpstreamOptions
+from proxy.forward.own_pages import OWN_PAGES_OPTIONS, OwnPages
 from tests.forward.dialogue import Path, serving, until
 
 if TYPE_CHECKING:
@@ -200,3 +201,14 @@ def _without_expect(page):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
     from dataclasses import replace
 
     return replace(page, headers=tuple(field for field in page.headers if field[0] != b"Expect"))
+
+
+async def test_pages_that_are_still_being_made_are_waited_for_with_more_patience_than_an_app_and_not_for_ever() -> None:
+    async def never() -> asyncio.Protocol:
+        return await asyncio.get_running_loop().create_future()
+
+    address = UnixAddress("")
+
+    assert OWN_PAGES_OPTIONS.connect_timeout_s >= 5 * UpstreamOptions(address=address).connect_timeout_s
+    with pytest.raises(UpstreamTimeout):
+        await OwnPages(never, options=UpstreamOptions(address=address, connect_timeout_s=0.02)).open()
