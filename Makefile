@@ -133,4 +133,4 @@ lock: install ## write the lock files anew from pyproject.toml
 	$$compile --extra otel --constraints requirements.lock --output-file requirements-otel.lock pyproject.toml
 	$$compile --extra dev --constraints requirements-otel.lock --output-file requirements-dev.lock pyproject.toml
 	printf 'setuptools>=77\n' | $$compile --constraints requirements-dev.lock --output-file requirements-build.lock -
-	printf 'hypothesis\npytest\n' | $$compile --constraints requirements-dev.lock --output-file requirements-pure.lock -
+	printf 'hypothesis\nmsgspec\npytest\n' | $$compile --constraints requirements-dev.lock --output-file requirements-pure.lock -

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
+from msgspec import Struct
 
 from proxy.errors import SidegateError
 
@@ -37,8 +37,7 @@ _REFUSALS: Final = {
 """What is to be done, by the code of the problem."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiAddress:
+class ApiAddress(Struct, frozen=True):
     """Where the API listens: ``url`` without a path, or the path of a unix socket besides."""
 
     url: str

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+from msgspec import Struct
+
 from proxy.core.routing import Activity
 
 if TYPE_CHECKING:
@@ -61,8 +64,7 @@ RandomBytes = "Callable[[int], bytes]"
 # --- gate and forward ------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)  # not by keyword only: that doubles the price, and one is made for each request
-class RequestEvent:
+class RequestEvent(Struct):
     """What is said of one request at its end: filled by the gate, then by the data path, read by ``observe``.
 
     ``path`` is without query (codes and tokens travel in queries); ``route`` is the pattern or a fixed word
@@ -90,9 +92,8 @@ class RequestEvent:
     fault: str | None = None
 
 
-@dataclass(slots=True)  # neither frozen nor by keyword only: one is made for each request, at a sixth of the price
-class Forward:
-    """Send the request on; nobody changes it.
+class Forward(Struct, frozen=True):
+    """Send the request on.
 
     Attributes:
         allow: the proof; only ``core.policy.decide`` makes one.
@@ -118,8 +119,7 @@ class Forward:
     activity: Activity = Activity.COUNTS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnPage:
+class OwnPage(Struct, frozen=True, kw_only=True):
     """Give the request to Sidegate's own pages: a fresh head, made from an allowlist, with the caller in
     :data:`OWN_HEADERS` (which no client can send through).
 
@@ -133,16 +133,14 @@ class OwnPage:
     site: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """Answer without asking anybody: a challenge, a refusal, a redirect."""
 
     answer: Answer
     event: RequestEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepBody:
+class KeepBody(Struct, frozen=True, kw_only=True):
     """Read the body, which is not sent on now, and then ask what to answer; nothing goes to an upstream.
 
     Attributes:
@@ -194,8 +192,7 @@ class AddressOf(Enum):
     """A proxy's that is not in ``server.trusted_proxies``: everybody behind it has the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(Struct, frozen=True, kw_only=True):
     """Who asks for an own page, as the gate says in :data:`OWN_HEADERS`; ``scheme`` is what the browser used."""
 
     request_id: str
@@ -534,8 +531,7 @@ class RefreshLeases(Protocol):
 # --- the throttle ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One try at a password, as it is counted.
 
     Attributes:
@@ -578,8 +574,7 @@ class Throttle(Protocol):
 # --- the provider ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderMetadata:
+class ProviderMetadata(Struct, frozen=True, kw_only=True):
     """What of discovery is used (OIDC Discovery 1.0 §3), after the rule of public and internal addresses.
 
     Endpoints that browsers visit are public (authorization, end_session); the others are where this process reaches
@@ -602,16 +597,14 @@ class ProviderMetadata:
     prompt_values_supported: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedJws:
+class VerifiedJws(Struct, frozen=True):
     """A compact JWS whose signature was verified with a key of the provider (RFC 7515)."""
 
     header: Mapping[str, object]
     payload: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
+class Readiness(Struct, frozen=True):
     """Whether a part is there; ``detail`` is a sentence for ``/readyz`` and the log when it is not."""
 
     is_ready: bool
@@ -754,8 +747,7 @@ class BearerTokens(Protocol):
 # --- observe ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEvent:
+class AuditEvent(Struct, frozen=True, kw_only=True):
     """One line of the audit trail (contract §7); ``at`` is added by the trail. Never a token, password or cookie."""
 
     event: str
@@ -767,11 +759,10 @@ class AuditEvent:
     user_agent: str | None = None
     sessions_affected: int = 0
     reason: str | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
+class AuditRecord(Struct, frozen=True):
     """An event of the trail, and when it happened (Unix seconds)."""
 
     at: float
@@ -867,8 +858,7 @@ class Observer(Protocol):
         """Say something that the operator must mend."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallerTrace:
+class CallerTrace(Struct, frozen=True, kw_only=True):
     """What a request brings along of a trace (W3C Trace Context §3).
 
     Attributes:
@@ -884,8 +874,7 @@ class CallerTrace:
     scheme: str = "http"
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamPlace:
+class UpstreamPlace(Struct, frozen=True):
     """Where requests are sent on to, for the trace; ``port`` is None for a unix socket."""
 
     name: str

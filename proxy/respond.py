@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from dataclasses import dataclass, replace
 from enum import Enum
 from html import escape
 from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import errors
 from proxy.core.answer import Answer
@@ -44,8 +46,7 @@ class Manner(Enum):
     """A program: problem+json."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class Asker(Struct, frozen=True, kw_only=True):
     """Who gets the answer.
 
     Attributes:
@@ -75,8 +76,7 @@ class Again(Enum):
     """The page does, as long as what was asked can be asked by GET: something is away and will come back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One line of the table.
 
     Attributes:

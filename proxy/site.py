@@ -9,10 +9,13 @@ client at the realm goes over to the new one where the file says nothing else of
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy import slices
 from proxy.core.bearer import Bearer
@@ -94,7 +97,7 @@ class Site:
             SettingsError: a certificate, CA file, key or template cannot be used.
         """
         settings = given.settings
-        shared = replace(shared, observer=observer_of(given.name, shared.observer))
+        shared = dataclasses.replace(shared, observer=observer_of(given.name, shared.observer))
         self.name = given.name
         self.settings = settings
         self._neighbours = cookies_of_neighbours(settings, shared.sites)

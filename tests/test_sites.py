@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.request import RequestHead
 from proxy.core.routing import compile_access
@@ -77,7 +78,7 @@ async def test_what_opens_sessions_of_another_site_reaches_no_app_of_this_one() 
     fields = ((b"Host", b"app.example.com"), cookies)
 
     def admitted(sites: tuple[SiteSettings, ...]) -> Admission | Awaitable[Admission]:
-        gate = Site(wiki, replace(shared_parts(), sites=sites)).gate
+        gate = Site(wiki, dataclasses.replace(shared_parts(), sites=sites)).gate
         return gate.admit(RequestHead(b"GET", b"/", fields, "203.0.113.7", "https"))
 
     admission, alone = admitted((wiki, admin)), admitted((wiki,))
@@ -92,7 +93,7 @@ async def test_what_opens_sessions_of_another_site_reaches_no_app_of_this_one() 
 
 async def test_a_session_is_refreshed_by_its_own_site() -> None:
     sites = Sites([site("wiki", keycloak={"client_id": "wiki"}), site("admin", keycloak={"client_id": "admin"})])
-    session = replace(make_session(COOKIE), client_id="admin", portal="admin")
+    session = dataclasses.replace(make_session(COOKIE), client_id="admin", portal="admin")
 
     assert sites.of(session) is sites.current[1]
 
@@ -219,9 +220,9 @@ async def test_what_was_admitted_by_other_rules_is_judged_by_the_present_ones_of
     assert demanded(session) == demanded(make_bearer(COOKIE)) == compile_access({"any_role": ["staff"]})
     assert demanded(session, "/elsewhere") is None
     # Of a client, a portal, a realm that the file has no more.
-    assert demanded(replace(session, client_id="other")) is None
-    assert demanded(replace(session, portal="gone")) is None
-    assert demanded(replace(session, identity=replace(session.identity, issuer="https://other"))) is None
+    assert demanded(dataclasses.replace(session, client_id="other")) is None
+    assert demanded(dataclasses.replace(session, portal="gone")) is None
+    assert demanded(dataclasses.replace(session, identity=replace(session.identity, issuer="https://other"))) is None
     assert demanded(make_bearer(COOKIE, client_id="other")) is None
 
 

@@ -8,10 +8,10 @@ A list that is too long is cut at its end, in alphabetical order, and the assert
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jwt
+from msgspec import Struct
 
 from proxy.core.headers import is_sendable
 from proxy.core.hosts import at_host
@@ -44,8 +44,7 @@ again when asked for."""
 _JTI_BYTES = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssertionRules:
+class AssertionRules(Struct, frozen=True, kw_only=True):
     """``identity_headers.assertion``.
 
     Attributes:
@@ -60,8 +59,7 @@ class AssertionRules:
     headers: HeaderRules
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     """An assertion, what it was about, and the keys that were there when it was signed."""
 
     keys: tuple[SigningKey, ...]

@@ -22,6 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from proxy.core import token_claims as read
 from proxy.core.session import REMEMBER_ENDED_S
 from proxy.core.token_claims import MAX_SUBJECT_LENGTH
@@ -42,8 +44,7 @@ _COMPARED = ("iss", "sub", "exp", "iat", "nbf", "jti", "sid", "azp", "client_id"
 """Claims in which a token and what the provider says of it must agree."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessTokenExpectation:
+class AccessTokenExpectation(Struct, frozen=True, kw_only=True):
     """What a token must agree with.
 
     Attributes:

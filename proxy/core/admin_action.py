@@ -14,9 +14,10 @@ Stable reason words: ``missing_<claim>``, ``malformed_<claim>``, ``wrong_type``,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core import token_claims as read
 from proxy.core.token_claims import CLOCK_SKEW_S
@@ -45,8 +46,7 @@ class AdminActionKind(StrEnum):
     TEST_AVAILABILITY = "TEST_AVAILABILITY"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdminAction:
+class AdminAction(Struct, frozen=True, kw_only=True):
     """What the realm wants.
 
     Attributes:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from proxy.core.cookies import OwnCookies, fold_cookie_name
 from proxy.core.headers import HARMLESS_CONNECTION, NEVER_PASSED, Field
 from proxy.core.remembered import Remembered
@@ -113,8 +115,7 @@ class AnswerRules:
         object.__setattr__(self, "added", of_scheme if self.security_headers is SecurityHeaders.ADDED else ())
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerPlan:
+class AnswerPlan(Struct, frozen=True):
     """What is done to the answers of upstreams; chosen by the gate, applied by the data path.
 
     Attributes:
@@ -190,7 +191,7 @@ class AnswerPlan:
         return fold_cookie_name(name) in self.rules.cookies.every_name
 
 
-class AnswerToKept(AnswerPlan):
+class AnswerToKept(AnswerPlan, frozen=True):
     """The plan for the answer to a form that was kept: the browser takes it for the answer to its GET.
 
     So it must not be found in any cache when the same page is asked for again (RFC 9111 §4: one keyed by GET and URL).

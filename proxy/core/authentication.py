@@ -17,9 +17,11 @@ an id that was planted in a browser before the login is worth nothing after it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from proxy.core.secret import Secret
 from proxy.core.session import LoginOrigin
@@ -89,8 +91,7 @@ class OneTimeCode(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class OneUse:
+class OneUse(Struct, frozen=True):
     """The random values of one authorization request; a restart takes others.
 
     Attributes:
@@ -104,8 +105,7 @@ class OneUse:
     code_verifier: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Tab:
+class Tab(Struct, frozen=True):
     """One flow in progress; a value: a step makes a new one.
 
     Attributes:
@@ -145,16 +145,14 @@ class Tab:
         return f"{self.root_id}.{self.client_id}.{self.tab_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class OfClient:
+class OfClient(Struct, frozen=True):
     """Every tab of one client."""
 
     issuer: str
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class OfRealm:
+class OfRealm(Struct, frozen=True):
     """Every tab of every client of one issuer."""
 
     issuer: str

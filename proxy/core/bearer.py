@@ -7,8 +7,9 @@ said, nothing refreshes it, and it ends with its token. How it came to be verifi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core.session import SessionKey
 from proxy.core.weighed import decoded_weight
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from proxy.core.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Bearer:
+class Bearer(Struct, frozen=True):
     """Somebody who shows an access token with each request.
 
     Instants are Unix seconds.

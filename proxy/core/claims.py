@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 ClaimValue = str | int | float | bool
 """What a condition may expect."""
@@ -29,8 +30,7 @@ def claim_value(claims: Mapping[str, object], name: str) -> object | None:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimPattern:
+class ClaimPattern(Struct, frozen=True):
     """One expected value: text in which ``*`` stands for any text, or a number or truth value of JSON.
 
     A number equals no text and ``true`` is not 1: what the provider sends otherwise than expected does not match.

@@ -7,8 +7,9 @@ about its origin decides (contract §4); a client without such a word is no brow
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core.policy import Forbid, Reason
 from proxy.core.routing import Csrf, Matched, Preflight, ServiceWorker
@@ -27,8 +28,7 @@ _CROSS_SITE = Forbid(Reason.CROSS_SITE)
 _SERVICE_WORKER = Forbid(Reason.SERVICE_WORKER)
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedOrigins:
+class AllowedOrigins(Struct, frozen=True):
     """Origins that may send unsafe methods and open WebSockets: the public URL's own, and ``allowed_origins``.
 
     Each as a browser sends it: scheme, host in lower case, the port when it is not the scheme's own.

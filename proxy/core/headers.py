@@ -28,6 +28,8 @@ from enum import Enum, IntEnum, StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from proxy.core.claims import claim_value
 from proxy.core.cookies import OwnCookies, fold_cookie_name
 from proxy.core.remembered import Remembered
@@ -82,8 +84,7 @@ class _Roles(Enum):
     NOWHERE = "nowhere"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Names:
+class _Names(Struct, frozen=True, kw_only=True):
     """The fields of a preset; None is not sent."""
 
     subject: bytes | None = None

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
+
 from proxy.core import token_claims as read
 from proxy.core.token_claims import CLOCK_SKEW_S, MAX_SUBJECT_LENGTH
 from proxy.errors import TokenRejected
@@ -53,8 +55,7 @@ NO_NONCE: Literal[NoNonce.NO_NONCE] = NoNonce.NO_NONCE
 Nonce = str | NoNonce
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdTokenExpectation:
+class IdTokenExpectation(Struct, frozen=True, kw_only=True):
     """What a fresh ID token must agree with.
 
     Attributes:
@@ -74,8 +75,7 @@ class IdTokenExpectation:
     trusted_audiences: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshedFrom:
+class RefreshedFrom(Struct, frozen=True, kw_only=True):
     """What of the first ID token a refreshed one must agree with (OIDC Core 1.0 §12.2).
 
     Attributes:
@@ -88,8 +88,7 @@ class RefreshedFrom:
     auth_time: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class AskedProof:
+class AskedProof(Struct, frozen=True):
     """What an authorization request asked of the authentication itself (OIDC Core 1.0 §3.1.2.1).
 
     Attributes:

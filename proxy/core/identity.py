@@ -15,9 +15,10 @@ Beside Keycloak's ``realm_access`` and ``resource_access``, top-level lists ``ro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from proxy.core.claims import claim_value
 
@@ -36,8 +37,7 @@ _OF_ONE_TOKEN = frozenset({"exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_ha
 _RIGHTS = frozenset({"realm_access", "resource_access", "roles"})
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """A person as the provider describes them.
 
     Attributes:
@@ -60,8 +60,7 @@ class Identity:
     claims: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityRules:
+class IdentityRules(Struct, frozen=True, kw_only=True):
     """How claims become an identity.
 
     Attributes:

@@ -16,6 +16,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from proxy.core.cross_site import is_framed, is_navigation, named_origins, wants_html
 from proxy.core.request import RequestHead
 from proxy.core.return_to import safe_return_to
@@ -60,8 +62,7 @@ class NotKept(StrEnum):
     OTHER_PERSON = "other_person"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where a form was sent: scheme and host as the browser used them, and the target byte for byte."""
 
     scheme: str
@@ -74,8 +75,7 @@ class Place:
         return urlsafe_b64encode(sha256(text).digest()[:16]).rstrip(b"=").decode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """What is known of a kept request without its content.
 
     Attributes:

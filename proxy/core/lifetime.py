@@ -7,8 +7,9 @@ and once more when the first tokens have come.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from proxy.core.tokens import TokenSet
@@ -28,8 +29,7 @@ OFFLINE_ACCESS = "offline_access"
 """The scope of OIDC Core 1.0 §11."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionPlan:
+class SessionPlan(Struct, frozen=True):
     """What the file wants: seconds, and the scopes that are asked at login."""
 
     lifetime_s: float

@@ -13,8 +13,9 @@ Stable reason words: ``missing_<claim>``, ``malformed_<claim>``, ``wrong_type``,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core import token_claims as read
 from proxy.core.token_claims import CLOCK_SKEW_S, MAX_SUBJECT_LENGTH
@@ -35,8 +36,7 @@ BACKCHANNEL_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 _HEADER_TYPES = frozenset({"logout+jwt", "application/logout+jwt", "jwt", "application/jwt"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogoutClaims:
+class LogoutClaims(Struct, frozen=True, kw_only=True):
     """A logout that the issuer wants; at least one of ``sid`` and ``subject`` is there.
 
     Attributes:

@@ -7,8 +7,10 @@ What a template of the operator takes from the claims by name is sent as it stan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy.core.claims import ClaimPattern
 

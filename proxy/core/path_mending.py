@@ -17,8 +17,9 @@ our own pages, because an app that was told where it lives says so itself. Bodie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -33,8 +34,7 @@ _DEFAULT_PORTS: Mapping[bytes, bytes] = {b"http:": b":80", b"https:": b":443"}
 _END_OF_PATH = re.compile(rb"[?#]")
 
 
-@dataclass(frozen=True, slots=True)
-class PathMending:
+class PathMending(Struct, frozen=True):
     """How the answers of one route are mended.
 
     Attributes:

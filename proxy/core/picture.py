@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +38,7 @@ LARGEST_SIDE: Final = 1 << 16
 """A side of more units is a mistake, or an attack on whoever draws it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """What is said of a picture without drawing it; sides in its own units, at least 1."""
 
     kind: PictureKind

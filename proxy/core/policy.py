@@ -11,6 +11,8 @@ from dataclasses import InitVar, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Never
 
+from msgspec import Struct
+
 from proxy.core.bearer import Bearer
 from proxy.core.claims import claim_value
 from proxy.core.lifetime import in_words
@@ -81,8 +83,7 @@ class Allow:
         raise TypeError("an Allow is neither copied nor pickled")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """Somebody must sign in first."""
 
     reason: Reason
@@ -96,8 +97,7 @@ class LackKind(StrEnum):
     ATTRIBUTE = "attribute"
 
 
-@dataclass(frozen=True, slots=True)
-class Lack:
+class Lack(Struct, frozen=True):
     """One right that somebody lacks, as values: a page says it in the visitor's language, ``str`` in English.
 
     Attributes:
@@ -118,8 +118,7 @@ class Lack:
         return f"one of the {self.kind}s {', '.join(self.any_of)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Forbid:
+class Forbid(Struct, frozen=True):
     """Signed in, and still not allowed; what is missing is said to the person.
 
     Attributes:
@@ -134,8 +133,7 @@ class Forbid:
     user_roles: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StepUp:
+class StepUp(Struct, frozen=True):
     """Signed in with every right that is asked for, but not proved as strongly or as lately as the route wants.
 
     Attributes:
@@ -151,8 +149,7 @@ class StepUp:
 Decision = Allow | Challenge | StepUp | Forbid
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """One condition of a route, held against a session.
 
     Attributes:

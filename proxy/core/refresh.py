@@ -17,9 +17,10 @@ together do not all ask together, and replicas do not race for the same session.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from proxy.core.tokens import TokenSet
@@ -54,8 +55,7 @@ class RefreshVerdict(StrEnum):
     """The access token is over and no refresh token is left to try."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshPolicy:
+class RefreshPolicy(Struct, frozen=True):
     """How early tokens are refreshed.
 
     Attributes:

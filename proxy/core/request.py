@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from msgspec import Struct
+
 from proxy.core.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -98,9 +100,8 @@ class RequestHead:
         return index
 
 
-@dataclass(slots=True)  # not frozen: one is made for each request, and freezing it costs as much as five of it
-class Accepted:
-    """A request whose outside is settled; nobody changes it.
+class Accepted(Struct, frozen=True):
+    """A request whose outside is settled.
 
     Attributes:
         head: the wire.

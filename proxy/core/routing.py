@@ -25,6 +25,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from msgspec import Struct
+
 from proxy.core.claims import ClaimPattern
 from proxy.core.narrowing import EVERYTHING, Narrowing
 from proxy.core.target import Reading, fold_letters
@@ -38,31 +40,26 @@ if TYPE_CHECKING:
 # --- access ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Public:
+class Public(Struct, frozen=True):
     """No session is looked up, no identity is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Optional:
+class Optional(Struct, frozen=True):
     """An identity is sent if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(Struct, frozen=True):
     """Anybody who is signed in."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimCondition:
+class ClaimCondition(Struct, frozen=True):
     """A claim that must be, or hold, any of some values."""
 
     name: str
     any_of: tuple[ClaimPattern, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Struct, frozen=True):
     """Every condition that is named must hold; an empty one is not named.
 
     The first four are about who somebody is; the last two about how and when they proved it (*step-up*).
@@ -239,8 +236,7 @@ class Purpose(Enum):
     """The app's own logout link: the session ends here, and nothing is sent on (``logout: true``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenExchange:
+class TokenExchange(Struct, frozen=True, kw_only=True):
     """The access token that the app of a route gets in place of the person's own (RFC 8693 §2.1).
 
     Attributes:
@@ -252,8 +248,7 @@ class TokenExchange:
     scope: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Struct, frozen=True, kw_only=True):
     """One line of ``routes``, compiled.
 
     Attributes:
@@ -376,28 +371,24 @@ def _table_expression(patterns: Sequence[str], letters: _Letters) -> re.Pattern[
 # --- outcomes --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(Struct, frozen=True):
     """This route stands for the request."""
 
     route: Route
 
 
-@dataclass(frozen=True, slots=True)
-class NoRoute:
+class NoRoute(Struct, frozen=True):
     """No route at all: 404."""
 
 
-@dataclass(frozen=True, slots=True)
-class MethodNotAllowed:
+class MethodNotAllowed(Struct, frozen=True):
     """A pattern matches, none of its routes takes the method: 405 with ``Allow`` (RFC 9110 §15.5.6)."""
 
     allow: tuple[str, ...]
     route: Route
 
 
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
+class Ambiguous(Struct, frozen=True):
     """One reading meets another rule than the path as sent: 400. None stands for no route."""
 
     reading: Reading
@@ -424,24 +415,21 @@ class WhyNot(Enum):
     PATTERN = "the path matches, but the pattern differs from that of an earlier match"
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """One line of a trace."""
 
     route: Route
     why: WhyNot
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
+class Met(Struct, frozen=True):
     """One reading of a target, and the first route of the pattern that it meets; None when it meets none."""
 
     reading: Reading
     route: Route | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(Struct, frozen=True):
     """Routes of one pattern, in order, and what was found for each method so far."""
 
     routes: tuple[Route, ...]
@@ -669,8 +657,7 @@ class RouteTrouble(Enum):
     NO_CATCH_ALL = "no_catch_all"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteProblem:
+class RouteProblem(Struct, frozen=True):
     """One finding. BAD_PATTERN and SAME_BUT_CASE are errors, the others warnings.
 
     Attributes:

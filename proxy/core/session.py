@@ -11,6 +11,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
+from msgspec import Struct
+
 from proxy.core.weighed import decoded_weight
 
 if TYPE_CHECKING:
@@ -131,8 +133,7 @@ class Session:
         return decoded_weight(self.tokens.access_token, self.tokens.id_token)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
+class SessionSummary(Struct, frozen=True):
     """What lists need: who, when, where from; no token."""
 
     key: SessionKey
@@ -148,24 +149,21 @@ class SessionSummary:
     portal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BySid:
+class BySid(Struct, frozen=True):
     """Sessions of one provider session."""
 
     issuer: str
     sid: str
 
 
-@dataclass(frozen=True, slots=True)
-class BySubject:
+class BySubject(Struct, frozen=True):
     """All sessions of one person."""
 
     issuer: str
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class ByUsername:
+class ByUsername(Struct, frozen=True):
     """All sessions of whoever signed in under this user name."""
 
     issuer: str
@@ -176,16 +174,14 @@ SessionsFilter = BySid | BySubject | ByUsername
 """What ``delete_matching`` takes; there is no empty filter, so nobody ends everything by mistake."""
 
 
-@dataclass(frozen=True, slots=True)
-class EverySessionOf:
+class EverySessionOf(Struct, frozen=True):
     """All sessions of one client: what a realm-wide logout ends. A watermark: no index leads to them."""
 
     issuer: str
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndedMark:
+class EndedMark(Struct, frozen=True):
     """Something that has ended and stays ended.
 
     Attributes:
@@ -200,8 +196,7 @@ class EndedMark:
     keep_until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(Struct, frozen=True):
     """What is left of an ended session for 24 h: hash of the subject, and why (the key is the hash of the cookie).
 
     Attributes:

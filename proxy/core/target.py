@@ -37,6 +37,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from msgspec import Struct
+
 from proxy.errors import TargetRefused
 
 if TYPE_CHECKING:
@@ -196,8 +198,7 @@ _DECODES_LEFT = 3
 _FULL_BUDGET = 2 * _DECODE + _AUTHORITY + _EXTENSION
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """A transformation: returns what it makes of a path, the same path when it does not apply."""
 
     name: str

@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from unicodedata import category, name, normalize
 
+from msgspec import Struct
+
 IPV6_PREFIX: Final = 64
 """Bits of an IPv6 address that count: what one customer is given at least."""
 
@@ -40,8 +42,7 @@ class Rate:
     window_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThrottleRules:
+class ThrottleRules(Struct, frozen=True, kw_only=True):
     """``login.throttle`` of the settings; None is off.
 
     Attributes:

@@ -5,17 +5,17 @@ A :class:`Grant` exists only after signature and claim rules have passed: whoeve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from proxy.core.identity import Identity
     from proxy.core.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSet:
+class TokenSet(Struct, frozen=True):
     """Tokens as the token endpoint gave them; instants in Unix seconds of our own clock (RFC 6749 §5.1).
 
     Attributes:
@@ -33,8 +33,7 @@ class TokenSet:
     is_final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """A verified answer of the token endpoint.
 
     Attributes:
@@ -61,8 +60,7 @@ class GrantRefusal(StrEnum):
     """A code or refresh token that is over, used or revoked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangedToken:
+class ExchangedToken(Struct, frozen=True, kw_only=True):
     """An access token that was given for another one (RFC 8693 §2.2.1); opaque here, for its audience to verify.
 
     Attributes:

@@ -6,15 +6,15 @@ Beside them stands the logout that waits for its confirmation.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from proxy.demo.clients import Client
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorizationRequest:
+class AuthorizationRequest(Struct, frozen=True, kw_only=True):
     """What a client asked of the authorization endpoint, checked (OIDC Core §3.1.2.1, RFC 7636 §4.3).
 
     Attributes:
@@ -49,8 +49,7 @@ class Step(enum.Enum):
     DONE = "done"
 
 
-@dataclass(slots=True, kw_only=True)
-class Tab:
+class Tab(Struct, kw_only=True):
     """One login in progress. It belongs to the browser that holds ``root`` and is used once.
 
     Attributes:
@@ -72,8 +71,7 @@ class Tab:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class Code(Struct, frozen=True, kw_only=True):
     """What an authorization code stands for. It is taken out of the store at the first try, whatever comes of it."""
 
     asked: AuthorizationRequest
@@ -81,8 +79,7 @@ class Code:
     issued_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingLogout:
+class PendingLogout(Struct, frozen=True, kw_only=True):
     """A logout that the person was asked about (OIDC RP-Initiated Logout 1.0 §2)."""
 
     session_code: str

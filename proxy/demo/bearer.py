@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from proxy.demo.oauth_errors import BearerError
 from proxy.demo.sessions import Persistence, UserSession
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from proxy.demo.realm import Realm
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedToken:
+class VerifiedToken(Struct, frozen=True):
     """An access token that is good now, and whose it is."""
 
     claims: dict[str, Any]

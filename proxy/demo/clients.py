@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import uuid
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct, field
 
 
 class Feature(enum.Flag):
@@ -30,8 +31,7 @@ class Feature(enum.Flag):
     USUAL = ENABLED | STANDARD_FLOW | DIRECT_GRANTS | REFRESH_TOKENS | BACKCHANNEL_SESSION_REQUIRED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetimes:
+class Lifetimes(Struct, frozen=True, kw_only=True):
     """How long things live, in seconds. The defaults are those of a fresh Keycloak realm."""
 
     access_token_s: int = 300
@@ -41,8 +41,7 @@ class Lifetimes:
     login_s: int = 1800
 
 
-@dataclass(slots=True, kw_only=True)
-class Client:
+class Client(Struct, kw_only=True):
     """One relying party. An empty ``secret`` makes it a public client.
 
     Attributes:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import secrets
 import uuid
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
@@ -20,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from msgspec import Struct, field
 
 KEY_BITS: Final = 2048
 CERTIFICATE_DAYS: Final = 3650
@@ -40,8 +40,7 @@ def compact_jws(header: dict[str, Any], claims: dict[str, Any], key: Key) -> str
     return ".".join([*parts, base64url(algorithm.sign(message, key))])
 
 
-@dataclass(frozen=True, slots=True)
-class RsaKey:
+class RsaKey(Struct, frozen=True):
     """A key pair with its self-signed certificate, as Keycloak publishes it."""
 
     kid: str
@@ -94,8 +93,7 @@ def _encryption_key() -> RsaKey:
     return RsaKey.generate()
 
 
-@dataclass(slots=True)
-class KeyRing:
+class KeyRing(Struct):
     """The keys in force: the first signs, all verify."""
 
     signing: list[RsaKey] = field(default_factory=lambda: [RsaKey.generate()])

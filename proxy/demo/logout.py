@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy.demo import pages
 from proxy.demo.app_keys import BACKCHANNEL, REALM, first_values, read_form
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _NO_CACHE: Final = {"Cache-Control": "no-cache"}
 
 
-@dataclass(frozen=True, slots=True)
-class _LogoutRequest:
+class _LogoutRequest(Struct, frozen=True):
     """The browser's wish, checked: where to go afterwards, and the session that the hint names."""
 
     client: Client | None

@@ -12,17 +12,17 @@ the usual ones. ``behave()`` takes everything back. What was asked is recorded i
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import enum
 import hmac
 import json
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from aiohttp import web
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from proxy.demo.key_ring import Key, RsaKey, compact_jws
 
@@ -58,8 +58,7 @@ class TokenKind(enum.Enum):
     LOGOUT = "Logout"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A token that is about to be signed."""
 
     header: dict[str, Any]
@@ -70,8 +69,7 @@ class Draft:
         return compact_jws(self.header, self.claims, self.key)
 
 
-@dataclass(frozen=True, slots=True)
-class OpaqueDraft(Draft):
+class OpaqueDraft(Draft, frozen=True):
     """A token that says nothing to anybody but the issuer."""
 
     def signed(self) -> str:
@@ -81,8 +79,7 @@ class OpaqueDraft(Draft):
 Forgery: TypeAlias = Callable[[Draft], Draft]
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRequest:
+class SeenRequest(Struct, frozen=True):
     """What one request asked for. Values of repeated parameters: the first."""
 
     endpoint: Endpoint
@@ -92,14 +89,12 @@ class SeenRequest:
     form: Mapping[str, str]
 
 
-@dataclass(slots=True)
-class _Planned:
+class _Planned(Struct):
     effect: Any
     left: int
 
 
-@dataclass(slots=True)
-class Misbehaviour:
+class Misbehaviour(Struct):
     """What is to go wrong next; empty at the start."""
 
     seen: deque[SeenRequest] = field(default_factory=lambda: deque(maxlen=SEEN_LIMIT))
@@ -234,8 +229,7 @@ def answer_lost() -> Fault:
     return fault
 
 
-@dataclass(slots=True)
-class Gate:
+class Gate(Struct):
     """A request that hangs until the test lets it go: ``arrived`` says that it is there, ``release`` lets it on."""
 
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -256,41 +250,41 @@ class Gate:
 
 def claims(**changed: Any) -> Forgery:
     """Set claims."""
-    return lambda draft: dataclasses.replace(draft, claims={**draft.claims, **changed})
+    return lambda draft: replace(draft, claims={**draft.claims, **changed})
 
 
 def without_claims(*names: str) -> Forgery:
     """Leave claims out."""
-    return lambda draft: dataclasses.replace(
+    return lambda draft: replace(
         draft, claims={name: value for name, value in draft.claims.items() if name not in names}
     )
 
 
 def header(**changed: Any) -> Forgery:
     """Set header members: ``header(kid="unknown")``, ``header(typ="at+jwt")``."""
-    return lambda draft: dataclasses.replace(draft, header={**draft.header, **changed})
+    return lambda draft: replace(draft, header={**draft.header, **changed})
 
 
 def without_header(*names: str) -> Forgery:
     """Leave header members out."""
-    return lambda draft: dataclasses.replace(
+    return lambda draft: replace(
         draft, header={name: value for name, value in draft.header.items() if name not in names}
     )
 
 
 def unsigned() -> Forgery:
     """``alg`` none, empty signature."""
-    return lambda draft: dataclasses.replace(draft, header={**draft.header, "alg": "none"}, key=None)
+    return lambda draft: replace(draft, header={**draft.header, "alg": "none"}, key=None)
 
 
 def signed_by(key: RsaKey) -> Forgery:
     """Signed by a key that is not the issuer's, under the ``kid`` of the issuer's."""
-    return lambda draft: dataclasses.replace(draft, key=key.private)
+    return lambda draft: replace(draft, key=key.private)
 
 
 def signed_with(algorithm: str, key: Key) -> Forgery:
     """Signed by another algorithm: ``signed_with("PS256", issuer.keys.current.private)``."""
-    return lambda draft: dataclasses.replace(draft, header={**draft.header, "alg": algorithm}, key=key)
+    return lambda draft: replace(draft, header={**draft.header, "alg": algorithm}, key=key)
 
 
 def hmac_with_public_key(key: RsaKey) -> Forgery:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import enum
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from proxy.demo.clients import Client, Lifetimes
 from proxy.demo.key_ring import Key, KeyRing
@@ -53,8 +54,7 @@ class Bounded(OrderedDict[str, Any]):
             self.popitem(last=False)
 
 
-@dataclass(slots=True, kw_only=True)
-class Realm:
+class Realm(Struct, kw_only=True):
     """Everything that the provider knows. ``origin`` is set once the port is known.
 
     Attributes:

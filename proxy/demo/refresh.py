@@ -6,8 +6,9 @@ oddities included: reuse within the same second goes unnoticed, the first loser 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from proxy.demo.oauth_errors import OAuthError, invalid_grant
 from proxy.demo.realm import Realm, Rotation
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 PERSISTENCES = {"Refresh": Persistence.ONLINE, "Offline": Persistence.OFFLINE}
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshedSession:
+class RefreshedSession(Struct, frozen=True):
     """What a good refresh token leads to."""
 
     claims: dict[str, Any]

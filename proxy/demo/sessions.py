@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import enum
 import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,7 @@ class Persistence(enum.Enum):
     OFFLINE = "offline"
 
 
-@dataclass(slots=True)
-class Family:
+class Family(Struct):
     """Descendants of one login under rotation: the refresh token used last, how often, and when (whole seconds)."""
 
     used_jti: str
@@ -33,8 +33,7 @@ class Family:
     uses: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class ClientSession:
+class ClientSession(Struct, kw_only=True):
     """One client's part of a session.
 
     Attributes:
@@ -55,8 +54,7 @@ class ClientSession:
         return min(self.started_at + lifetimes.session_max_s, self.refreshed_at + lifetimes.session_idle_s)
 
 
-@dataclass(slots=True, kw_only=True)
-class UserSession:
+class UserSession(Struct, kw_only=True):
     """One single sign-on session; instants in Unix seconds, ``auth_time`` None after a direct grant."""
 
     sid: str

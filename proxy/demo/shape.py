@@ -5,11 +5,10 @@ Sidegate is made for Keycloak, but assumes no shape of an issuer; so the shape i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """The paths of one issuer.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import enum
 import hmac
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from proxy.demo import totp
 
@@ -28,8 +29,7 @@ class UserState(enum.Enum):
     LOCKED = "locked"
 
 
-@dataclass(slots=True, kw_only=True)
-class User:
+class User(Struct, kw_only=True):
     """One person. Everything may be changed while the provider runs; the next token shows it."""
 
     username: str
@@ -65,8 +65,7 @@ class User:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveRoles:
+class EffectiveRoles(Struct, frozen=True):
     """The roles of a user after composites were unfolded."""
 
     realm: tuple[str, ...]

@@ -10,8 +10,9 @@ Source: RFC 6749 §5.2; that Keycloak looks at the client before it looks at the
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.doctor.finding import SETUP, fail, of_fault, ok, warn
 from proxy.errors import ClientMisconfigured, ProviderUnavailable
@@ -36,8 +37,7 @@ _TAKES_NO_PASSWORD: Final = frozenset({"unauthorized_client", "unsupported_grant
 """What a password is refused with whoever brings it; the last is Keycloak's word where consent is required."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """How the token endpoint said no."""
 
     error: str

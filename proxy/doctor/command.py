@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from proxy.doctor.client import look_at_client
 from proxy.doctor.finding import Diagnosis, Group, Place, fail, of_fault
@@ -46,8 +47,7 @@ _NO_TIME: Final = "the clock: its answers have no Date; the tokens of --user tel
 _NO_ENDPOINTS: Final = "the client: without discovery nobody knows where to ask; mend the lines above first"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class Orders(Struct, frozen=True, kw_only=True):
     """What the command line says.
 
     Attributes:

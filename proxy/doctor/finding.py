@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +29,7 @@ class Verdict(StrEnum):
     """Somebody cannot sign in, sign out or reach the app because of it, or is not protected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one look saw.
 
     Attributes:
@@ -73,8 +73,7 @@ def of_fault(check: str, fault: Exception, *, remedy: str) -> Finding:
     return fail(check, sentence, own or remedy)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Findings about one thing.
 
     Attributes:
@@ -89,8 +88,7 @@ class Group:
     not_looked_at: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """What belongs to one site: the whole file, or one of its portals.
 
     Attributes:
@@ -109,8 +107,7 @@ class Place:
         return any(SETUP in finding.remedy for group in self.groups for finding in group.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """Everything that was seen."""
 
     file: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from proxy.doctor.finding import fail, ok, warn
 from proxy.doctor.wire import is_proxied
@@ -26,8 +27,7 @@ RESOLVE_S: Final = 5.0
 """Seconds for one name; a resolver that has no server left gives up after about as many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """A host name.
 
     Attributes:

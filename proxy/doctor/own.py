@@ -7,9 +7,10 @@ empty back-channel logout, which it must refuse, whether Keycloak's logouts get 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.doctor.finding import fail, of_fault, ok, warn
 from proxy.doctor.wire import Unreachable, opened, term_finding, term_of, terms_in, tls_address
@@ -70,8 +71,7 @@ def _session_keys(settings: Settings) -> Iterator[Finding]:
         yield ok("session key", "none: one is made at each start, which is enough for sessions in memory")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pem:
+class _Pem(Struct, frozen=True):
     """A PEM file with certificates, and the key of the settings that names it."""
 
     key: str

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from msgspec import Struct
 
 from proxy.core.secret import Secret
 from proxy.doctor.finding import SETUP, fail, of_fault, ok, warn
@@ -43,8 +44,7 @@ _NO_CHALLENGE: Final = "invalid_request"
 """What a request without PKCE is answered with where it is demanded (RFC 7636 §4.4.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Led:
+class Led(Struct, frozen=True):
     """A redirect to the address that was named; ``parameters`` are what it brought along."""
 
     parameters: Mapping[str, str]

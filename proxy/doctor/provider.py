@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.core.token_claims import CLOCK_SKEW_S
 from proxy.doctor.finding import Finding, Verdict, fail, of_fault, ok, warn
@@ -27,8 +28,7 @@ SLOW_S: Final = 2.0
 """Seconds for one document from which on people wait at every login."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownProvider:
+class KnownProvider(Struct, frozen=True):
     """What was seen of the provider.
 
     Attributes:
@@ -41,8 +41,7 @@ class KnownProvider:
     says_time: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(Struct, frozen=True):
     """One address of the provider, and the words for it."""
 
     url: str
@@ -54,8 +53,7 @@ class _Way:
         return what if self.is_public else f"internal {what}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """What came by one way; ``document`` is None when none did."""
 
     way: _Way

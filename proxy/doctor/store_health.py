@@ -9,8 +9,9 @@ Source: https://redis.io/docs/latest/commands/info/
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from proxy.doctor.finding import fail, ok, warn
 from proxy.oidc.http_client import shown
@@ -31,8 +32,7 @@ NOEVICTION: Final = "noeviction"
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """One primary.
 
     Attributes:

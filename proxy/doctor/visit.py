@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import slices
 from proxy.clock import SystemClock
@@ -33,8 +35,7 @@ LOOK_S: Final = 30.0
 """Seconds for one look, several exchanges included; each of these has its own, shorter bound."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Visit(Struct, frozen=True, kw_only=True):
     """One site that is looked at.
 
     Attributes:

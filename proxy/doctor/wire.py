@@ -8,12 +8,12 @@ import os
 import socket
 import ssl
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from cryptography import x509
+from msgspec import Struct
 
 from proxy.core.lifetime import in_words
 from proxy.doctor.finding import fail, ok, warn
@@ -37,8 +37,7 @@ SOON_SHARE: Final = 0.25
 """The same as a share of its whole life, for those that live for days only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """From when until when a certificate holds; Unix seconds."""
 
     begins_at: float

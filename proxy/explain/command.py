@@ -6,8 +6,9 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from proxy.core.secret import Secret
 from proxy.explain.account import Account

@@ -8,10 +8,11 @@ added.
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from proxy.core.policy import Reason
 from proxy.core.routing import WhyNot
@@ -70,8 +71,7 @@ _COLOUR_OF: Final = {"allow": 32, "challenge": 33, "step_up": 33, "met": 32, "no
 _MET: Final = {True: "met", False: "not met", None: "unknown"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """The request as it was put to the gate.
 
     Attributes:
@@ -85,16 +85,14 @@ class Asked:
     portal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What Sidegate answers by itself; ``location`` is where a redirect leads."""
 
     status: int
     location: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
+class Passed(Struct, frozen=True, kw_only=True):
     """What reaches the app.
 
     Attributes:
@@ -110,8 +108,7 @@ class Passed:
     headers: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """What became of a request and why.
 
     Attributes:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import slices
 from proxy.core.hosts import WILDCARD, is_wildcard
@@ -38,8 +40,7 @@ class QuestionRefused(ValueError):
     """The question makes no sense; the message says what to write instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(Struct, frozen=True, kw_only=True):
     """Somebody who is signed in.
 
     Attributes:
@@ -56,8 +57,7 @@ class Person:
     authenticated_ago_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """One request.
 
     Attributes:

@@ -18,10 +18,11 @@ import asyncio
 import os
 import socket
 import struct
-from dataclasses import replace
 from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, cast
+
+from msgspec.structs import replace
 
 from proxy.core.request import RequestHead
 from proxy.errors import BodyTooLarge, ClientTooSlow, FramingRefused, RequestRefused, SidegateError

@@ -14,12 +14,12 @@ match is judged twice as above; a plain head is read as they would read it, whic
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import httptools
+from msgspec import Struct
 
 from proxy.errors import (
     FramingRefused,
@@ -108,8 +108,7 @@ CHUNKED = Body(Delimiter.CHUNKED)
 UNTIL_CLOSE = Body(Delimiter.CLOSE)
 
 
-@dataclass(slots=True)
-class RequestFrame:
+class RequestFrame(Struct):
     """A request head that can be read in one way only.
 
     Attributes:
@@ -131,8 +130,7 @@ class RequestFrame:
     is_ordinary: bool
 
 
-@dataclass(slots=True)
-class AnswerFrame:
+class AnswerFrame(Struct):
     """An answer's head, hop-by-hop fields taken away.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import ssl
@@ -13,16 +14,14 @@ if TYPE_CHECKING:
 KIB = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+class TcpAddress(Struct, frozen=True):
     """Host name or IP address, looked up at each connect, and port."""
 
     host: str
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(Struct, frozen=True):
     """Path of a unix socket."""
 
     path: str
@@ -61,8 +60,7 @@ def parse_listen(listen: str) -> Address:
     return TcpAddress(host.strip("[]"), int(port))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadLimits:
+class HeadLimits(Struct, frozen=True, kw_only=True):
     """How large a head may be; llhttp has no limits of its own.
 
     Attributes:
@@ -80,8 +78,7 @@ ANSWER_LIMITS = HeadLimits(head_bytes=64 * KIB, line_bytes=32 * KIB, fields=256)
 """An app may set many cookies; what is larger is 502."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamOptions:
+class UpstreamOptions(Struct, frozen=True, kw_only=True):
     """One upstream.
 
     Attributes:
@@ -105,8 +102,7 @@ class UpstreamOptions:
     max_idle: int = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardOptions:
+class ForwardOptions(Struct, frozen=True, kw_only=True):
     """The listener and its clients.
 
     Attributes:

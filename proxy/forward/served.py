@@ -7,8 +7,9 @@ for another place, and what left the table stays reachable for :data:`LEAVES_AFT
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from proxy.forward.options import UnixAddress, UpstreamOptions
 from proxy.forward.origin import Origin
@@ -23,8 +24,7 @@ LEAVES_AFTER_S = 120.0
 """Seconds for which what was exchanged is still found: longer than the gate waits for a store or a provider."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class Served(Struct, frozen=True, kw_only=True):
     """See the module.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from proxy.errors import RightsLost, SessionEnded
 
@@ -29,8 +30,7 @@ _CLOSE_OPCODE = 0x88
 _MASK_BIT = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class CloseCode:
+class CloseCode(Struct, frozen=True):
     """Status code and reason of a close frame (RFC 6455 §7.4.1)."""
 
     code: int

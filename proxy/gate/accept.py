@@ -7,10 +7,11 @@ Forwarded and X-Request-ID of anybody else are as if they had not been sent (and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal, cast
+
+from msgspec import Struct
 
 from proxy.core.remembered import Remembered
 from proxy.core.request import Accepted, PeerTrust, RequestHead
@@ -32,8 +33,7 @@ MAX_FORWARDED_HOPS = 32
 """Addresses of X-Forwarded-For that are looked at; no real chain of proxies is longer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptRules:
+class AcceptRules(Struct, frozen=True, kw_only=True):
     """What the operator says about the outside.
 
     Attributes:
@@ -172,8 +172,7 @@ def given_traceparent(head: RequestHead) -> str | None:
     return given.decode("ascii") if given is not None and _TRACEPARENT.fullmatch(given) else None
 
 
-@dataclass(slots=True)
-class _Outside:
+class _Outside(Struct):
     """What is believed: the client's address, scheme, the host a proxy saw, and the believed part of the chain."""
 
     address: str
@@ -183,8 +182,7 @@ class _Outside:
     trust: PeerTrust
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(Struct, frozen=True):
     chain: tuple[str, ...]
     scheme: Literal["http", "https"] | None
     host: bytes | None

@@ -6,9 +6,10 @@ All of it follows from the head and from what was settled about it. Every place 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from proxy.core.cross_site import is_framed, is_navigation, is_websocket, wants_html
 from proxy.core.languages import languages_of
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from proxy.ports import RequestEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Askers:
+class Askers(Struct, frozen=True):
     """Makes what ``respond`` knows of the visitors of one site.
 
     Attributes:

@@ -27,8 +27,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.core.access_token import (
     AccessTokenClaims,
@@ -71,8 +72,7 @@ MAX_INACTIVE: Final = 1000
 NOT_CACHED: Final = NotCached.NOT_CACHED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BearerRules:
+class BearerRules(Struct, frozen=True, kw_only=True):
     """Whose tokens count, and for whom.
 
     Attributes:
@@ -84,8 +84,7 @@ class BearerRules:
     audiences: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BearerParts:
+class BearerParts(Struct, frozen=True, kw_only=True):
     """Whom is asked."""
 
     provider: Provider
@@ -94,8 +93,7 @@ class BearerParts:
     observer: Observer
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """A token that was verified.
 
     Attributes:

@@ -9,8 +9,9 @@ whoever gets none here is refused.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.core.refresh import access_is_live
 from proxy.core.secret import Secret
@@ -53,8 +54,7 @@ _Wanted = tuple[int, "TokenExchange"]
 _Outcome = Secret | ExchangeRefusal
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     outcome: _Outcome
     until: float
 

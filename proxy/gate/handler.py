@@ -9,9 +9,10 @@ here, and nothing is forwarded after a refusal (laws 1, 6, 9).
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy.core.answer_headers import AnswerPlan, Sharing
 from proxy.core.bearer import Bearer

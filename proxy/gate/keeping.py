@@ -6,9 +6,11 @@ form it is, and the store of kept requests. Nothing is read of a body before bot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.core.answer_headers import AnswerToKept
 from proxy.core.cookies import kept_cookie_value, session_cookie_value
@@ -39,8 +41,7 @@ if TYPE_CHECKING:
     from proxy.respond import Asker, Responder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepingRules:
+class KeepingRules(Struct, frozen=True, kw_only=True):
     """What of the settings decides about keeping; see ``gate.rules.GateRules``.
 
     Attributes:
@@ -53,8 +54,7 @@ class KeepingRules:
     obstacle: NotKept | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepingParts:
+class KeepingParts(Struct, frozen=True, kw_only=True):
     """Whom the keeper asks."""
 
     kept: KeptRequests
@@ -64,8 +64,7 @@ class KeepingParts:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostForm:
+class LostForm(Struct, frozen=True, kw_only=True):
     """A form whose sender must sign in, or prove who they are, before it can be decided about.
 
     Attributes:

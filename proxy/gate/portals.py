@@ -9,8 +9,9 @@ acceptor remembers of its spelling has a cap (law 12).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.gate.accept import normal_host
 from proxy.gate.verify import VERIFY
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 _URL = re.compile(rb"(https?)://([^/?#]+)/", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Portal:
+class Portal(Struct, frozen=True):
     """One of several.
 
     Attributes:

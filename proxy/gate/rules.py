@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from proxy.respond import Responder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRules:
+class GateRules(Struct, frozen=True, kw_only=True):
     """What the gate holds of the settings, compiled.
 
     Attributes:
@@ -51,8 +51,7 @@ class GateRules:
     asked: ForwardAuthRules | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateParts:
+class GateParts(Struct, frozen=True, kw_only=True):
     """Whom the gate asks.
 
     Attributes:

@@ -7,8 +7,9 @@ Refusals are not kept. Nothing here leads back to the head, or only the garbage 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core.request import Accepted
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from proxy.core.target import RequestTarget
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct):
     """What is sent on for such a head, but for what is of one request or one person.
 
     Attributes:
@@ -40,8 +40,7 @@ class Outgoing:
     plan_for_stranger: AnswerPlan
 
 
-@dataclass(slots=True)
-class Settled:
+class Settled(Struct):
     """A head that was accepted and met a route.
 
     Attributes:

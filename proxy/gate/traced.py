@@ -7,9 +7,11 @@ run in tasks of their own.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from proxy.gate.accept import given_traceparent
 from proxy.gate.handler import Gate
@@ -59,9 +61,9 @@ class TracedGate(Gate):
     def _accept(self, head: RequestHead, event: RequestEvent) -> Accepted:
         began = event.traceparent
         accepted = super()._accept(head, event)
-        event.traceparent = accepted.traceparent = began
+        event.traceparent = began
         self._tracing.asked_by(began, accepted.scheme)
-        return accepted
+        return replace(accepted, traceparent=began)
 
     def _caller(self, head: RequestHead, scheme: str) -> CallerTrace:
         traceparent = given_traceparent(head)
@@ -101,7 +103,9 @@ class TracedGate(Gate):
         """Take out what is said of a trace that does not go on (W3C Trace Context §3.3: it belongs to its parent)."""
         if not head.values(TRACESTATE) or self._parts.acceptor.peer_is_trusted(head.peer):
             return head
-        return replace(head, headers=tuple(field for field in head.headers if field[0].lower() != TRACESTATE))
+        return dataclasses.replace(
+            head, headers=tuple(field for field in head.headers if field[0].lower() != TRACESTATE)
+        )
 
     def _sent_on(self, forward: Forward) -> None:
         self._tracing.sent_on(forward.event.traceparent, self._places[forward.upstream])

@@ -24,10 +24,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.core.answer import Answer
 from proxy.core.headers import OVERRIDES, AuthorizationField, fold
@@ -63,8 +65,7 @@ class Strangers(Enum):
     """401 whose Location says where to sign in: ``auth_request`` takes any other 3xx or 4xx for a fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardAuthRules:
+class ForwardAuthRules(Struct, frozen=True):
     """``forward_auth`` of the file."""
 
     source: Source
@@ -100,8 +101,7 @@ HEADERS_TO_REMOVE = b"X-Envoy-Auth-Headers-To-Remove"
 """By which Envoy is told what to take out of the original (ext_authz, ``headers_to_remove``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(Struct, frozen=True):
     """What a proxy tells of the original."""
 
     method: bytes
@@ -110,8 +110,7 @@ class _Told:
     target: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Original:
+class _Original(Struct, frozen=True):
     """The original as the gate sees it; remembered with the question, since equal questions are about the same."""
 
     head: RequestHead

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from proxy.clock import SystemClock
 from proxy.errors import SettingsError, SidegateError
@@ -49,8 +50,7 @@ class Consent(Enum):
     ONLY_SHOW = "only_show"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class Setup(Struct, frozen=True, kw_only=True):
     """What the command line says.
 
     Attributes:

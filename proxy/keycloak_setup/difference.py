@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from proxy.keycloak_setup.registered_keys import held_keys, mended_keys, url_of_keys
 from proxy.keycloak_setup.state import POST_LOGOUT_URIS, ClientState, Mapper, Scope
 from proxy.keycloak_setup.wanted import (
@@ -33,31 +35,27 @@ if TYPE_CHECKING:
 # --- what is sent ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SetMember:
+class SetMember(Struct, frozen=True):
     """A member of the client."""
 
     name: str
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class SetAttribute:
+class SetAttribute(Struct, frozen=True):
     """A member of ``attributes``."""
 
     name: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetAttributes:
+class SetAttributes(Struct, frozen=True):
     """Several of them that go together."""
 
     values: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class AddMapper:
+class AddMapper(Struct, frozen=True):
     """One more mapper of the client's own."""
 
     name: str
@@ -65,16 +63,14 @@ class AddMapper:
     config: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class MendMapper:
+class MendMapper(Struct, frozen=True):
     """A mapper of the client's own, with another configuration."""
 
     mapper: Mapper
     config: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class AssignScope:
+class AssignScope(Struct, frozen=True):
     """A client scope of the realm; ``as_`` is the word of the path: ``default`` or ``optional``."""
 
     scope: Scope
@@ -84,8 +80,7 @@ class AssignScope:
 Edit = SetMember | SetAttribute | SetAttributes | AddMapper | MendMapper | AssignScope
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One difference.
 
     Attributes:
@@ -101,8 +96,7 @@ class Change:
     edit: Edit
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Every change, and what a person should know besides."""
 
     changes: tuple[Change, ...]

@@ -6,8 +6,9 @@ Pure. Whatever is missing or of another type counts as absent: Keycloak leaves o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from proxy.core.secret import Secret
@@ -16,8 +17,7 @@ POST_LOGOUT_URIS = "post.logout.redirect.uris"
 """The attribute; its values are joined with ``##``. Empty or ``+``: the redirect URIs. ``-``: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mapper:
+class Mapper(Struct, frozen=True):
     """A protocol mapper: of the client itself, or of a client scope."""
 
     id: str
@@ -26,8 +26,7 @@ class Mapper:
     config: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """A client scope of the realm; ``mappers`` are read only where the scope is in force."""
 
     id: str
@@ -35,8 +34,7 @@ class Scope:
     mappers: tuple[Mapper, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientState:
+class ClientState(Struct, frozen=True, kw_only=True):
     """What is.
 
     Attributes:

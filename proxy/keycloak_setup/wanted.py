@@ -7,9 +7,10 @@ administrator reads both before saying yes. Member and attribute names are those
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,8 +43,7 @@ class ClientProof(Enum):
     NONE = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientKey:
+class ClientKey(Struct, frozen=True):
     """The public half of the key that signs.
 
     Attributes:
@@ -55,8 +55,7 @@ class ClientKey:
     sent_kid: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """How Sidegate proves that it is the client, and what is known of it here.
 
     Attributes:
@@ -91,8 +90,7 @@ class Holds(Enum):
     """Only when no redirect URI of somebody else stands there: it narrows, and others may need it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientNeeds:
+class ClientNeeds(Struct, frozen=True, kw_only=True):
     """What one settings file needs of its client.
 
     Attributes:
@@ -123,8 +121,7 @@ class ClientNeeds:
     exchanges: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedSetting:
+class WantedSetting(Struct, frozen=True, kw_only=True):
     """One setting and the value that it shall have.
 
     Attributes:
@@ -164,8 +161,7 @@ class WantedSetting:
         return {"true": "on", "false": "off"}.get(str(given), str(given))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedMapper:
+class WantedMapper(Struct, frozen=True, kw_only=True):
     """A claim that tokens shall have.
 
     Attributes:
@@ -208,8 +204,7 @@ _MULTIVALUED: Final = {REALM_ROLES: _LIST, CLIENT_ROLES: _LIST}
 FULL_PATH: Final = "full.path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedClient:
+class WantedClient(Struct, frozen=True, kw_only=True):
     """The client as it shall be."""
 
     client_id: str

@@ -12,11 +12,11 @@ files        ``MAX_FILES``   further ones are not looked into
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ class Sort(Enum):
     COUNTER = "counter"
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     sort: Sort
     documentation: str
     labels: Labels

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.observe.audit_record import is_of, packed, unpacked
 
@@ -31,8 +32,7 @@ MAX_BYTES = 8 * 1024 * 1024
 """Bytes of kept events, without what Python adds (about 150 bytes each)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditMemoryLimits:
+class AuditMemoryLimits(Struct, frozen=True):
     """Caps: ``keep_s`` seconds, and numbers of events and bytes."""
 
     keep_s: float
@@ -40,8 +40,7 @@ class AuditMemoryLimits:
     max_bytes: int = MAX_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     serial: int
     at: float
     raw: bytes

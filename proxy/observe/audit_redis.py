@@ -24,8 +24,9 @@ import asyncio
 import os
 from collections import OrderedDict, deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from msgspec import Struct
 
 from proxy.errors import StoreUnavailable
 from proxy.observe.audit_record import is_of, packed, unpacked
@@ -96,8 +97,7 @@ class Sealing(Protocol):
         """Return the HMACs under every key."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRedisLimits:
+class AuditRedisLimits(Struct, frozen=True):
     """Caps: ``keep_s`` seconds, events in the stream, and events and bytes that wait to be written."""
 
     keep_s: float
@@ -106,8 +106,7 @@ class AuditRedisLimits:
     max_bytes: int = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     raw: bytes
     username: str | None
     number: bytes

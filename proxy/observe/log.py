@@ -233,7 +233,7 @@ class _Members(dict[tuple[str | None, ...], str]):
 def _shortened(event: RequestEvent) -> RequestEvent:
     """Return a copy whose text is cut; the event itself belongs to the request."""
     copy = type(event)(request_id=event.request_id, started_at=event.started_at)
-    for name in event.__slots__:
+    for name in event.__struct_fields__:
         setattr(copy, name, shown(getattr(event, name)))
     return copy
 

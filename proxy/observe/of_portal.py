@@ -5,8 +5,9 @@ A class of its own, so that a process with one site is asked nothing. Lines of r
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from proxy.ports import AuditEvent, Observer

@@ -7,8 +7,9 @@ each window: with the first line after it, or at the end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.observe.log import Log, LogLevel
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 LEFT_OUT: Final = "lines of requests that went well were left out"
 
 
-@dataclass(frozen=True, slots=True)
-class LineRate:
+class LineRate(Struct, frozen=True):
     """At most ``lines`` (0 or more) in each window of ``window_s`` seconds."""
 
     lines: int

@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterator  # noqa: TC003 - contextlib looks at nothing, but readers of hints do
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
@@ -72,8 +72,7 @@ class PreparedIds(RandomIdGenerator):
         return super().generate_span_id() if prepared is None else prepared
 
 
-@dataclass(slots=True, eq=False)
-class Trace:
+class Trace(Struct, eq=False):
     """One request that is recorded."""
 
     span: Span

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import uuid
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from msgspec import Struct
 
 from proxy.errors import ClientMisconfigured
 from proxy.oidc.client_auth import Credentials, read
@@ -48,8 +48,7 @@ THUMBPRINT: Final = "thumbprint"
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecretJwt:
+class ClientSecretJwt(Struct, frozen=True):
     """``client_secret_jwt`` with HS256: the secret itself stays here."""
 
     client_id: str
@@ -66,8 +65,7 @@ class ClientSecretJwt:
         return _asserted(self.client_id, jwt.encode(claims, key, algorithm="HS256"), secret)
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateKeyJwt:
+class PrivateKeyJwt(Struct, frozen=True):
     """``private_key_jwt``; what kind of key it is says how it signs.
 
     Attributes:
@@ -91,8 +89,7 @@ class PrivateKeyJwt:
         return _asserted(self.client_id, jwt.encode(claims, key, algorithm=algorithm_of(key), headers=headers), text)
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAccountToken:
+class ServiceAccountToken(Struct, frozen=True):
     """``kubernetes_service_account``: the token of the pod's service account is the assertion, and there is no secret.
 
     The provider knows the client by issuer and subject of that token. ``client_id`` goes along all the same, so that a

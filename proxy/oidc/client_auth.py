@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus
 
+from msgspec import Struct
+
 from proxy.errors import ClientMisconfigured
 
 if TYPE_CHECKING:
@@ -49,8 +51,7 @@ class ClientAuthentication(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecretBasic:
+class ClientSecretBasic(Struct, frozen=True):
     """``client_secret_basic``; ``secret`` is called each time, so that a changed file counts at once."""
 
     client_id: str
@@ -66,8 +67,7 @@ class ClientSecretBasic:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecretPost:
+class ClientSecretPost(Struct, frozen=True):
     """``client_secret_post``; ``secret`` is called each time."""
 
     client_id: str
@@ -79,8 +79,7 @@ class ClientSecretPost:
         return Credentials(form={"client_id": self.client_id, "client_secret": secret.reveal()}, made_of=secret)
 
 
-@dataclass(frozen=True, slots=True)
-class NoClientSecret:
+class NoClientSecret(Struct, frozen=True):
     """The client only names itself (RFC 6749 §3.2.1): with ``none``, where PKCE guards its codes (OIDC Core 1.0 §9),
     and with ``tls_client_auth``, where the connection proves the rest (RFC 8705 §2).
     """

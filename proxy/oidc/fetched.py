@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from proxy.errors import ProviderUnavailable
 
@@ -31,8 +32,7 @@ JITTER = 0.2
 """Share of a pause that is left to chance: replicas that failed together do not come back together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What every fetched thing needs; ``sleep`` is ``asyncio.sleep`` or a fake."""
 
     clock: Clock

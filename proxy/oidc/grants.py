@@ -6,9 +6,11 @@ provider's keys verify and is about the same person (an opaque one says nothing)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.core.id_token import (
     NO_NONCE,
@@ -50,8 +52,7 @@ class ClaimsSource(StrEnum):
     USERINFO = "userinfo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantRules:
+class GrantRules(Struct, frozen=True, kw_only=True):
     """What grants are judged and read by.
 
     Attributes:

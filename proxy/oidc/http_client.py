@@ -20,6 +20,8 @@ from urllib.parse import urlencode
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import msgspec
+from msgspec import Struct
 from yarl import URL
 
 from proxy import __version__
@@ -227,14 +229,13 @@ class HttpClient:
         return self._session
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(Struct, frozen=True):
     """How a URL is reached: straight, or by a proxy of the environment; ``speaks_tls``: on any part of the way."""
 
     speaks_tls: bool
     proxy: str | None = None
     proxy_headers: Mapping[str, str] | None = None
-    request_headers: Mapping[str, str] = field(default_factory=dict)
+    request_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def _route(url: str) -> _Route:

@@ -7,9 +7,10 @@ one endpoint with invented ``kid``s neither overloads the provider nor uses up w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.errors import ProviderUnavailable, TokenRejected
 from proxy.oidc.jws import ParsedJws, SigningKey, key_from_jwk, parse_jws, verify_jws
@@ -37,8 +38,7 @@ MAX_BUDGETS = 10_000
 """Peers whose budgets are told apart; those beyond share one, so that no crowd makes room for itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(Struct, frozen=True):
     """Keys that can verify one of our algorithms, in the provider's order."""
 
     keys: tuple[SigningKey, ...]

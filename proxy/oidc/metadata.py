@@ -9,10 +9,10 @@ it stands; when authorization, token and jwks are all by hand, the provider may 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from yarl import URL
 
 from proxy.errors import ProviderUnavailable
@@ -31,8 +31,7 @@ MAX_ENDPOINT_LENGTH = 2048
 """Characters of an endpoint's URL."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
+class Endpoints(Struct, frozen=True, kw_only=True):
     """Endpoints by hand (``keycloak.endpoints``), each over discovery's; None: discovery's."""
 
     authorization: str | None = None
@@ -56,8 +55,7 @@ class Doors(Enum):
     """Those that ask for a certificate, where the provider keeps them apart (RFC 8705 §5)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
+class Addresses(Struct, frozen=True, kw_only=True):
     """Where the provider is.
 
     Attributes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from proxy.core.id_token import NO_NONCE
 from proxy.core.identity import IdentityRules
@@ -46,8 +48,7 @@ LAST_SECONDS_S = 5.0
 """Seconds before its end from which an access token is not sent any more: it would be over on its way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderOptions:
+class ProviderOptions(Struct, frozen=True, kw_only=True):
     """The slice of the settings that this room uses (contract §2, ``keycloak``).
 
     Attributes:

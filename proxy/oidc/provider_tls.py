@@ -7,8 +7,9 @@ certificate counts at once. A change is taken whole or not at all: files that do
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.certificates import TlsFiles
 from proxy.errors import SettingsError
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from proxy.ports import Observer
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
+class ClientCertificate(Struct, frozen=True):
     """PEM files of the certificate, its chain after it, and of its key (``tls_client_auth``)."""
 
     cert_file: Path

@@ -18,8 +18,9 @@ everything else: 404, 429, 5xx, HTML, no answer                ProviderUnavailab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core.secret import Secret
 from proxy.core.tokens import GrantRefusal, TokenSet
@@ -50,8 +51,7 @@ _DIGITS = 12
 _REFUSING = frozenset({400, 401, 403})
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class TokenAnswer(Struct, frozen=True):
     """Tokens as they came, nothing verified yet.
 
     Attributes:

@@ -7,8 +7,9 @@ visitor. What cannot be used is a sentence with its remedy, and the process does
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.core.colour import parse_colour
 from proxy.core.picture import ICON_KINDS, LARGEST_PICTURE_BYTES, LOGO_KINDS, Picture, PictureKind, describe_picture
@@ -45,8 +46,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CSS_URL: Final = re.compile(rb"url\(\s*([\"']?)([A-Za-z0-9._-]+)\1\s*\)")
 
 
-@dataclass(frozen=True, slots=True)
-class Brand:
+class Brand(Struct, frozen=True):
     """The files of all pages, ours and the company's.
 
     Attributes:

@@ -8,7 +8,6 @@ English; and what English lacks stands for itself.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from gettext import c2py
 from importlib import resources
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from babel.messages.pofile import PoFileError, read_po
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
+from msgspec import Struct, field
 
 from proxy.errors import SettingsError
 from proxy.pages.languages import locale_of
@@ -43,8 +43,7 @@ _PLACE = re.compile(r"%\((\w+)\)s")
 _PERCENT = re.compile(r"%(?!\(\w+\)s|%)")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """What one file holds.
 
     Attributes:

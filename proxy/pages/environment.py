@@ -7,11 +7,11 @@ and a few functions, never an object that leads to files, modules or secrets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from msgspec import Struct, field
 
 from proxy.errors import SettingsError
 
@@ -27,8 +27,7 @@ LARGEST_TEMPLATE_BYTES: Final = 256 * 1024
 """Ours have 4 KB; all of a company's are kept in memory."""
 
 
-@dataclass(slots=True)
-class OwnTemplates:
+class OwnTemplates(Struct):
     """A company's templates as they were at the start.
 
     Attributes:

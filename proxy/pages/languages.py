@@ -6,20 +6,19 @@ refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from babel import Locale
 from babel.lists import format_list
 from markupsafe import Markup
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """A language that pages are written in.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,8 +13,7 @@ LOCALES = ("en", "de", "fr", "es")
 """The languages that come with us, in the order of the default of ``login.locales``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """What all pages share.
 
     Attributes:
@@ -48,8 +48,7 @@ class Look:
         return any((self.logo_file, self.icon_file, self.templates_dir))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownPicture:
+class ShownPicture(Struct, frozen=True, kw_only=True):
     """A picture as a template names it.
 
     Attributes:
@@ -66,8 +65,7 @@ class ShownPicture:
     knows_dark: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedLook:
+class SharedLook(Struct, frozen=True, kw_only=True):
     """``look`` in a template: what of the look a page may say. Texts and numbers only, nothing that leads further."""
 
     title: str

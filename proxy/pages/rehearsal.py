@@ -7,11 +7,11 @@ that the policy of our pages stops), and what shows when each page is drawn with
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
 from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, meta, nodes
+from msgspec import Struct
 
 from proxy.pages.contexts import CONTEXT_OF
 from proxy.pages.specimens import specimens
@@ -35,8 +35,7 @@ class Draw(Protocol):
         """Return it; raises whatever a template raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateFault:
+class TemplateFault(Struct, frozen=True):
     """What is wrong with a template, where a person can go and look; ``line`` from 1."""
 
     file: Path
@@ -49,8 +48,7 @@ class TemplateFault:
         return f"{self.file}:{self.line}:1  {KEY}: {self.message}; {self.remedy}"
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(Struct, frozen=True):
     """What is tried: the company's templates, in the environment that serves them, in these languages."""
 
     environment: Environment

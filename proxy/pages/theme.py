@@ -7,8 +7,9 @@ can be read, else as dark as needed. Links, borders and the ring of the focus ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.core.colour import (
     BLACK,
@@ -33,8 +34,7 @@ LIGHT_GREY_FILL: Final = 12.0
 DEFAULT_ACCENT: Final = parse_colour("#2457c5")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme:
+class Scheme(Struct, frozen=True, kw_only=True):
     """What does not depend on the accent, as ``sidegate.css`` has it.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from proxy import ports
 
@@ -32,8 +33,7 @@ class ReloadObserver(ports.Observer, Protocol):
         """A reload has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(Struct, frozen=True):
     """How one reload ended.
 
     Attributes:

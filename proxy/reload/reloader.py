@@ -11,9 +11,10 @@ the file names may come later than the file, and a new provider too.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.errors import SettingsError, SidegateError
 from proxy.reload.named_files import digest_of, look, named_files
@@ -36,8 +37,7 @@ MOST_TOLD: Final = 50
 """Problems of one file that are written to the log, a line each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadParts:
+class ReloadParts(Struct, frozen=True, kw_only=True):
     """Whom a reload needs.
 
     Attributes:

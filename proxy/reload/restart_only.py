@@ -8,8 +8,9 @@ makes sense together stays or goes together. These are keys of the process as a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,7 @@ _WITH_THE_STORE: Final = ("sessions.store", "sessions.redis", "sessions.memory",
 """What another store would be opened with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applicable:
+class Applicable(Struct, frozen=True):
     """What of a file can run now.
 
     Attributes:

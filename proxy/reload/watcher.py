@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from proxy.reload.named_files import digest_of, folders_of, look
 from proxy.tasks import TaskOwner
@@ -100,8 +101,7 @@ class FolderEvents:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What stood at one path when it was looked at last, and what tells those contents from others."""
 
     stamps: Mapping[Path, Stamp]

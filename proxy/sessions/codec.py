@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from proxy.core.identity import Identity
 from proxy.core.secret import Secret
@@ -63,8 +64,7 @@ class Unreadable(StrEnum):
     GARBLED = "garbled"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSummary:
+class RecordSummary(Struct, frozen=True):
     """What of a session can be read without its cookie; the names are those of ``Session`` and ``Identity``."""
 
     key: SessionKey
@@ -215,7 +215,7 @@ def _summary_values(session: Session) -> dict[str, Any]:
     summary = summary_of(session)
     # Without portals records are as they always were, so that a replica of before can read them during an upgrade.
     left_out = {"key", "version"} if session.portal else {"key", "version", "portal"}
-    return {name: getattr(summary, name) for name in RecordSummary.__slots__ if name not in left_out}
+    return {name: getattr(summary, name) for name in RecordSummary.__struct_fields__ if name not in left_out}
 
 
 def _rest_values(session: Session) -> dict[str, Any]:

@@ -9,8 +9,9 @@ forgetting never lets anybody in.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy.core.session import BySid, BySubject, EndedMark, EverySessionOf
 from proxy.sessions.expiring import ExpiringMap

@@ -9,8 +9,9 @@ spends the old token.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from proxy.core.session import EndCause, LoginOrigin
 from proxy.errors import ProviderFault, SidegateError, StoreFault
@@ -33,8 +34,7 @@ STORE_RETRY_S = 0.5
 """Seconds between two tries: soon after the store is back, long before another replica would have the lease."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshParts:
+class RefreshParts(Struct, frozen=True, kw_only=True):
     """Whom a refresh needs; ``sleep`` waits between two looks."""
 
     provider: Provider
@@ -45,8 +45,7 @@ class RefreshParts:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-@dataclass(frozen=True, slots=True)
-class _Unstored:
+class _Unstored(Struct, frozen=True):
     """Tokens that wait; ``one_at_a_time`` because a request and the background may try at once."""
 
     cookie_value: Secret

@@ -6,8 +6,10 @@ Pure bookkeeping: no clock, no I/O; instants are Unix seconds. Both have a cap; 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.core.login import Login
 from proxy.core.session import BySid, BySubject, ByUsername, EndCause, EndedMark, EverySessionOf
@@ -27,8 +29,7 @@ REPEAT_FOR_S = 600.0
 """Seconds; replication lags by less than a second, but a failover may take minutes in which nobody writes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """Something that ended; applying it twice ends nothing more.
 
     Attributes:

@@ -22,8 +22,10 @@ spent token ids     ``max_spent_ids``        ``spend_jti`` raises StoreFull: for
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy.core.login import Login
 from proxy.core.session import (
@@ -70,8 +72,7 @@ AUDITED: Final = {
 """Ends that the store alone knows of; whoever asks for another end writes its event."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryLimits:
+class MemoryLimits(Struct, frozen=True):
     """Caps, each a number of entries. ``max_per_user`` 0: no limit."""
 
     max_sessions: int = 100_000

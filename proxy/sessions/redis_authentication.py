@@ -239,7 +239,7 @@ async def _primaries(client: Any) -> list[Any]:
 
 
 def _to_bytes(tab: Tab) -> bytes:
-    values = {name: getattr(tab, name) for name in Tab.__slots__ if name not in {"root_id", "code_verifier"}}
+    values = {name: getattr(tab, name) for name in Tab.__struct_fields__ if name not in {"root_id", "code_verifier"}}
     for name in ("executions", "notes", "session_notes"):
         values[name] = dict(values[name])
     return json.dumps(values | {"code_verifier": tab.code_verifier.reveal()}).encode()

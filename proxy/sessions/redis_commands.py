@@ -8,9 +8,9 @@ is a step of its own there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from msgspec import Struct
 from redis.asyncio import RedisCluster
 from redis.exceptions import ResponseError
 
@@ -44,8 +44,7 @@ class Connection(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """Commands of which none runs before those of the step before it.
 
     Attributes:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from dataclasses import dataclass
 from enum import StrEnum
 
 import redis.exceptions as library
+from msgspec import Struct
 from redis.asyncio.sentinel import MasterNotFoundError
 
 from proxy.errors import SettingsError
@@ -41,8 +41,7 @@ READS_ONLY = frozenset({FaultKind.REPLICA, FaultKind.FULL})
 """Kinds that a PING does not meet, but a write does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """A fault of Redis; ``sentence`` names what is wrong and the remedy."""
 
     kind: FaultKind

@@ -26,8 +26,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from proxy.errors import StoreFault
 from proxy.tasks import TaskOwner
@@ -74,8 +75,7 @@ class Connection(Protocol):
         """Call Redis, bounded in time; every fault is StoreUnavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseTimes:
+class LeaseTimes(Struct, frozen=True):
     """How long a lease lives and how often it is renewed, in seconds."""
 
     ttl_s: float = LEASE_TTL_S

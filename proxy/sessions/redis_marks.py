@@ -11,8 +11,9 @@ that arrived meanwhile is used once and not kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from proxy.core.session import BySid, BySubject, EverySessionOf
 from proxy.sessions.redis_commands import Step
@@ -46,8 +47,7 @@ return 1
 """Remember a token id until the later of two instants."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
+class Watermark(Struct, frozen=True):
     """Up to when logins of a client are over, and how long that counts; Unix seconds."""
 
     ended_at: float = float("-inf")

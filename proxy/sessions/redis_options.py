@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
@@ -31,8 +33,7 @@ class TcpNode:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class SocketPath:
+class SocketPath(Struct, frozen=True):
     """A Redis of this machine."""
 
     path: str
@@ -45,8 +46,7 @@ class SocketPath:
 RedisNode = TcpNode | SocketPath
 
 
-@dataclass(frozen=True, slots=True)
-class Alone:
+class Alone(Struct, frozen=True):
     """One Redis; a managed service that moves its address counts as one too."""
 
     node: RedisNode
@@ -56,8 +56,7 @@ class Alone:
         return f"Redis at {self.node}"
 
 
-@dataclass(frozen=True, slots=True)
-class BehindSentinels:
+class BehindSentinels(Struct, frozen=True):
     """A primary with replicas; the sentinels know which is the primary."""
 
     master: str
@@ -68,8 +67,7 @@ class BehindSentinels:
         return f"Redis {self.master!r} (sentinels {', '.join(map(str, self.sentinels))})"
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """A Redis Cluster; one node that answers tells of the others."""
 
     nodes: tuple[TcpNode, ...]

@@ -8,8 +8,9 @@ sweep finds who it was, says so, and leaves a tombstone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from proxy.core.secret import Secret
 from proxy.core.session import EndCause, LoginOrigin, Tombstone, session_key
@@ -42,8 +43,7 @@ return 1
 """Put a record in the place of one that begins as it must: of the same format and version. Never creates (law 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
+class StoredSession(Struct, frozen=True):
     """What was read of one session without its cookie.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.sessions.codec import SessionCodec
 from proxy.sessions.redis_commands import RedisCommands
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from proxy.sessions.sealing import Sealer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisStoreParts:
+class RedisStoreParts(Struct, frozen=True, kw_only=True):
     """What surrounds the store.
 
     Attributes:
@@ -39,8 +39,7 @@ class RedisStoreParts:
     max_per_user: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workings:
+class Workings(Struct, frozen=True, kw_only=True):
     """What the parts of the Redis store share."""
 
     commands: RedisCommands

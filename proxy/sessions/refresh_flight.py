@@ -46,9 +46,11 @@ the store cannot be changed together. ``refreshTokenMaxReuse: 1`` at Keycloak cl
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy.core.refresh import RefreshVerdict, is_final
 from proxy.core.session import EndCause
@@ -196,7 +198,7 @@ class RefreshFlight:
         tokens = replace(answer.tokens, is_final=is_final(session.tokens, answer.tokens))
         # How and when the person signed in is a fact of the login. The acr of a refreshed token is another thing: at
         # Keycloak that of the browser's session as it stands now, "silver" again after another client's plain login.
-        renewed = replace(session, tokens=tokens, identity=answer.identity, sid=answer.sid)
+        renewed = dataclasses.replace(session, tokens=tokens, identity=answer.identity, sid=answer.sid)
         return await self.fresh_tokens.store(cookie_value, renewed, lease)
 
     # --- the provider ------------------------------------------------------------------------------------------------

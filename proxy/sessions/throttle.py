@@ -12,12 +12,12 @@ them is refused.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from limits import RateLimitItemPerSecond
 from limits.aio.strategies import MovingWindowRateLimiter
+from msgspec import Struct
 
 from proxy.core.throttle import Rate
 from proxy.errors import StoreUnavailable, Throttled
@@ -42,8 +42,7 @@ KNOWN_AT_ONCE: Final = 4
 """Known browsers of one person whose whole budget may be spent at once; a thief with many marks gets no further."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(Struct, frozen=True):
     """One limit that a try is under: its name for people, its rate, and the place where its failures lie."""
 
     name: str

@@ -5,16 +5,16 @@ Below all of them, so that each of their files knows it and none knows another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from proxy.settings.model import Settings
     from proxy.settings.problems import KeyPath
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A file as far as it could be understood.
 
     Attributes:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
 from yaml.reader import ReaderError
 
@@ -56,8 +56,7 @@ _PLACEHOLDERS: Final[dict[str, object]] = {
 """What stands for a required key while the rest is checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What a file gave.
 
     Attributes:

@@ -10,10 +10,11 @@ from; ``load.py`` does the rest as for a file without portals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import combinations
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Union, get_args, get_origin
+
+from msgspec import Struct, field
 
 from proxy.core.hosts import HostNames, is_wildcard
 from proxy.settings.model import PortalSettings, Section, Settings
@@ -63,8 +64,7 @@ class SiteSettings(NamedTuple):
     settings: Settings
 
 
-@dataclass(frozen=True, slots=True)
-class SiteData:
+class SiteData(Struct, frozen=True):
     """The data of one site as ``Settings`` takes it, and where in the file each key of it stands.
 
     Attributes:

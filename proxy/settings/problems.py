@@ -8,8 +8,9 @@ Each message is two halves: what is wrong, and what to write instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: keys of mappings and indexes of sequences, from the top of the file."""
@@ -35,8 +36,7 @@ class ValueRefused(ValueError):
         self.remedy = remedy
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something wrong at a key.
 
     Attributes:
@@ -51,8 +51,7 @@ class Finding:
     depends_on: tuple[KeyPath, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something wrong in a file, where a person can go and look.
 
     Attributes:

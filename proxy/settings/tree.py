@@ -10,10 +10,10 @@ Source: YAML 1.2.2 §10.3 (core schema).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import yaml
+from msgspec import Struct, field
 from yaml.composer import Composer
 from yaml.parser import Parser
 from yaml.reader import Reader
@@ -72,16 +72,14 @@ class _Nodes(Reader, Scanner, Parser, Composer, _CoreSchema):
         _CoreSchema.__init__(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """Line and column, from 1."""
 
     line: int
     column: int
 
 
-@dataclass(slots=True)
-class Tree:
+class Tree(Struct):
     """A file as plain data.
 
     Attributes:

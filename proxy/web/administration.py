@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
+from msgspec import Struct
+
 from proxy import errors
 from proxy.core.session import BySid, ByUsername, EndCause, EndedMark, EverySessionOf
 from proxy.ports import AuditEvent
@@ -57,8 +59,7 @@ class ManagedSite:
     server_key: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """Who asks, for the audit trail: ``by`` is the way (``management_api``, ``command``)."""
 
     by: str
@@ -67,8 +68,7 @@ class Operator:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdministrationParts:
+class AdministrationParts(Struct, frozen=True, kw_only=True):
     """What :class:`StoreAdministration` works on: at least one site; ``trail`` is None where nothing is kept."""
 
     sites: tuple[ManagedSite, ...]

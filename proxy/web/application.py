@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy import keys
 from proxy.respond import Responder
@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from proxy.web.options import WebOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebServices:
+class WebServices(Struct, frozen=True, kw_only=True):
     """What the own pages need of the other rooms.
 
     Attributes:

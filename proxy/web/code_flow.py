@@ -8,8 +8,9 @@ Source: OIDC Core 1.0 §3.1; RFC 7636.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy import keys
 from proxy.core.authentication import challenged, restarted

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy import keys
 from proxy.core.cookies import known_cookie_value, login_cookie_value, session_cookie_value
@@ -29,8 +30,7 @@ ROOT_OF_BROWSER = "root of a browser"
 """Purpose of a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
+class Established(Struct, frozen=True):
     """A session that is stored, and the cookie value that names it."""
 
     cookie_value: Secret

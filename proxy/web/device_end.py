@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy import errors, keys
 from proxy.core.session import BySid, EndCause, EndedMark
@@ -52,8 +53,7 @@ _ANSWERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DevicesEnded:
+class DevicesEnded(Struct, frozen=True):
     """How many sessions ended here, and what the provider made of it."""
 
     count: int

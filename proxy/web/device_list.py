@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from proxy import keys
 from proxy.core.session import BySubject
@@ -25,8 +26,7 @@ MAX_SHOWN: Final = 200
 """Devices on one page; ``sessions.max_per_user`` is 50 unless somebody lifts it. The longest unused are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """One live session of the person who asks."""
 
     id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from proxy import keys
 from proxy.core.secret import Secret
@@ -26,8 +27,7 @@ COOKIE_BYTES = 32
 """Random bytes of a session cookie: 256 bits (contract §6)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginManner:
+class LoginManner(Struct, frozen=True, kw_only=True):
     """How somebody signed in; ``notes`` are copied into the session."""
 
     origin: LoginOrigin

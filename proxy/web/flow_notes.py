@@ -8,8 +8,9 @@ with the tab; some become parameters of the authorization request, some are copi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from proxy.web.destination import destination, only, single_values
 from proxy.web.options import OPTIONS, Feature
@@ -39,8 +40,7 @@ _LOCALES = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*(?: [A-Za-z]{2,8}(?:-
 _CLASSES = re.compile(r"[A-Za-z0-9._:/#~+-]+(?: [A-Za-z0-9._:/#~+-]+)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a login is for: where to go afterwards (a path that was judged), and the notes of the flow."""
 
     return_to: str

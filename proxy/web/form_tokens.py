@@ -10,8 +10,9 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from proxy.errors import CsrfRejected
 
@@ -37,8 +38,7 @@ def derived_key(server_key: bytes, purpose: str) -> bytes:
     return hmac.digest(server_key, f"sidegate {purpose} 1".encode(), "sha256")
 
 
-@dataclass(frozen=True, slots=True)
-class FormTab:
+class FormTab(Struct, frozen=True):
     """What a login form stands for: a tab of this root that wants to go somewhere, until it expires (Unix seconds).
 
     ``notes`` are those of ``web.flow_notes``; what the form says of itself is not believed, what its token says is.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from email.message import Message
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy.errors import BodyTooLarge, FormRejected
 
@@ -48,8 +48,7 @@ _PLAIN_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
 """Transfer encodings that encode nothing; the others are deprecated (RFC 7578 §4.7), and no browser sends them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """Text fields in the order of the body."""
 
     pairs: tuple[tuple[str, str], ...]

@@ -5,10 +5,10 @@ It has no session, no cookie and no page; whoever reaches that port may read it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy.web.anonymous import forget_the_server
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from proxy.ports import Readiness
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthServices:
+class HealthServices(Struct, frozen=True, kw_only=True):
     """What the health pages ask; each call returns at once.
 
     Attributes:

@@ -6,8 +6,9 @@ and whose it is, because only here can a person be told of it before they go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy import errors, keys
 from proxy.core.kept import NotKept, Place, kept_mark
@@ -37,8 +38,7 @@ TOLD_AFTER_LOGIN = frozenset({NotKept.GONE, NotKept.OTHER_PERSON})
 """What a person can be told here; everything else was said when the form was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class WayOn:
+class WayOn(Struct, frozen=True):
     """Where a login leads: a path of ours, and what the cookie ``…-kept`` is to say; None when nothing waits there."""
 
     location: str

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from proxy import errors
 
@@ -35,8 +36,7 @@ MAX_FLIGHTS = 2000
 """Logins that are remembered, about 10 KiB each with its session; above, one more is not shared with anybody."""
 
 
-@dataclass(slots=True)
-class _Flight(Generic[T]):
+class _Flight(Struct, Generic[T]):
     task: asyncio.Task[T | errors.SidegateError]
     forget_at: float
 

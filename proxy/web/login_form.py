@@ -6,8 +6,9 @@ password, without asking the provider.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core.secret import Secret
 from proxy.core.session import Persistence
@@ -32,8 +33,7 @@ TICKED = frozenset({"true", "on", "1", "yes"})
 """Values of a ticked box: ours, a browser's default, and what other forms send."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginForm:
+class LoginForm(Struct, frozen=True, kw_only=True):
     """A login form as it came; nothing in it is judged."""
 
     username: str

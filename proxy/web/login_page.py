@@ -5,10 +5,10 @@ It is drawn the same whether it was asked for or whether it comes again after a 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from proxy import keys
 from proxy.core.session import Persistence

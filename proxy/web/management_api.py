@@ -18,10 +18,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy import errors
 from proxy.tasks import TaskOwner
@@ -61,8 +61,7 @@ _STATUS: Final = {
 """Status and title by reason; of other faults by their class."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiServices:
+class ApiServices(Struct, frozen=True, kw_only=True):
     """What the API needs."""
 
     access: AdminAccess

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy.core.hosts import at_host
 from proxy.core.lifetime import SessionPlan
@@ -41,16 +42,14 @@ class Feature(Enum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderButton:
+class ProviderButton(Struct, frozen=True):
     """A button of the login page that leads to a broker: ``alias`` becomes ``kc_idp_hint``."""
 
     alias: str
     label: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginOptions:
+class LoginOptions(Struct, frozen=True, kw_only=True):
     """``login`` of the settings.
 
     Attributes:
@@ -73,8 +72,7 @@ class LoginOptions:
     max_wait_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOptions:
+class SessionOptions(Struct, frozen=True, kw_only=True):
     """``sessions`` of the settings.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy import errors
 from proxy.core.authentication import TabStatus
@@ -22,8 +23,7 @@ THROTTLED = "throttled"
 """The code of too many failures; the reason says which limit holds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """Why a login did not come about, and the form to draw again.
 
     Attributes:

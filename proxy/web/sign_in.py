@@ -5,10 +5,10 @@ Shared by all that send the same at once (:mod:`proxy.web.login_flights`), so no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from msgspec import Struct
 
 from proxy import keys
 from proxy.core.authentication import OneTimeCode, Outcome, attempted
@@ -30,16 +30,14 @@ if TYPE_CHECKING:
     from proxy.web.login_form import LoginForm
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(Struct, frozen=True):
     """Somebody is; ``root_id`` is the browser's new root."""
 
     established: Established
     root_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Nobody is; ``tab`` says how often this form was refused by now."""
 
     why: GrantRefusal

@@ -21,8 +21,9 @@ No circle can come of it: that a session was tried is remembered in the store, b
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from proxy import errors, keys
 from proxy.core.session import EndCause, LoginOrigin, session_key, subject_hash

@@ -19,9 +19,11 @@ Source: OIDC Core 1.0 §3.1.2.1, §3.1.3.7, §5.5.1.1; RFC 9470.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxy import errors, keys
 from proxy.core.id_token import AskedProof, require_proof
@@ -132,7 +134,7 @@ def _heir(session: Session, old: Session) -> Session:
 
     And the time of its sign-in where the provider does not say when it asked last: it is the same person.
     """
-    return replace(
+    return dataclasses.replace(
         session,
         authenticated_at=old.authenticated_at if session.authenticated_at == NEVER else session.authenticated_at,
         created_at=old.created_at,

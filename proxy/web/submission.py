@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy.core.throttle import folded_username
 from proxy.web.destination import destination
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from proxy.web.form_tokens import FormTab
 
 
-@dataclass(slots=True)
-class Submission:
+class Submission(Struct):
     """Filled step by step; ``tab`` is what the form's token says, once that is authenticated."""
 
     form: LoginForm = NO_FORM

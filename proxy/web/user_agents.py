@@ -9,9 +9,10 @@ freeze it (every Windows is 10.0, every macOS 10.15.7), so it would be wrong mor
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +27,7 @@ _SYSTEMS: Final = {"Mac OS X": "macOS"}
 """Names that changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """Browser with its major version, and system; None where the text says nothing that is known."""
 
     browser: str | None

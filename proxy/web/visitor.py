@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from proxy import keys
 from proxy.ports import NotCached
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from proxy.core.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Struct, frozen=True):
     """A browser; a session only together with the cookie that names it."""
 
     cookie_value: Secret | None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, derive_private_key
+from msgspec.structs import replace
 
 from proxy.assertion.key_ring import LOOK_EVERY_S, KeyRing, signing_key
 from proxy.assertion.signer import MAX_LIST_BYTES, AssertionRules, AssertionSigner
@@ -72,7 +73,7 @@ def hand() -> SignerInHand:
 
 
 def session(identity: Identity = ALICE, **changes: Any) -> Session:
-    return replace(make_session(Secret("cookie")), identity=identity, **changes)
+    return dataclasses.replace(make_session(Secret("cookie")), identity=identity, **changes)
 
 
 def test_an_assertion_says_who_asks_for_whom_and_until_when(hand: SignerInHand) -> None:

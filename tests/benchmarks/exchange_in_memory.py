@@ -6,10 +6,12 @@ Everything is what ``sidegate run`` wires, but the transports, the clock and the
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from proxy.app import Sidegate
 from proxy.core.secret import Secret
@@ -135,7 +137,7 @@ class ExchangeInMemory:
             name="Alice",
             roles=frozenset({"editor"}),
         )
-        await self._wired.stores.sessions.create(value, replace(session, identity=who))
+        await self._wired.stores.sessions.create(value, dataclasses.replace(session, identity=who))
         return (
             b"GET /small HTTP/1.1\r\nHost: 127.0.0.1:4180\r\nUser-Agent: bench\r\nAccept: */*\r\n"
             b"Accept-Language: en\r\nCookie: sidegate=" + value.reveal().encode() + b"\r\n\r\n"

@@ -8,10 +8,12 @@ gives back how to end it. Where a store may bring a change about a moment later 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+import dataclasses
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.identity import Identity
 from proxy.core.login import Login
@@ -180,18 +182,18 @@ async def test_a_replaced_session_has_the_next_version_and_the_new_tokens(store:
     session = make_session(A)
     await store.create(A, session)
 
-    stored = await store.replace(A, replace(session, tokens=make_tokens(2)))
+    stored = await store.replace(A, dataclasses.replace(session, tokens=make_tokens(2)))
 
-    assert stored == replace(session, tokens=make_tokens(2), version=2)
+    assert stored == dataclasses.replace(session, tokens=make_tokens(2), version=2)
     assert await store.load(A) == stored
 
 
 async def test_a_replace_of_another_version_writes_nothing(store: SessionStore) -> None:
     session = make_session(A)
     await store.create(A, session)
-    first = await store.replace(A, replace(session, tokens=make_tokens(2)))
+    first = await store.replace(A, dataclasses.replace(session, tokens=make_tokens(2)))
 
-    second = await store.replace(A, replace(session, tokens=make_tokens(3)))
+    second = await store.replace(A, dataclasses.replace(session, tokens=make_tokens(3)))
 
     assert second is None
     assert await store.load(A) == first
@@ -201,7 +203,9 @@ async def test_of_concurrent_replaces_one_wins(store: SessionStore) -> None:
     session = make_session(A)
     await store.create(A, session)
 
-    answers = await asyncio.gather(*(store.replace(A, replace(session, tokens=make_tokens(n))) for n in range(2, 12)))
+    answers = await asyncio.gather(
+        *(store.replace(A, dataclasses.replace(session, tokens=make_tokens(n))) for n in range(2, 12))
+    )
 
     winners = [answer for answer in answers if answer is not None]
     assert len(winners) == 1
@@ -219,7 +223,7 @@ async def test_a_replace_never_brings_back_what_was_deleted(store: SessionStore,
     await store.create(A, session)
     await store.delete(session.key, cause)
 
-    assert await store.replace(A, replace(session, tokens=make_tokens(2))) is None
+    assert await store.replace(A, dataclasses.replace(session, tokens=make_tokens(2))) is None
     assert await store.load(A) is None
     assert await store.count() == 0
     assert await store.find(BySid(ISSUER, session.sid)) == ()
@@ -239,7 +243,7 @@ async def test_a_replace_never_gives_a_session_to_another_person(store: SessionS
     await store.create(A, session)
 
     with pytest.raises(ValueError, match="hands"):
-        await store.replace(A, replace(session, identity=Identity(issuer=ISSUER, subject="bob-id")))
+        await store.replace(A, dataclasses.replace(session, identity=Identity(issuer=ISSUER, subject="bob-id")))
 
     assert await store.load(A) == session
 
@@ -250,7 +254,7 @@ async def test_a_session_is_found_by_the_sid_that_a_replace_gave_it_and_no_longe
     session = make_session(A, sid="old")
     await store.create(A, session)
 
-    await store.replace(A, replace(session, sid="new"))
+    await store.replace(A, dataclasses.replace(session, sid="new"))
 
     assert [found.sid for found in await store.find(BySid(ISSUER, "new"))] == ["new"]
     assert await store.find(BySid(ISSUER, "old")) == ()
@@ -261,7 +265,7 @@ async def test_a_session_is_found_by_the_user_name_that_a_refresh_gave_it_and_no
 ) -> None:
     session = make_session(A)
     await store.create(A, session)
-    renamed = replace(session, identity=replace(session.identity, username="alicia"))
+    renamed = dataclasses.replace(session, identity=replace(session.identity, username="alicia"))
 
     await store.replace(A, renamed)
 
@@ -396,7 +400,7 @@ async def test_a_role_that_is_taken_away_closes_the_streams_that_needed_it_and_n
     store: SessionStore, world: World
 ) -> None:
     session = make_session(A)
-    admin = replace(session, identity=replace(session.identity, roles=frozenset({"admin"})))
+    admin = dataclasses.replace(session, identity=replace(session.identity, roles=frozenset({"admin"})))
     await store.create(A, admin)
     needs_admin = make_stream(A, access=compile_access({"any_role": ["admin"]}), session=admin)
     needs_a_session = make_stream(A, session=admin)
@@ -631,7 +635,7 @@ async def test_a_refresh_in_flight_does_not_outlive_the_logout_of_its_sid(store:
     await store.create(A, session)
     await store.mark_ended(_mark(BySid(ISSUER, session.sid)))
 
-    assert await store.replace(A, replace(session, tokens=make_tokens(2))) is None
+    assert await store.replace(A, dataclasses.replace(session, tokens=make_tokens(2))) is None
     loaded = await store.load(A)
     assert loaded is None or loaded.tokens == make_tokens(1)
 
@@ -641,7 +645,7 @@ async def test_a_refresh_in_flight_does_not_outlive_the_logout_of_its_person(sto
     await store.create(A, session)
     await store.mark_ended(_mark(BySubject(ISSUER, "alice-id")))
 
-    assert await store.replace(A, replace(session, tokens=make_tokens(2))) is None
+    assert await store.replace(A, dataclasses.replace(session, tokens=make_tokens(2))) is None
 
 
 async def test_a_later_mark_never_shortens_an_earlier_one(store: SessionStore, world: World) -> None:
@@ -821,7 +825,7 @@ async def test_at_the_cap_a_new_login_is_refused_and_nobody_is_put_out(store: Se
 @pytest.mark.parametrize("store", CAPPED_STORES, indirect=True)
 async def test_at_the_cap_what_has_expired_makes_room(store: SessionStore, world: World) -> None:
     for cookie, session in _others(MAX_SESSIONS):
-        await store.create(cookie, replace(session, expires_at=START + 100))
+        await store.create(cookie, dataclasses.replace(session, expires_at=START + 100))
     world.clock.advance(100)
 
     await store.create(A, make_session(A))

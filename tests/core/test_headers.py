@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.headers import (
     MAX_LIST_BYTES,
@@ -58,7 +59,7 @@ def accepted(*fields: tuple[str, str], **changes: object) -> Accepted:
         host="app.example.com",
         forwarded_for=(),
     )
-    return dataclasses.replace(settled, **changes)
+    return replace(settled, **changes)
 
 
 def upstream(header_rules: HeaderRules | None = None, **changes: object) -> UpstreamHeaders:
@@ -251,7 +252,7 @@ class TestPut:
         assert [value for name, value in withheld if name.lower() == b"authorization"] == [b"Basic x"]
 
     def test_a_field_of_a_route_holds_claims_and_is_dropped_when_one_is_missing(self) -> None:
-        route = dataclasses.replace(
+        route = replace(
             ROUTE, header_set=(HeaderTemplate("X-Mail", "{claims.email}"), HeaderTemplate("X-Gone", "{claims.gone}"))
         )
         client = accepted(("Host", "h"), ("x_gone", "forged"))
@@ -263,7 +264,7 @@ class TestPut:
         assert "x-gone" not in {name.decode().lower().replace("_", "-") for name, _ in result}
 
     def test_a_route_sets_and_removes_last(self) -> None:
-        route = dataclasses.replace(
+        route = replace(
             ROUTE,
             header_set=(HeaderTemplate("X-Auth-Roles", "fixed"),),
             header_remove=frozenset({b"x-auth-groups", b"dnt", b"host"}),
@@ -315,7 +316,7 @@ class TestIdentity:
         assert "other-app:spy" in self.rendered(role_clients=("other-app",))["X-Auth-Roles"]
 
     def test_an_unverified_email_is_sent_on_demand(self) -> None:
-        unverified = dataclasses.replace(ALICE, email_is_verified=False)
+        unverified = replace(ALICE, email_is_verified=False)
 
         assert "X-Auth-Email" not in self.rendered(unverified)
         assert "X-Auth-Email" in self.rendered(unverified, unverified_email=UnverifiedEmail.SEND)
@@ -327,14 +328,14 @@ class TestIdentity:
         "text", ["a\r\nX-Auth-Roles: admin", "a\x00", "a\x85", "a\u2028b", "\ud800", " alice", "alice\t"]
     )
     def test_a_value_that_could_become_anothers_is_left_out_and_told(self, text: str) -> None:
-        rendered = rules().identity_headers(dataclasses.replace(ALICE, username=text))
+        rendered = rules().identity_headers(replace(ALICE, username=text))
 
         assert "X-Auth-Username" not in as_dict(rendered.headers)
         assert len(rendered.left_out) == 1
         assert text not in rendered.left_out[0]
 
     def test_entries_that_would_be_two_are_left_out_and_told(self) -> None:
-        odd = dataclasses.replace(ALICE, roles=frozenset({"a,admin", "b\n", " c", "viewer"}))
+        odd = replace(ALICE, roles=frozenset({"a,admin", "b\n", " c", "viewer"}))
 
         rendered = rules().identity_headers(odd)
 
@@ -342,7 +343,7 @@ class TestIdentity:
         assert len(rendered.left_out) == 3
 
     def test_many_roles_do_not_make_a_head_that_the_app_refuses(self) -> None:
-        many = dataclasses.replace(ALICE, roles=frozenset(f"role-{index:04}" for index in range(2000)))
+        many = replace(ALICE, roles=frozenset(f"role-{index:04}" for index in range(2000)))
 
         rendered = rules().identity_headers(many)
 
@@ -352,8 +353,8 @@ class TestIdentity:
         assert "the rest is left out" in rendered.left_out[0]
 
     def test_a_long_value_is_left_out(self) -> None:
-        assert "X-Auth-Name" not in self.rendered(dataclasses.replace(ALICE, name="x" * (MAX_VALUE_BYTES + 1)))
-        assert "X-Auth-Name" in self.rendered(dataclasses.replace(ALICE, name="x" * MAX_VALUE_BYTES))
+        assert "X-Auth-Name" not in self.rendered(replace(ALICE, name="x" * (MAX_VALUE_BYTES + 1)))
+        assert "X-Auth-Name" in self.rendered(replace(ALICE, name="x" * MAX_VALUE_BYTES))
 
     @pytest.mark.parametrize(
         ("text", "value"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.id_token import (
     NO_NONCE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from proxy.core.identity import Identity
 from proxy.core.narrowing import EVERYTHING, Narrowing

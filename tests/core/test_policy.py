@@ -9,6 +9,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from proxy.core.bearer import Bearer
 from proxy.core.id_token import AskedProof, require_proof
@@ -43,7 +44,7 @@ def identity(**changes: object) -> Identity:
         groups=frozenset({"/staff"}),
         claims={"department": ["it-ops"], "level": 5, "address": {"country": "DE"}, "member": True},
     )
-    return dataclasses.replace(alice, **changes)
+    return replace(alice, **changes)
 
 
 def session(**changes: object) -> Session:
@@ -79,7 +80,7 @@ def bearer(**changes: object) -> Bearer:
         expires_at=NOW + 1,
         token_hash=token.sha256(),
     )
-    return dataclasses.replace(alive, **changes)
+    return replace(alive, **changes)
 
 
 def reason(decision: Decision) -> Reason:

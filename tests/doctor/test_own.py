@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.doctor import own
 from proxy.doctor.own import look_at_certificates, look_at_public_url, look_at_secrets

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
 from collections.abc import Awaitable
-from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from proxy.core.request import RequestHead
 from proxy.core.secret import Secret
@@ -133,7 +134,7 @@ async def admission_of(gate: GateInHand, question: Question) -> Admission:
             groups=frozenset(person.groups),
             claims=DEPARTMENTS[person.claims],
         )
-        await gate.store.create(value, replace(session, identity=who))
+        await gate.store.create(value, dataclasses.replace(session, identity=who))
         own.append((b"Cookie", b"__Host-sidegate=" + value.reveal().encode()))
     head = RequestHead(
         method=question.method.encode(),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.session import EndCause
 from proxy.errors import (

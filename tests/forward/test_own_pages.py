@@ -198,7 +198,7 @@ async def test_a_client_that_waits_for_100_is_told_at_once(path: Path) -> None:
 
 
 def _without_expect(page):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return replace(page, headers=tuple(field for field in page.headers if field[0] != b"Expect"))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Awaitable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from proxy import slices
 from proxy.core.request import RequestHead
@@ -101,7 +103,7 @@ class GateInHand:
         """Make a session with these roles and return its Cookie field."""
         value = Secret(secrets.token_urlsafe(32))
         session = make_session(value, **changes)
-        session = replace(session, identity=replace(session.identity, roles=frozenset(roles)))
+        session = dataclasses.replace(session, identity=replace(session.identity, roles=frozenset(roles)))
         await self.store.create(value, session)
         return (b"Cookie", b"__Host-sidegate=" + value.reveal().encode())
 

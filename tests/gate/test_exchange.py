@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.routing import TokenExchange
 from proxy.core.secret import Secret
@@ -73,7 +74,7 @@ async def test_a_bearer_is_exchanged_as_it_came(hand: Hand) -> None:
 
 
 async def test_another_audience_scope_person_or_state_of_a_session_has_its_own(hand: Hand) -> None:
-    refreshed = replace(ALICE, version=2, tokens=make_tokens(2))
+    refreshed = dataclasses.replace(ALICE, version=2, tokens=make_tokens(2))
     others: list[tuple[Session, TokenExchange]] = [
         (ALICE, WIKI),
         (ALICE, replace(BILLING, scope="x")),
@@ -88,13 +89,13 @@ async def test_another_audience_scope_person_or_state_of_a_session_has_its_own(h
 
 
 async def test_what_was_for_an_older_state_is_let_go_and_does_not_push_out_the_newer(hand: Hand) -> None:
-    refreshed = replace(ALICE, version=2)
+    refreshed = dataclasses.replace(ALICE, version=2)
     newer = await hand.token(refreshed)
 
     await hand.token(ALICE)
 
     assert hand.kept(refreshed) == newer
-    assert await hand.token(replace(ALICE, version=3)) != newer
+    assert await hand.token(dataclasses.replace(ALICE, version=3)) != newer
     assert hand.kept(refreshed) is None
 
 
@@ -201,7 +202,7 @@ async def test_a_fault_is_told_to_all_who_wait_and_asked_again_by_the_next(hand:
 
 
 async def test_a_token_that_is_over_is_not_shown_to_the_provider(hand: Hand) -> None:
-    over = replace(ALICE, tokens=make_tokens(access_expires_at=START))
+    over = dataclasses.replace(ALICE, tokens=make_tokens(access_expires_at=START))
 
     with pytest.raises(ProviderUnavailable):
         await hand.token(over)
@@ -251,7 +252,7 @@ async def test_what_is_over_does_not_stay_until_the_cap(hand: Hand) -> None:
         await hand.token(make_session(Secret(f"cookie-{number}")))
     hand.clock.advance(300)
 
-    await hand.token(replace(ALICE, tokens=make_tokens(access_expires_at=None)))
+    await hand.token(dataclasses.replace(ALICE, tokens=make_tokens(access_expires_at=None)))
 
     assert len(hand.exchanges._kept) == 1
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from msgspec import NODEFAULT
 
 from proxy.gate.rules import GateParts, GateRules
 
 
 def left_out(kind: type[GateParts | GateRules]) -> set[str]:
-    return {one.name for one in fields(kind) if one.default is not MISSING}
+    defaults = kind.__struct_defaults__
+    last = kind.__struct_fields__[-len(defaults) :]
+    return {name for name, default in zip(last, defaults, strict=True) if default is not NODEFAULT}
 
 
 def test_only_what_a_file_may_do_without_has_a_default() -> None:

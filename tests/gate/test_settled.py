@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from proxy.core.request import RequestHead
 from proxy.core.secret import Secret
@@ -129,7 +131,9 @@ async def test_a_role_that_was_taken_away_is_missed_for_the_same_head(make_gate:
 
     session = await gate.store.load(value)
     assert session is not None
-    await gate.store.replace(value, replace(session, identity=replace(session.identity, roles=frozenset({"viewer"}))))
+    await gate.store.replace(
+        value, dataclasses.replace(session, identity=replace(session.identity, roles=frozenset({"viewer"})))
+    )
 
     refused = asked(gate, again)
     assert isinstance(refused, Reply)

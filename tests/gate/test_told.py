@@ -4,11 +4,12 @@ its own where it has one; and where its answers say that it lives.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.identity import Identity
 from proxy.core.secret import Secret
@@ -53,7 +54,7 @@ def said(forward: Forward) -> dict[str, Any]:
 
 
 async def alice(hand: GateInHand, identity: Identity = ALICE) -> tuple[Session, tuple[bytes, bytes]]:
-    session = replace(make_session(COOKIE), identity=identity)
+    session = dataclasses.replace(make_session(COOKIE), identity=identity)
     await hand.store.create(COOKIE, session)
     return session, (b"Cookie", b"__Host-sidegate=" + COOKIE.reveal().encode())
 
@@ -93,7 +94,7 @@ async def test_a_narrowing_follows_the_session(make_gate: type[GateInHand]) -> N
     hand = make_gate(routes=[{"path": "/**", "headers": {"roles": ["legacy-app:*"]}}])
     session, cookie = await alice(hand)
     await hand.forwarded(b"/", cookie)
-    changed = replace(session, identity=replace(ALICE, roles=frozenset({"legacy-app:reader"})))
+    changed = dataclasses.replace(session, identity=replace(ALICE, roles=frozenset({"legacy-app:reader"})))
     await hand.store.replace(COOKIE, changed)
 
     assert sent(await hand.forwarded(b"/", cookie), b"X-Auth-Roles") == ["legacy-app:reader"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.secret import Secret
 from proxy.errors import SettingsError, SidegateError
@@ -251,7 +252,9 @@ def test_an_audience_is_asked_for_by_name(realm: Realm) -> None:
 
 
 def test_a_password_in_the_clear_is_warned_of(realm: Realm, capsys: pytest.CaptureFixture[str]) -> None:
-    far = Setup(administrator=replace(ADMINISTRATOR, base_url="http://sso.example"), consent=Consent.ONLY_SHOW)
+    far = Setup(
+        administrator=dataclasses.replace(ADMINISTRATOR, base_url="http://sso.example"), consent=Consent.ONLY_SHOW
+    )
 
     run(consent=Consent.ONLY_SHOW)
     assert capsys.readouterr().err == ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from proxy.core.secret import Secret
 from proxy.core.tokens import Grant, GrantRefusal
@@ -454,7 +455,7 @@ class TestRefreshing:
         session = session_of(await signed_in(provider))
         asked = len(issuer.misbehaviour.seen)
 
-        found = await provider.refresh(replace(session, tokens=replace(session.tokens, refresh_token=None)))
+        found = await provider.refresh(dataclasses.replace(session, tokens=replace(session.tokens, refresh_token=None)))
 
         assert found is GrantRefusal.INVALID_GRANT
         assert len(issuer.misbehaviour.seen) == asked
@@ -576,7 +577,7 @@ class TestEndingASession:
         session = session_of(await signed_in(provider))
         asked = len(issuer.misbehaviour.seen)
 
-        await provider.end_session(replace(session, tokens=replace(session.tokens, refresh_token=None)))
+        await provider.end_session(dataclasses.replace(session, tokens=replace(session.tokens, refresh_token=None)))
 
         assert len(issuer.misbehaviour.seen) == asked
 

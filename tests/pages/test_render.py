@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any, get_args
 
 import pytest
 from jinja2 import UndefinedError
+from msgspec.structs import replace
 
 from proxy.pages.look import Look
 from proxy.pages.render import JinjaPages, PageName

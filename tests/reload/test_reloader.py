@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from msgspec.structs import force_setattr
 
 from proxy.errors import ProviderUnavailable, SettingsError
 from proxy.reload import reloader as reloading
@@ -267,7 +268,7 @@ async def test_what_was_refused_is_tried_again_quietly_until_it_can_be_served(
         if tries < 5:
             raise ProviderUnavailable("https://sso.example.com cannot be reached")
 
-    object.__setattr__(process.reloader._parts, "serve", serve)
+    force_setattr(process.reloader._parts, "serve", serve)
     await process.reloader.start()
 
     process.reloader.ask()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.login import Login
 from proxy.core.secret import Secret
@@ -86,11 +87,11 @@ def test_a_login_is_over_by_marks_alone(ledger: Ledger) -> None:
     ledger.keep(_ending(SID, ended_at=START))
 
     assert ledger.has_ended(Login.of(SESSION))
-    assert not ledger.has_ended(Login.of(replace(SESSION, sid=None)))
+    assert not ledger.has_ended(Login.of(dataclasses.replace(SESSION, sid=None)))
 
 
 def test_a_session_without_sid_or_name_is_not_mistaken(ledger: Ledger) -> None:
-    nameless = replace(SESSION, sid=None, identity=replace(SESSION.identity, username=None))
+    nameless = dataclasses.replace(SESSION, sid=None, identity=replace(SESSION.identity, username=None))
     ledger.keep(_ending(SID))
     ledger.keep(_ending(ByUsername(ISSUER, "alice")))
 
@@ -120,7 +121,7 @@ def test_what_is_older_than_ten_minutes_is_forgotten(ledger: Ledger) -> None:
     ledger.took(_ending(SID, at=NOW + 1))
 
     assert [ending.what for ending in ledger.lately(NOW + REPEAT_FOR_S + 0.5)] == [SID]
-    assert not ledger.is_over(replace(SESSION, sid=None))
+    assert not ledger.is_over(dataclasses.replace(SESSION, sid=None))
 
 
 def test_of_two_endings_of_the_same_the_later_counts(ledger: Ledger) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.routing import AUTHENTICATED, OPTIONAL, compile_access
 from proxy.core.secret import Secret
@@ -49,7 +50,7 @@ def opened(registry: LiveStreamRegistry, cookie: Secret = ALICE) -> FakeStream:
 
 def with_roles(*roles: str, version: int = 1) -> Session:
     session = make_session(ALICE, version=version)
-    return replace(session, identity=replace(session.identity, roles=frozenset(roles)))
+    return dataclasses.replace(session, identity=replace(session.identity, roles=frozenset(roles)))
 
 
 def admin_stream(registry: LiveStreamRegistry) -> FakeStream:
@@ -324,14 +325,14 @@ async def test_how_and_when_somebody_proved_who_they_are_is_not_asked_of_an_open
     registry: LiveStreamRegistry, stated: dict[str, object]
 ) -> None:
     access = compile_access({**stated, "any_role": ["admin"]})
-    proved = replace(with_roles("admin"), acr="gold", authenticated_at=START)
+    proved = dataclasses.replace(with_roles("admin"), acr="gold", authenticated_at=START)
     stream = make_stream(ALICE, access=access, session=proved)
     registry.opened(stream, A)
 
-    registry.session_changed(replace(proved, acr="silver", authenticated_at=START - 900, version=2), START)
+    registry.session_changed(dataclasses.replace(proved, acr="silver", authenticated_at=START - 900, version=2), START)
     assert stream.ends == []
 
-    registry.session_changed(replace(with_roles(), acr="gold", version=3), START)
+    registry.session_changed(dataclasses.replace(with_roles(), acr="gold", version=3), START)
     assert stream.ends == [RIGHTS_LOST]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from proxy.clock import SystemClock
 from proxy.core.authentication import OfClient
@@ -45,7 +46,7 @@ def _rules() -> list[str]:
 
 
 def _known(replica: Replica) -> Replica:
-    replica.options = replace(replica.options, username="sidegate", password=lambda: Secret(PASSWORD))
+    replica.options = dataclasses.replace(replica.options, username="sidegate", password=lambda: Secret(PASSWORD))
     replica.__post_init__()
     return replica
 

@@ -5,12 +5,13 @@ Not even with the server key does it yield a token: that needs the cookie too.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.clock import SystemClock
 from proxy.core.identity import Identity
@@ -69,7 +70,7 @@ async def _use_everything(replica: Replica) -> None:
     other = make_session(GONE, identity=IDENTITY, tokens=TOKENS, sid="51d-of-alice-2")
     await store.create(GONE, other)
     store.touch(session)
-    await store.replace(COOKIE, replace(session, sid="51d-new"))
+    await store.replace(COOKIE, dataclasses.replace(session, sid="51d-new"))
     await store.find(ByUsername(ISSUER, "us3rname-alice"))
     for what in (
         BySid(ISSUER, "51d-of-alice-3"),

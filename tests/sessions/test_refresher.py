@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.identity import Identity
 from proxy.core.refresh import RefreshPolicy
@@ -99,7 +100,7 @@ async def test_what_belongs_to_the_login_is_kept(stage: RefreshStage) -> None:
 
     renewed = await stage.refresher.fresh(A, session)
 
-    assert renewed == replace(session, version=2, tokens=grant.tokens)
+    assert renewed == dataclasses.replace(session, version=2, tokens=grant.tokens)
 
 
 # --- one call --------------------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@ async def test_the_refusal_of_an_old_token_does_not_end_a_session_that_was_refre
     stage.provider.hold()
     request = stage.ask(session)
     await stage.settle()
-    elsewhere = await stage.store.replace(A, replace(session, tokens=stage.next_grant(session).tokens))
+    elsewhere = await stage.store.replace(A, dataclasses.replace(session, tokens=stage.next_grant(session).tokens))
     stage.provider.let_go()
 
     assert await request == elsewhere

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.routing import Activity, compile_access
 from proxy.core.secret import Secret
@@ -66,7 +67,9 @@ class ByHand:
             return None
         now = self._clock.now()
         tokens = make_tokens(session.version + 1, obtained_at=now, access_expires_at=now + 300)
-        stored: Session | None = await self._store.replace(cookie_value, self.change(replace(session, tokens=tokens)))
+        stored: Session | None = await self._store.replace(
+            cookie_value, self.change(dataclasses.replace(session, tokens=tokens))
+        )
         return stored
 
 
@@ -126,7 +129,7 @@ async def stage() -> AsyncGenerator[Stage, None]:
 
 
 def with_roles(session: Session, *roles: str) -> Session:
-    return replace(session, identity=replace(session.identity, roles=frozenset(roles)))
+    return dataclasses.replace(session, identity=replace(session.identity, roles=frozenset(roles)))
 
 
 # --- it lives

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
+
+from msgspec.structs import replace
 
 from proxy.core.authentication import ROOT_LIFETIME_S, Tab
 from proxy.core.bearer import Bearer
@@ -45,7 +47,7 @@ def make_session(cookie_value: Secret, *, subject: str = "alice-id", **changes: 
         expires_at=START + 30 * 86400,
         idle_timeout_s=7 * 86400,
     )
-    return replace(session, **changes)
+    return dataclasses.replace(session, **changes)
 
 
 def make_bearer(token: Secret, *, subject: str = "alice-id", **changes: Any) -> Bearer:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.own_pages import OWN, OwnPages, make_login_grant, open_own_pages, submit_login
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.secret import Secret
 from proxy.core.session import SessionKey, session_key
@@ -100,7 +101,7 @@ class TestTheList:
         browser = await own.signed_in()
         session = await own.live(browser)
         value = Secret("another portal")
-        elsewhere = replace(session, key=session_key(value), sid="x", **of_portal)
+        elsewhere = dataclasses.replace(session, key=session_key(value), sid="x", **of_portal)
         await own.sessions.create(value, elsewhere)
 
         assert len((await listed(browser))["sessions"]) == 1
@@ -138,7 +139,9 @@ class TestTheList:
         own.sessions.inner._limits = replace(own.sessions.inner._limits, max_per_user=0)
         for number in range(MAX_SHOWN + 5):
             value = Secret(f"cookie {number}")
-            await own.sessions.create(value, replace(session, key=session_key(value), sid=f"other-{number % 3}"))
+            await own.sessions.create(
+                value, dataclasses.replace(session, key=session_key(value), sid=f"other-{number % 3}")
+            )
 
         document = await listed(browser)
 

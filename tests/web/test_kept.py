@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.kept import KEPT_LIFETIME_S, NotKept, Place, kept_mark
 from proxy.core.session import subject_hash

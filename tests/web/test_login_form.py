@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.secret import Secret
 from proxy.web.login_form import MAX_PASSWORD_BYTES, MAX_USERNAME_LENGTH, NO_FORM, LoginForm, can_be_right

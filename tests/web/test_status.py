@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,7 +106,9 @@ async def test_activity_moves_the_idle_end(own: OwnPages) -> None:
 async def test_a_session_of_another_client_is_none_here(own: OwnPages) -> None:
     browser = await own.signed_in()
     session = await own.live(browser)
-    await own.sessions.replace(Secret(browser.cookies["__Host-sidegate"]), replace(session, client_id="other-portal"))
+    await own.sessions.replace(
+        Secret(browser.cookies["__Host-sidegate"]), dataclasses.replace(session, client_id="other-portal")
+    )
 
     assert json.loads((await browser.get(STATUS)).text)["authenticated"] is False
 
@@ -143,7 +145,7 @@ class TestStaying:
         browser = await own.signed_in()
         session: Session = await own.live(browser)
         own.refresher.is_ready = False
-        own.refresher.answer = replace(session, tokens=make_tokens(2, refresh_expires_at=START + 3500))
+        own.refresher.answer = dataclasses.replace(session, tokens=make_tokens(2, refresh_expires_at=START + 3500))
 
         said = json.loads((await browser.post(STATUS)).text)
 

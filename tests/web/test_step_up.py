@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.core.policy import StepUp, decide
 from proxy.core.routing import compile_access
@@ -157,7 +158,7 @@ class TestGoingOn:
 
     async def test_what_waits_for_it_is_named_in_the_session_beside_the_old_notes(self, own: OwnPages) -> None:
         browser = await own.signed_in()
-        old = replace(await own.live(browser), notes={"before": "told"})
+        old = dataclasses.replace(await own.live(browser), notes={"before": "told"})
         await own.sessions.replace(cookie_of(browser), old)
 
         await step_up(own, browser, f"{GOLD}&kept={'k' * 22}")
