@@ -54,11 +54,9 @@ from proxy.gate.verify import ForwardAuthRules, Source, Strangers
 from proxy.management_client import ApiAddress
 from proxy.observe.audit_memory import AuditMemoryLimits
 from proxy.observe.request_sample import LineRate
-from proxy.observe.tracing_options import TracingOptions
 from proxy.oidc.client_auth import ClientAuthentication, ClientSecretBasic, ClientSecretPost, NoClientSecret
-from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.metadata import Endpoints
-from proxy.oidc.provider import ProviderOptions
+from proxy.oidc.options import ClaimsSource, ProviderOptions
 from proxy.oidc.provider_tls import ClientCertificate
 from proxy.pages.look import Look
 from proxy.pages.security import origin_of
@@ -74,6 +72,7 @@ if TYPE_CHECKING:
     from proxy.assertion.signer import AssertionSigner
     from proxy.core.request import Headers
     from proxy.core.secret import Secret
+    from proxy.observe.tracing_options import TracingOptions
     from proxy.ports import Clock, Observer
     from proxy.settings.model import (
         AccessConditions,
@@ -494,6 +493,8 @@ def tracing_options(settings: Settings) -> TracingOptions | None:
     tracing = settings.tracing
     if tracing is None:
         return None
+    from proxy.observe.tracing_options import TracingOptions  # noqa: PLC0415 - few files want traces
+
     return TracingOptions(
         endpoint=tracing.otlp_endpoint + TRACES_PATH,
         service_name=tracing.service_name,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from proxy.doctor.finding import Finding
     from proxy.keycloak_setup.wanted import ClientNeeds
     from proxy.oidc.metadata import Addresses
-    from proxy.oidc.provider import ProviderOptions
+    from proxy.oidc.options import ProviderOptions
     from proxy.ports import Clock, Observer
     from proxy.settings.model import Settings
 

@@ -9,6 +9,8 @@ Not here: HTTP answers of our own, sessions, pages. Nothing of a browser's reque
 The parts, from the outside in::
 
     provider        one client at one provider: the methods of ports.Provider, put together
+    options         the client and the provider, as the file has them
+    person_calls    what is asked for one person, made with the first: the next five
     grants          a token answer -> verified claims -> Grant
     token_endpoint  the three grants and the end of a session; errors told apart
     token_exchange  an access token for another one

@@ -6,7 +6,6 @@ provider's keys verify and is about the same person (an opaque one says nothing)
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -25,6 +24,7 @@ from proxy.core.identity import IdentityRules, assemble_identity, older_claims
 from proxy.core.tokens import Grant, TokenSet
 from proxy.errors import TokenRejected
 from proxy.oidc.jws import own_payload
+from proxy.oidc.options import ClaimsSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,14 +42,6 @@ CLOCK_REASONS = frozenset({"expired", "issued_in_future", "issued_too_long_ago",
 
 NOTABLE_DIFFERENCE_S = 5.0
 """Seconds of difference between two clocks that are worth a word; ``Date`` has whole seconds, and travels."""
-
-
-class ClaimsSource(StrEnum):
-    """Where claims come from; the words of ``keycloak.claims_from``."""
-
-    ID_TOKEN = "id_token"  # noqa: S105 - the name of a token
-    ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a token
-    USERINFO = "userinfo"
 
 
 class GrantRules(Struct, frozen=True, kw_only=True):

@@ -6,39 +6,28 @@ import asyncio
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
-
-from proxy.core.id_token import NO_NONCE
-from proxy.core.identity import IdentityRules
 from proxy.core.tokens import GrantRefusal
-from proxy.errors import ClientMisconfigured, GrantUnverified, ProviderUnavailable, TokenRejected
-from proxy.oidc.account import Account, account_sessions_url
-from proxy.oidc.client_call import ClientCalls
+from proxy.errors import GrantUnverified, ProviderUnavailable, TokenRejected
 from proxy.oidc.fetched import Fetched, Surroundings
-from proxy.oidc.grants import ClaimsSource, GrantRules, GrantVerifier
-from proxy.oidc.http_client import HttpClient, shown
-from proxy.oidc.introspection import Introspection
+from proxy.oidc.http_client import HttpClient
 from proxy.oidc.jwks import KEYS_EVERY_S, FetchBudgets, KeySet, KeyStore, fetch_keys
-from proxy.oidc.metadata import METADATA_EVERY_S, Addresses, Doors, Endpoints, fetch_metadata, metadata_by_hand
-from proxy.oidc.token_endpoint import TokenAnswer, TokenEndpoint, parse_error
-from proxy.oidc.token_exchange import TokenExchange
-from proxy.oidc.userinfo import Userinfo
+from proxy.oidc.metadata import METADATA_EVERY_S, Addresses, Doors, fetch_metadata, metadata_by_hand
 from proxy.ports import AccountAnswer, ProviderMetadata, Readiness
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
-    from pathlib import Path
 
     from proxy.core.id_token import Nonce
     from proxy.core.secret import Secret
     from proxy.core.session import Session
     from proxy.core.tokens import ExchangedToken, ExchangeRefusal, Grant, TokenSet
-    from proxy.oidc.client_auth import ClientAuthentication
-    from proxy.oidc.http_client import ProviderAnswer
-    from proxy.oidc.provider_tls import ClientCertificate
+    from proxy.oidc.options import ProviderOptions
+    from proxy.oidc.person_calls import PersonCalls
+    from proxy.oidc.token_endpoint import TokenAnswer
     from proxy.ports import Clock, Observer, VerifiedJws
 
 MAX_WAITING = 1000
@@ -46,36 +35,6 @@ MAX_WAITING = 1000
 
 LAST_SECONDS_S = 5.0
 """Seconds before its end from which an access token is not sent any more: it would be over on its way."""
-
-
-class ProviderOptions(Struct, frozen=True, kw_only=True):
-    """The slice of the settings that this room uses (contract §2, ``keycloak``).
-
-    Attributes:
-        issuer: exact ``iss`` of tokens.
-        internal_url: where this process reaches the issuer; None: the same.
-        authentication: how the client proves itself.
-        certificate: what is shown on each connection to the provider (``tls_client_auth``).
-        claims_from: the most important source first.
-        trusted_audiences: others who may stand in ``aud`` of an ID token beside us.
-        signing_algorithms: of ID and logout tokens; what is not asymmetric stays refused.
-        ca_file: PEM certificates to trust instead of the system's.
-        timeout_s: seconds for each call.
-    """
-
-    issuer: str
-    client_id: str
-    authentication: ClientAuthentication
-    certificate: ClientCertificate | None = None
-    internal_url: str | None = None
-    endpoints: Endpoints = field(default_factory=Endpoints)
-    scopes: tuple[str, ...] = ("openid", "profile", "email")
-    claims_from: tuple[ClaimsSource, ...] = (ClaimsSource.ID_TOKEN, ClaimsSource.ACCESS_TOKEN)
-    trusted_audiences: frozenset[str] = frozenset()
-    signing_algorithms: frozenset[str] = frozenset({"RS256"})
-    username_claim: str = "preferred_username"
-    ca_file: Path | None = None
-    timeout_s: float = 10.0
 
 
 class OpenIdProvider:
@@ -98,6 +57,7 @@ class OpenIdProvider:
         self._addresses = addresses_of(options)
         self._by_hand = metadata_by_hand(self._addresses)
         self._clock = clock
+        self._observer = observer
         self._http = HttpClient(
             clock=clock,
             observer=observer,
@@ -110,14 +70,6 @@ class OpenIdProvider:
         self._metadata = Fetched("metadata", self._fetch_metadata, every_s=METADATA_EVERY_S, surroundings=around)
         self._keys = Fetched("keys", self._fetch_keys, every_s=KEYS_EVERY_S, surroundings=around)
         self._key_store = KeyStore(self._keys, FetchBudgets(clock), allowed=options.signing_algorithms)
-        calls = ClientCalls(
-            self._http, authentication=options.authentication, audience=options.issuer, observer=observer
-        )
-        self._endpoint = TokenEndpoint(calls, scopes=options.scopes)
-        self._introspection = Introspection(calls, issuer=options.issuer)
-        self._exchange = TokenExchange(calls)
-        self._account = Account(self._http, sessions_url=account_sessions_url(self._addresses))
-        self._grants = self._grant_verifier()
         self._waiting: OrderedDict[Secret, TokenAnswer] = OrderedDict()
 
     async def start(self) -> None:
@@ -154,18 +106,20 @@ class OpenIdProvider:
         self, username: str, password: Secret, otp: Secret | None = None, *, address: str | None = None
     ) -> Grant | GrantRefusal:
         """RFC 6749 §4.3."""
-        url = self.metadata().token_endpoint
+        from proxy.core.id_token import NO_NONCE  # noqa: PLC0415 - comes with what is asked for people
+
+        url, endpoint = self.metadata().token_endpoint, self._for_people.endpoint
         with self._noticing_an_outage():
-            answer = await self._endpoint.password(url, username=username, password=password, otp=otp, address=address)
+            answer = await endpoint.password(url, username=username, password=password, otp=otp, address=address)
         return await self._of_login(answer, NO_NONCE)
 
     async def exchange_code(
         self, code: Secret, *, code_verifier: Secret, redirect_uri: str, nonce: str
     ) -> Grant | GrantRefusal:
         """RFC 6749 §4.1.3, RFC 7636 §4.5, OIDC Core 1.0 §3.1.3."""
-        url = self.metadata().token_endpoint
+        url, endpoint = self.metadata().token_endpoint, self._for_people.endpoint
         with self._noticing_an_outage():
-            answer = await self._endpoint.code(url, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
+            answer = await endpoint.code(url, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
         return await self._of_login(answer, nonce)
 
     async def refresh(self, session: Session) -> Grant | GrantRefusal:
@@ -178,14 +132,14 @@ class OpenIdProvider:
         if spent is None:
             return GrantRefusal.INVALID_GRANT
         metadata = self.metadata()
-        url = metadata.token_endpoint
+        url, people = metadata.token_endpoint, self._for_people
         with self._noticing_an_outage():
-            answer = self._waiting.get(spent) or await self._endpoint.refresh(url, refresh_token=spent)
+            answer = self._waiting.get(spent) or await people.endpoint.refresh(url, refresh_token=spent)
         if isinstance(answer, GrantRefusal):
             return answer
         self._let_wait(spent, answer)
         try:
-            grant = await self._grants.of_refresh(answer, session, userinfo_url=metadata.userinfo_endpoint)
+            grant = await people.grants.of_refresh(answer, session, userinfo_url=metadata.userinfo_endpoint)
         except TokenRejected:
             self._waiting.pop(spent, None)
             raise
@@ -201,17 +155,13 @@ class OpenIdProvider:
         token = tokens_of.tokens.refresh_token
         if token is None:
             return
-        metadata = self.metadata()
-        end_session, revocation = metadata.end_session_endpoint_internal, metadata.revocation_endpoint
-        if end_session is not None and _has_ended(await self._endpoint.end_session(end_session, refresh_token=token)):
-            return
-        if revocation is not None:
-            _has_ended(await self._endpoint.revoke(revocation, refresh_token=token))
+        await self._for_people.end_session(self.metadata(), refresh_token=token)
 
     async def end_all_sessions(self, session: Session) -> AccountAnswer:
         """End all by the account API; an offline session is none of those, and ends by its refresh token."""
         tokens = await self._usable_tokens(session)
-        answer = AccountAnswer.REFUSED if tokens is None else await self._account.end_all(tokens.access_token)
+        account = self._for_people.account
+        answer = AccountAnswer.REFUSED if tokens is None else await account.end_all(tokens.access_token)
         usable = session if tokens is None else replace(session, tokens=tokens)
         # The refresh token of an offline session has no end of its own.
         if answer is not AccountAnswer.ENDED or usable.tokens.refresh_expires_at is None:
@@ -220,7 +170,7 @@ class OpenIdProvider:
 
     async def end_other_session(self, session: Session, sid: str) -> AccountAnswer:
         """End one by the account API."""
-        return await self._account.end_one(session.tokens.access_token, sid)
+        return await self._for_people.account.end_one(session.tokens.access_token, sid)
 
     async def introspect(self, token: Secret) -> Mapping[str, object] | None:
         """RFC 7662 §2."""
@@ -230,7 +180,7 @@ class OpenIdProvider:
                 "the provider names no introspection_endpoint; give it by hand under keycloak.endpoints"
             )
         with self._noticing_an_outage():
-            return await self._introspection.fetch(url, token=token)
+            return await self._for_people.introspection.fetch(url, token=token)
 
     async def exchange(
         self, subject_token: Secret, *, audience: str, scope: str | None
@@ -238,7 +188,9 @@ class OpenIdProvider:
         """RFC 8693 §2."""
         url = self.metadata().token_endpoint
         with self._noticing_an_outage():
-            return await self._exchange.fetch(url, subject_token=subject_token, audience=audience, scope=scope)
+            return await self._for_people.exchange.fetch(
+                url, subject_token=subject_token, audience=audience, scope=scope
+            )
 
     async def _usable_tokens(self, session: Session) -> TokenSet | None:
         """Return tokens whose access token lives; None when the provider gives none any more.
@@ -250,9 +202,9 @@ class OpenIdProvider:
             return tokens
         if spent is None:
             return None
-        url = self.metadata().token_endpoint
+        url, endpoint = self.metadata().token_endpoint, self._for_people.endpoint
         try:
-            answer = self._waiting.pop(spent, None) or await self._endpoint.refresh(url, refresh_token=spent)
+            answer = self._waiting.pop(spent, None) or await endpoint.refresh(url, refresh_token=spent)
         except TokenRejected as fault:
             raise ProviderUnavailable(f"{url} answers a refresh without a token: {fault}") from fault
         return None if isinstance(answer, GrantRefusal) else answer.tokens
@@ -264,7 +216,8 @@ class OpenIdProvider:
     async def _of_login(self, answer: TokenAnswer | GrantRefusal, nonce: Nonce) -> Grant | GrantRefusal:
         if isinstance(answer, GrantRefusal):
             return answer
-        return await self._grants.of_login(answer, nonce=nonce, userinfo_url=self.metadata().userinfo_endpoint)
+        url = self.metadata().userinfo_endpoint
+        return await self._for_people.grants.of_login(answer, nonce=nonce, userinfo_url=url)
 
     @contextmanager
     def _noticing_an_outage(self) -> Iterator[None]:
@@ -298,16 +251,14 @@ class OpenIdProvider:
             await self._metadata.had()
         await self._keys.keep_fresh()
 
-    def _grant_verifier(self) -> GrantVerifier:
-        options = self._options
-        identity = IdentityRules(
-            issuer=options.issuer, client_id=options.client_id, username_claim=options.username_claim
+    @cached_property
+    def _for_people(self) -> PersonCalls:
+        """Made for the first person. No start waits for it, and it takes too few milliseconds for a thread."""
+        from proxy.oidc.person_calls import PersonCalls  # noqa: PLC0415
+
+        return PersonCalls(
+            self._options, self._http, keys=self._key_store, addresses=self._addresses, observer=self._observer
         )
-        rules = GrantRules(
-            identity=identity, claims_from=options.claims_from, trusted_audiences=options.trusted_audiences
-        )
-        userinfo = Userinfo(self._http, self._key_store, issuer=options.issuer, client_id=options.client_id)
-        return GrantVerifier(self._key_store, userinfo, rules=rules)
 
 
 def addresses_of(options: ProviderOptions) -> Addresses:
@@ -318,24 +269,3 @@ def addresses_of(options: ProviderOptions) -> Addresses:
         endpoints=options.endpoints,
         doors=Doors.ORDINARY if options.certificate is None else Doors.FOR_CERTIFICATES,
     )
-
-
-_NOT_UNDERSTOOD = frozenset({"invalid_request", "unsupported_token_type"})
-
-
-def _has_ended(answer: ProviderAnswer) -> bool:
-    """Say whether the provider ended what the refresh token belongs to; False: it does not do it this way.
-
-    Raises:
-        ProviderUnavailable, ClientMisconfigured
-    """
-    if answer.status == 204:
-        return True
-    if answer.status in {200, 404, 405} or (answer.status == 400 and answer.media_type != "application/json"):
-        return False
-    error, description = parse_error(answer)
-    if error == "invalid_grant":
-        return True
-    if error in _NOT_UNDERSTOOD:
-        return False
-    raise ClientMisconfigured(f"{answer.url} refuses this client: {shown(error)}: {shown(description)}")

@@ -17,7 +17,8 @@ from proxy.core.tokens import ExchangedToken, ExchangeRefusal, Grant, GrantRefus
 from proxy.errors import ClientMisconfigured
 from proxy.oidc.client_assertion import THUMBPRINT, ClientSecretJwt, PrivateKeyJwt, ServiceAccountToken, jwk_thumbprint
 from proxy.oidc.client_auth import ClientSecretBasic, NoClientSecret
-from proxy.oidc.provider import OpenIdProvider, ProviderOptions
+from proxy.oidc.options import ProviderOptions
+from proxy.oidc.provider import OpenIdProvider
 from proxy.oidc.provider_tls import ClientCertificate
 from tests.contracts.provider import claims
 from tests.oidc.signing import jwk, private_key

@@ -13,8 +13,9 @@ from proxy.core.identity import IdentityRules
 from proxy.core.secret import Secret
 from proxy.core.tokens import Grant, TokenSet
 from proxy.errors import ProviderUnavailable, TokenRejected
-from proxy.oidc.grants import ClaimsSource, GrantRules, GrantVerifier
+from proxy.oidc.grants import GrantRules, GrantVerifier
 from proxy.oidc.http_client import HttpClient
+from proxy.oidc.options import ClaimsSource
 from proxy.oidc.token_endpoint import TokenAnswer
 from proxy.oidc.userinfo import Userinfo
 from tests.oidc.key_stores import key_store

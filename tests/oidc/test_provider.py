@@ -21,10 +21,10 @@ from proxy.demo.realm import Rotation
 from proxy.demo.shape import Shape
 from proxy.errors import ClientMisconfigured, GrantUnverified, ProviderUnavailable, TokenRejected
 from proxy.oidc.client_auth import ClientSecretBasic, NoClientSecret
-from proxy.oidc.grants import ClaimsSource
 from proxy.oidc.jwks import BURST
 from proxy.oidc.metadata import Endpoints
-from proxy.oidc.provider import MAX_WAITING, OpenIdProvider, ProviderOptions
+from proxy.oidc.options import ClaimsSource, ProviderOptions
+from proxy.oidc.provider import MAX_WAITING, OpenIdProvider
 from proxy.ports import AccountAnswer
 from tests.oidc.signing import sign
 from tests.oidc.stepping import SteppedSleep

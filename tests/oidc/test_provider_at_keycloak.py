@@ -14,8 +14,8 @@ from proxy.core.secret import Secret
 from proxy.core.tokens import Grant, GrantRefusal
 from proxy.errors import ClientMisconfigured, TokenRejected
 from proxy.oidc.client_auth import ClientSecretBasic
-from proxy.oidc.grants import ClaimsSource
-from proxy.oidc.provider import OpenIdProvider, ProviderOptions
+from proxy.oidc.options import ClaimsSource, ProviderOptions
+from proxy.oidc.provider import OpenIdProvider
 from proxy.ports import AccountAnswer
 from tests.contracts.provider import challenge, claims
 from tests.contracts.web_browser import WebBrowser
