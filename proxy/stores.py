@@ -17,7 +17,6 @@ from proxy.sessions.memory import MemorySessionStore
 from proxy.sessions.memory_authentication import MemoryAuthenticationStore
 from proxy.sessions.memory_kept import MemoryKeptRequests
 from proxy.sessions.memory_lease import MemoryRefreshLeases
-from proxy.sessions.sealing import KEY_BYTES, Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -125,7 +124,6 @@ class MemoryStores:
         self.authentications = MemoryAuthenticationStore(clock)
         self.kept = MemoryKeptRequests(clock, random_bytes=secrets.token_bytes)
         self._clock = clock
-        self._digest = Sealer([secrets.token_bytes(KEY_BYTES)]).digest
         self.leases = MemoryRefreshLeases()
         kept = slices.audit_memory_limits(settings)
         self.audit = None if kept is None else MemoryAuditTrail(kept, clock=clock)
@@ -163,3 +161,9 @@ class MemoryStores:
         from proxy.sessions.memory_throttle import MemoryFailures  # noqa: PLC0415 - as above
 
         return MemoryFailures(self._clock)
+
+    @cached_property
+    def _digest(self) -> Callable[[str], str]:
+        from proxy.sessions.sealing import KEY_BYTES, Sealer  # noqa: PLC0415 - as above, and nothing else is sealed here
+
+        return Sealer([secrets.token_bytes(KEY_BYTES)]).digest

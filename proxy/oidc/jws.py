@@ -17,14 +17,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-
 from proxy.errors import TokenRejected
 from proxy.oidc.json_object import NotAnObject, parse_json_object
 from proxy.ports import VerifiedJws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 MAX_TOKEN_LENGTH = 64 * 1024
 """Characters of a compact JWS; Keycloak's tokens have 1.5 KiB, with hundreds of groups 20."""
@@ -41,34 +39,22 @@ MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192
 """A longer key costs more than 1 ms a signature; nobody uses one."""
 
-_Fits = "Callable[[object], bool]"
-
-
-def _is_rsa(key: object) -> bool:
-    return isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS
-
-
-def _is_on(curve: type[ec.EllipticCurve]) -> Callable[[object], bool]:
-    return lambda key: isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, curve)
-
-
-def _is_edwards(key: object) -> bool:
-    return isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey))
-
-
-KEY_OF_ALGORITHM: Mapping[str, Callable[[object], bool]] = {
-    "RS256": _is_rsa,
-    "RS384": _is_rsa,
-    "RS512": _is_rsa,
-    "PS256": _is_rsa,
-    "PS384": _is_rsa,
-    "PS512": _is_rsa,
-    "ES256": _is_on(ec.SECP256R1),
-    "ES384": _is_on(ec.SECP384R1),
-    "ES512": _is_on(ec.SECP521R1),
-    "EdDSA": _is_edwards,
+KEY_OF_ALGORITHM: Mapping[str, str] = {
+    "RS256": "RSA",
+    "RS384": "RSA",
+    "RS512": "RSA",
+    "PS256": "RSA",
+    "PS384": "RSA",
+    "PS512": "RSA",
+    "ES256": "P-256",
+    "ES384": "P-384",
+    "ES512": "P-521",
+    "EdDSA": "Edwards",
 }
 """Every algorithm that can be allowed, and the key it takes (RFC 7518 §3.1, RFC 8037 §3.1): asymmetric only."""
+
+_CURVES: Mapping[str, str] = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+"""The curves of that table by the names of SEC 2, which ``cryptography`` has (RFC 7518 §6.2.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +150,8 @@ def key_from_jwk(jwk: Mapping[str, object], *, allowed: Collection[str]) -> Sign
     if jwk.get("use", "sig") != "sig" or not _may_verify(jwk.get("key_ops", ["verify"])):
         return None
     key = _public_key(jwk)
-    algorithms = frozenset(name for name, fits in KEY_OF_ALGORITHM.items() if name in allowed and fits(key))
+    kind = None if key is None else _kind_of(key)
+    algorithms = frozenset(name for name, taken in KEY_OF_ALGORITHM.items() if name in allowed and taken == kind)
     if "alg" in jwk:
         algorithms &= {jwk["alg"]} if isinstance(jwk["alg"], str) else set()
     kid = jwk.get("kid")
@@ -175,6 +162,17 @@ def key_from_jwk(jwk: Mapping[str, object], *, allowed: Collection[str]) -> Sign
 
 def _may_verify(operations: object) -> bool:
     return isinstance(operations, list) and "verify" in operations
+
+
+def _kind_of(key: object) -> str | None:
+    """Return the key's name in :data:`KEY_OF_ALGORITHM`, or None: another type or curve, or a length not taken."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa  # noqa: PLC0415 - see _algorithms
+
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RSA" if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS else None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _CURVES.get(key.curve.name)
+    return "Edwards" if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) else None
 
 
 _PUBLIC_MEMBERS = {"RSA": ("RS256", ("n", "e")), "EC": ("ES256", ("crv", "x", "y")), "OKP": ("EdDSA", ("crv", "x"))}
@@ -202,7 +200,7 @@ def _public_key(jwk: Mapping[str, object]) -> object:
 def _algorithms() -> Mapping[str, Any]:
     """Return PyJWT's algorithms. Imported with the first key set, on which readiness waits: no token is held up by it.
 
-    It takes 60 ms, most of them for certificates, which a key set of ours has none of.
+    It takes 60 ms, most of them for certificates, which a key set of ours has none of; ``cryptography`` comes with it.
     """
     from jwt.algorithms import get_default_algorithms  # noqa: PLC0415
 
