@@ -15,7 +15,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proxy.core.picture import ICON_KINDS, LOGO_KINDS
 from proxy.core.routing import RouteTrouble, normalised_pattern, route_problems
 from proxy.errors import SettingsError
 from proxy.settings.assertion_checks import assertion_name, narrowing, token_exchange
@@ -26,7 +25,6 @@ from proxy.settings.client_auth_checks import (
     service_account_token,
 )
 from proxy.settings.draft import Draft
-from proxy.settings.pictures import picture_findings
 from proxy.settings.problems import Finding, KeyPath, Level, key_text
 from proxy.settings.secret_source import SecretSource, reason_of, remedy_for
 from proxy.settings.values import DEFAULT_PORTS, LANGUAGES_OF_OURS, Substituted, UnixAddress
@@ -233,6 +231,11 @@ def _provider_authorities(draft: Draft) -> Iterator[Finding]:
 def _pictures(draft: Draft) -> Iterator[Finding]:
     """Logo and icon are pictures that browsers show."""
     login = draft.settings.login
+    if login.logo_file is None and login.icon_file is None:
+        return
+    from proxy.core.picture import ICON_KINDS, LOGO_KINDS  # noqa: PLC0415 - few files name a picture
+    from proxy.settings.pictures import picture_findings  # noqa: PLC0415
+
     if login.logo_file is not None:
         yield from picture_findings(("login", "logo_file"), login.logo_file, LOGO_KINDS)
     if login.icon_file is not None:

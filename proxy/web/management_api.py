@@ -25,7 +25,6 @@ from msgspec import Struct
 
 from proxy import errors
 from proxy.tasks import TaskOwner
-from proxy.web.administration import DEFAULT_LIMIT, Operator
 from proxy.web.anonymous import forget_the_server
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from proxy.ports import Observer
     from proxy.web.admin_access import AdminAccess
-    from proxy.web.administration import Administration, Document
+    from proxy.web.administration import Administration, Document, Operator
 
 MAX_FOLLOWERS: Final = 16
 """Streams of the trail that are open at once."""
@@ -91,7 +90,7 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
     """List live sessions."""
     query = _query(request, {"user", "sid", "limit"})
     document = await _administration(request).list_sessions(
-        user=query.get("user"), sid=query.get("sid"), limit=_number(query.get("limit"), DEFAULT_LIMIT)
+        user=query.get("user"), sid=query.get("sid"), limit=_limit(query.get("limit"))
     )
     return web.json_response(document)
 
@@ -112,7 +111,7 @@ async def show_audit(request: web.Request) -> web.StreamResponse:
     """Show the audit trail, or follow it."""
     query = _query(request, {"user", "since", "limit", "follow"})
     administration, user = _administration(request), query.get("user")
-    since, limit = _instant(query.get("since")), _number(query.get("limit"), DEFAULT_LIMIT)
+    since, limit = _instant(query.get("since")), _limit(query.get("limit"))
     if not _switch(query.get("follow")):
         return web.json_response(await administration.read_audit(user=user, since=since, limit=limit))
     return await _stream(request, administration.follow_audit(user=user, since=since, limit=limit))
@@ -184,9 +183,11 @@ def _switch(text: str | None) -> bool:
     return text == "true"
 
 
-def _number(text: str | None, default: int) -> int:
+def _limit(text: str | None) -> int:
     if text is None:
-        return default
+        from proxy.web.administration import DEFAULT_LIMIT  # noqa: PLC0415 - comes with the first question, if any does
+
+        return DEFAULT_LIMIT
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise errors.RequestRefused("limit is a number", reason="bad_limit")
     return int(text)
@@ -203,6 +204,8 @@ def _instant(text: str | None) -> float:
 
 
 def _administration(request: web.Request) -> Administration:
+    from proxy.web.administration import Operator  # noqa: PLC0415 - as for the limit
+
     operator = Operator(
         by="management_api",
         address=request.remote,
