@@ -346,8 +346,8 @@ async def _serve(
         await sidegate.start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
         await reloader.start()
-        # What is there now stays until the end: nothing is gained by looking through it with each full collection.
-        gc.collect()
+        # What is there now stays until the end: nothing is gained by looking through it with each full collection. Nor
+        # by a first one here: it takes a tenth of the start, and finds 0.2 MiB.
         gc.freeze()
         gc.enable()  # ``cli`` switched it off for the start
         served = ", ".join(str(one.settings.server.public_url) for one in sites)
