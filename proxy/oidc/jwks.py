@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.errors import ProviderUnavailable, TokenRejected
-from proxy.oidc.jws import ParsedJws, SigningKey, key_from_jwk, parse_jws, verify_jws
+from proxy.oidc.jws import ParsedJws, SigningKey, import_algorithms, key_from_jwk, parse_jws, verify_jws
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -127,6 +127,7 @@ class KeyStore:
             ProviderUnavailable: the key is not here and the keys cannot be had.
         """
         token = parse_jws(compact, allowed=self._allowed)
+        await import_algorithms()
         known = self._keys.value
         if known is not None and known.for_token(token) and (token.kid is not None or _signed(token, known)):
             return verify_jws(token, known.for_token(token))

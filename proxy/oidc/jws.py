@@ -5,17 +5,23 @@ algorithms, each with the one type of key and curve that it takes. ``none`` and 
 so no setting can allow them. Keys come from the provider's key set alone: ``jku``, ``x5u``, ``jwk`` and ``x5c`` of a
 header are never looked at, and ``crit`` is refused, for we understand no extension (RFC 7515 §4.1.11).
 
+What a key is for is read off its JWK; the key itself is made when the first token names it. Both libraries come then,
+with 9 MiB: a gate at which nobody signed in yet has no use for them. A key that turns out to be none verifies nothing.
+
 Stable reason words: ``too_large``, ``malformed``, ``critical_header``, ``algorithm_not_allowed``, ``no_fitting_key``,
 ``unknown_key``, ``wrong_signature``.
 """
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import asyncio
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from proxy.errors import TokenRejected
 from proxy.oidc.json_object import NotAnObject, parse_json_object
@@ -53,21 +59,33 @@ KEY_OF_ALGORITHM: Mapping[str, str] = {
 }
 """Every algorithm that can be allowed, and the key it takes (RFC 7518 §3.1, RFC 8037 §3.1): asymmetric only."""
 
-_CURVES: Mapping[str, str] = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-"""The curves of that table by the names of SEC 2, which ``cryptography`` has (RFC 7518 §6.2.1.1)."""
+_CURVES: Mapping[str, tuple[str, int]] = {
+    "EC P-256": ("P-256", 32),
+    "EC P-384": ("P-384", 48),
+    "EC P-521": ("P-521", 66),
+    "OKP Ed25519": ("Edwards", 32),
+    "OKP Ed448": ("Edwards", 57),
+}
+"""``kty`` and ``crv``: the key's name in that table, octets of a coordinate (RFC 7518 §6.2.1, RFC 8032 §5)."""
+
+_PUBLIC_MEMBERS = {"RSA": ("RS256", ("n", "e")), "EC": ("ES256", ("crv", "x", "y")), "OKP": ("EdDSA", ("crv", "x"))}
+"""Per ``kty``: an algorithm whose reader understands it, and the public members; a private one is not even read."""
+
+_KEYS_KEPT = 128
+"""Keys that are kept made; a set has 100 at most (``jwks.MAX_KEYS``), Keycloak's has 2."""
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """A public key of the provider.
+class SigningKey(Struct, frozen=True):
+    """A public key of the provider, as its key set has it.
 
     Attributes:
         algorithms: the algorithms that it may verify: those its type allows, or the one that its ``alg`` names.
+        members: what of its JWK makes the key; of private ones nothing.
     """
 
     kid: str | None
     algorithms: frozenset[str]
-    key: Any = field(repr=False)  # PyJWT's own union of key classes, different in each of its releases
+    members: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,70 +163,83 @@ def key_from_jwk(jwk: Mapping[str, object], *, allowed: Collection[str]) -> Sign
     """Return a key of a key set, or None when it is not for us (RFC 7517 §4, §5: what is not understood is skipped).
 
     Not for us: ``use`` other than ``sig``, ``key_ops`` without ``verify``, an ``alg``, type or curve not allowed, a
-    key that is broken, an RSA key that is too short or too long.
+    member that is missing or of a wrong length, an RSA key that is too short or too long. Whether a point lies on its
+    curve shows when the key is made (:func:`verify_jws`).
     """
     if jwk.get("use", "sig") != "sig" or not _may_verify(jwk.get("key_ops", ["verify"])):
         return None
-    key = _public_key(jwk)
-    kind = None if key is None else _kind_of(key)
+    kind = _kind_of(jwk)
     algorithms = frozenset(name for name, taken in KEY_OF_ALGORITHM.items() if name in allowed and taken == kind)
     if "alg" in jwk:
         algorithms &= {jwk["alg"]} if isinstance(jwk["alg"], str) else set()
     kid = jwk.get("kid")
     if not algorithms or not isinstance(kid, str | None):
         return None
-    return SigningKey(kid=kid, algorithms=algorithms, key=key)
+    return SigningKey(kid=kid, algorithms=algorithms, members=_public_members(jwk))
 
 
 def _may_verify(operations: object) -> bool:
     return isinstance(operations, list) and "verify" in operations
 
 
-def _kind_of(key: object) -> str | None:
+def _kind_of(jwk: Mapping[str, object]) -> str | None:
     """Return the key's name in :data:`KEY_OF_ALGORITHM`, or None: another type or curve, or a length not taken."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa  # noqa: PLC0415 - see _algorithms
-
-    if isinstance(key, rsa.RSAPublicKey):
-        return "RSA" if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS else None
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return _CURVES.get(key.curve.name)
-    return "Edwards" if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) else None
-
-
-_PUBLIC_MEMBERS = {"RSA": ("RS256", ("n", "e")), "EC": ("ES256", ("crv", "x", "y")), "OKP": ("EdDSA", ("crv", "x"))}
-"""Per ``kty``: an algorithm whose reader understands it, and the public members; a private one is not even read."""
+    if jwk.get("kty") == "RSA":
+        modulus, exponent = (int.from_bytes(_octets(jwk.get(name))) for name in ("n", "e"))
+        return "RSA" if exponent > 1 and MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS else None
+    kind, length = _CURVES.get(f"{jwk.get('kty')} {jwk.get('crv')}", (None, 0))
+    coordinates = ("x", "y") if jwk.get("kty") == "EC" else ("x",)
+    return kind if all(len(_octets(jwk.get(name))) == length for name in coordinates) else None
 
 
-def _public_key(jwk: Mapping[str, object]) -> object:
-    """Return the public key object, or None when it is broken or of no known type."""
-    kty = jwk.get("kty")
-    if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS:
-        return None
-    reader, names = _PUBLIC_MEMBERS[kty]
-    members = {name: jwk.get(name) for name in names}
-    if not all(isinstance(value, str) and len(value) <= MAX_RSA_BITS for value in members.values()):
-        return None
-    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - see _algorithms
-
+def _octets(member: object) -> bytes:
+    """Return what a member holds, base64url with or without padding; nothing when it is something else or too long."""
+    if not isinstance(member, str) or len(member) > MAX_RSA_BITS:
+        return b""
+    bare = member.rstrip("=")
     try:
-        return _algorithms()[reader].from_jwk({"kty": kty, **members})
-    except (PyJWTError, ValueError, TypeError, KeyError):
-        return None
+        return b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
+
+
+def _public_members(jwk: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    _, names = _PUBLIC_MEMBERS[str(jwk["kty"])]
+    return tuple((name, str(jwk[name])) for name in ("kty", *names))
+
+
+async def import_algorithms() -> None:
+    """Have what verifies imported, in a thread: the first token waits for it a tenth of a second, and nobody else."""
+    if not _algorithms.cache_info().currsize:
+        await asyncio.to_thread(_algorithms)
 
 
 @cache
 def _algorithms() -> Mapping[str, Any]:
-    """Return PyJWT's algorithms. Imported with the first key set, on which readiness waits: no token is held up by it.
-
-    It takes 60 ms, most of them for certificates, which a key set of ours has none of; ``cryptography`` comes with it.
-    """
+    """Return PyJWT's algorithms. Imported with the first token: see the top; most of it is for certificates."""
     from jwt.algorithms import get_default_algorithms  # noqa: PLC0415
 
     return get_default_algorithms()
 
 
+@lru_cache(maxsize=_KEYS_KEPT)
+def _public_key(members: tuple[tuple[str, str], ...]) -> object:
+    """Return the key as PyJWT has it, or None when its members make none: a point off its curve, an even exponent."""
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - see _algorithms
+
+    jwk = dict(members)
+    reader, _ = _PUBLIC_MEMBERS[jwk["kty"]]
+    try:
+        return _algorithms()[reader].from_jwk(jwk)
+    except (PyJWTError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _made_by(key: SigningKey, parsed: ParsedJws) -> bool:
-    return bool(_algorithms()[parsed.algorithm].verify(parsed.signing_input, key.key, parsed.signature))
+    public_key = _public_key(key.members)
+    if public_key is None:
+        return False
+    return bool(_algorithms()[parsed.algorithm].verify(parsed.signing_input, public_key, parsed.signature))
 
 
 def _segments(compact: str) -> tuple[str, str, str]:

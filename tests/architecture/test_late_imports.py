@@ -27,7 +27,7 @@ upstreams: {{app: {{url: "http://127.0.0.1:{3}"}}}}
 
 LATE = {
     "cryptography": "signatures, as jwt; proxy.sessions.sealing; the ends of certificates, at a scrape",
-    "jwt": "signatures: with the first key set of the provider, or the first assertion",
+    "jwt": "signatures: with the first token that is verified, or the first assertion that is made",
     "redis": "sessions.store: redis",
     "hiredis": "sessions.store: redis",
     "opentelemetry": "tracing",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,6 +170,18 @@ async def test_a_known_key_needs_no_fetch(bench: Bench) -> None:
     assert bench.provider.fetches == 0
 
 
+async def test_what_verifies_is_waited_for_before_a_token_is_judged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        raise ImportError
+
+    monkeypatch.setattr("proxy.oidc.jwks.import_algorithms", fails)
+
+    with pytest.raises(ImportError):
+        await bench.store.verify(sign({"sub": "1"}, key=OLD), purpose="login")
+
+
 async def test_a_rotated_key_is_fetched_at_its_first_token(bench: Bench) -> None:
     bench.provider.publish(jwk(NEW), jwk(OLD))
 
@@ -285,3 +300,19 @@ async def test_before_the_first_keys_nothing_is_refused_and_nothing_passes(clock
 
     assert bench.provider.fetches == BURST
     await tasks.close()
+
+
+def test_a_key_set_is_read_without_what_verifies() -> None:
+    """Until somebody signs in, a gate has no use for it: 9 MiB, and a tenth of a second before it is ready."""
+    script = (
+        "import json, sys; from proxy.oidc.jwks import parse_keys;"
+        "parse_keys(json.load(sys.stdin), 'https://idp/keys', allowed={'RS256'});"
+        "print(sorted({'jwt', 'cryptography'} & set(sys.modules)))"
+    )
+
+    read = subprocess.run(
+        [sys.executable, "-c", script],
+        input=json.dumps({"keys": [jwk("RSA-2048")]}), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert read.stdout == "[]\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import threading
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +16,7 @@ from proxy.oidc.jws import (
     KEY_OF_ALGORITHM,
     MAX_TOKEN_LENGTH,
     SigningKey,
+    import_algorithms,
     key_from_jwk,
     own_payload,
     parse_jws,
@@ -237,6 +240,27 @@ class TestKeysOfASet:
         assert key_from_jwk(entry, allowed=EVERY) is None
 
     @pytest.mark.parametrize(
+        ("name", "members"),
+        [
+            (RSA, {"e": ""}),
+            (RSA, {"e": "AQ"}),
+            (RSA, {"e": ["AQAB"]}),
+            (RSA, {"n": "not base64!"}),
+            (RSA, {"n": "ü"}),
+            ("P-256", {"y": "AA"}),
+            ("P-256", {"x": None}),
+            ("P-256", {"crv": "P-384"}),
+            ("P-256", {"kty": "OKP"}),
+            ("Ed25519", {"crv": "Ed448"}),
+            ("Ed25519", {"kty": "EC"}),
+        ],
+        ids=str,
+    )
+    def test_a_good_key_with_a_wrong_member_is_skipped(self, name: str, members: dict[str, Any]) -> None:
+        assert key_from_jwk(jwk(name), allowed=EVERY) is not None
+        assert key_from_jwk(jwk(name, **members), allowed=EVERY) is None
+
+    @pytest.mark.parametrize(
         "members",
         [
             {"use": "enc"},
@@ -254,10 +278,20 @@ class TestKeysOfASet:
     def test_a_key_for_something_else_is_skipped(self, members: dict[str, Any]) -> None:
         assert key_from_jwk(jwk(RSA, **members), allowed=EVERY) is None
 
-    def test_a_point_that_is_not_on_the_curve_is_skipped(self) -> None:
-        good = jwk("P-256")
+    def test_a_point_that_is_not_on_the_curve_verifies_nothing(self) -> None:
+        token = sign({}, key="P-256", algorithm="ES256")
 
-        assert key_from_jwk({**good, "y": good["x"]}, allowed=EVERY) is None
+        assert reason_of(token, key("P-256", y=jwk("P-256")["x"])) == "wrong_signature"
+
+    def test_an_exponent_that_makes_no_key_verifies_nothing(self) -> None:
+        assert reason_of(sign({}), key(e="BA")) == "wrong_signature"
+
+    def test_padding_is_passed_over(self) -> None:
+        modulus = jwk(RSA)["n"]
+
+        padded = key(n=modulus + "=" * (-len(modulus) % 4))
+
+        assert verify_jws(parse_jws(sign({"sub": "1"}), allowed=EVERY), [padded]).payload == {"sub": "1"}
 
     def test_a_short_rsa_key_is_skipped(self) -> None:
         assert key_from_jwk(jwk("RSA-1024"), allowed=EVERY) is None
@@ -272,7 +306,7 @@ class TestKeysOfASet:
         found = key_from_jwk({**jwk(RSA), "d": "AQAB", "p": "AQAB"}, allowed=EVERY)
 
         assert found is not None
-        assert not hasattr(found.key, "private_numbers")
+        assert {name for name, _ in found.members} == {"kty", "n", "e"}
 
     def test_use_and_operations_for_signatures_are_welcome(self) -> None:
         assert key(use="sig", key_ops=["verify"], alg="RS256").kid == RSA
@@ -291,3 +325,20 @@ def test_an_algorithm_of_two_thousand_letters_is_not_repeated_whole() -> None:
 
     assert refused.value.reason == "algorithm_not_allowed"
     assert len(str(refused.value)) < 100
+
+
+async def test_what_verifies_is_imported_once_and_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported_in: list[threading.Thread] = []
+
+    @cache
+    def algorithms() -> dict[str, object]:
+        imported_in.append(threading.current_thread())
+        return {}
+
+    monkeypatch.setattr("proxy.oidc.jws._algorithms", algorithms)
+
+    await import_algorithms()
+    await import_algorithms()
+
+    assert len(imported_in) == 1
+    assert imported_in[0] is not threading.main_thread()
