@@ -20,10 +20,10 @@ from pathlib import Path
 from benchmarks import samples
 from benchmarks.arena import Surroundings, enter, set_up, sign_in_many_at
 from benchmarks.behind import SMALL
-from benchmarks.contestants import OURS, AccessLog, Contestant, present_contestants, versions_of
+from benchmarks.contestants import OURS, SIDEGATE, AccessLog, Contestant, present_contestants, versions_of
 from benchmarks.hot_path import profile
 from benchmarks.load import Generators, Load
-from benchmarks.machine import MachineError, choose_cores, notes
+from benchmarks.machine import MachineError, choose_cores, notes, version_of
 from benchmarks.picture import svg
 from benchmarks.report import Results, markdown
 from benchmarks.samples import Entrant, Sample, Sampler, Scenario, figures, rounds
@@ -152,7 +152,7 @@ class Run:
             figures=figures(self.taken),
             starts=self.starts,
             sessions=self.sessions,
-            machine=notes(),
+            machine={**notes(), "Python": version_of([str(SIDEGATE.with_name("python")), "-VV"])},
             versions=versions_of(self.contestants),
             notes=[*remarks, self._how()],
             profile=self.profile,

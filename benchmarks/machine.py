@@ -148,7 +148,6 @@ def notes() -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{memory:.0f} GiB",
         "system": f"{_release()}, Linux {platform.release()}, {platform.machine()}",
-        "Python": platform.python_version(),
     }
 
 
