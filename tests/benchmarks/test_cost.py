@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import FrameType
 
-INSTRUCTIONS, INSTRUCTIONS_OF_NEW_HEAD = 2_650, 5_350
+INSTRUCTIONS, INSTRUCTIONS_OF_NEW_HEAD = 2_500, 5_000
 """Bytecodes of one authenticated exchange, request read to line logged: of a head that the connection brought before,
 and of one that is new. CPython 3.11; later ones need fewer."""
 
-CALLS, CALLS_OF_NEW_HEAD = 185, 380
+CALLS, CALLS_OF_NEW_HEAD = 175, 370
 """Calls of functions, of ours and of the interpreter's, for the same two."""
 
 WARM_UP = 20
