@@ -31,7 +31,11 @@ class Residents:
         self._browsers: list[Browser] = []
 
     def at_home(self) -> list[Visitor]:
-        """Return a visitor for each, and as the last one somebody who will leave."""
+        """Return a visitor for each, and as the last one somebody who will leave.
+
+        Replicas that have not found the store again after the fault before are waited for: they sign nobody in.
+        """
+        self.house.wait_until_ready()
         self._browsers += [self._signed_in(name) for name in RESIDENTS[len(self._browsers) :]]
         visitors = [_visitor(name, browser) for name, browser in zip(RESIDENTS, self._browsers, strict=True)]
         return [*visitors, _visitor(LEAVER, self._signed_in(LEAVER))]
