@@ -182,6 +182,26 @@ async def test_what_verifies_is_waited_for_before_a_token_is_judged(
         await bench.store.verify(sign({"sub": "1"}, key=OLD), purpose="login")
 
 
+async def test_a_broken_key_that_was_mended_is_fetched_at_its_first_token(bench: Bench) -> None:
+    mended = jwk("P-256")
+    bench.provider.publish(jwk(OLD), {**mended, "y": mended["x"]})
+    await bench.keys.fetch()
+    bench.provider.publish(jwk(OLD), mended)
+
+    found = await bench.store.verify(sign({"sub": "1"}, key="P-256", algorithm="ES256"), purpose="login")
+
+    assert found.payload == {"sub": "1"}
+
+
+async def test_a_set_of_broken_keys_does_not_take_the_place_of_good_ones(bench: Bench) -> None:
+    point = jwk("P-256")
+    bench.provider.publish(jwk(OLD, e="BA"), {**point, "y": point["x"]})
+    with pytest.raises(ProviderUnavailable, match="holds no key"):
+        await bench.keys.fetch()
+
+    assert (await bench.store.verify(sign({"sub": "1"}), purpose="login")).payload == {"sub": "1"}
+
+
 async def test_a_rotated_key_is_fetched_at_its_first_token(bench: Bench) -> None:
     bench.provider.publish(jwk(NEW), jwk(OLD))
 

@@ -12,10 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxy.errors import TokenRejected
+from proxy.oidc.jwks import MAX_KEYS
 from proxy.oidc.jws import (
     KEY_OF_ALGORITHM,
     MAX_TOKEN_LENGTH,
     SigningKey,
+    _public_key,
     import_algorithms,
     key_from_jwk,
     own_payload,
@@ -244,6 +246,8 @@ class TestKeysOfASet:
         [
             (RSA, {"e": ""}),
             (RSA, {"e": "AQ"}),
+            (RSA, {"e": "BA"}),
+            (RSA, {"e": "_" * 400}),
             (RSA, {"e": ["AQAB"]}),
             (RSA, {"n": "not base64!"}),
             (RSA, {"n": "ü"}),
@@ -278,13 +282,30 @@ class TestKeysOfASet:
     def test_a_key_for_something_else_is_skipped(self, members: dict[str, Any]) -> None:
         assert key_from_jwk(jwk(RSA, **members), allowed=EVERY) is None
 
-    def test_a_point_that_is_not_on_the_curve_verifies_nothing(self) -> None:
-        token = sign({}, key="P-256", algorithm="ES256")
+    @pytest.mark.parametrize("curve", ["P-256", "P-384", "P-521"])
+    def test_a_point_that_is_not_on_the_curve_is_skipped(self, curve: str) -> None:
+        good = jwk(curve)
 
-        assert reason_of(token, key("P-256", y=jwk("P-256")["x"])) == "wrong_signature"
+        assert key_from_jwk(good, allowed=EVERY) is not None
+        assert key_from_jwk({**good, "y": good["x"]}, allowed=EVERY) is None
 
-    def test_an_exponent_that_makes_no_key_verifies_nothing(self) -> None:
-        assert reason_of(sign({}), key(e="BA")) == "wrong_signature"
+    def test_a_coordinate_has_the_length_of_its_curve(self) -> None:
+        good = jwk("P-256")
+
+        assert key_from_jwk({**good, "x": "AAAA" + good["x"]}, allowed=EVERY) is None
+
+    @pytest.mark.parametrize(("octets", "is_taken"), [(1024, True), (1025, False)])
+    def test_a_long_rsa_key_is_skipped(self, octets: int, is_taken: bool) -> None:  # noqa: FBT001 - the expectation
+        found = key_from_jwk(jwk(RSA, n=encoded(b"\xff" * octets)), allowed=EVERY)
+
+        assert (found is not None) is is_taken
+
+    def test_members_of_which_no_key_can_be_made_verify_nothing(self) -> None:
+        good = key("P-256")
+        members = {**dict(good.members), "y": dict(good.members)["x"]}
+        broken = SigningKey(good.kid, good.algorithms, tuple(members.items()))
+
+        assert reason_of(sign({}, key="P-256", algorithm="ES256"), broken) == "wrong_signature"
 
     def test_padding_is_passed_over(self) -> None:
         modulus = jwk(RSA)["n"]
@@ -292,6 +313,15 @@ class TestKeysOfASet:
         padded = key(n=modulus + "=" * (-len(modulus) % 4))
 
         assert verify_jws(parse_jws(sign({"sub": "1"}), allowed=EVERY), [padded]).payload == {"sub": "1"}
+
+    def test_a_key_that_can_be_made_all_the_same_is_not_skipped_for_a_line_break(self) -> None:
+        broken_off = key(e="AQAB\n")
+
+        assert verify_jws(parse_jws(sign({"sub": "1"}), allowed=EVERY), [broken_off]).payload == {"sub": "1"}
+
+    def test_a_member_that_is_too_long_is_not_read(self) -> None:
+        assert key_from_jwk(jwk(RSA, n="A" * 1024 + jwk(RSA)["n"]), allowed=EVERY) is not None
+        assert key_from_jwk(jwk(RSA, n="A" * 8192 + jwk(RSA)["n"]), allowed=EVERY) is None
 
     def test_a_short_rsa_key_is_skipped(self) -> None:
         assert key_from_jwk(jwk("RSA-1024"), allowed=EVERY) is None
@@ -327,6 +357,15 @@ def test_an_algorithm_of_two_thousand_letters_is_not_repeated_whole() -> None:
     assert len(str(refused.value)) < 100
 
 
+def test_only_so_many_keys_are_kept_made() -> None:
+    good = key()
+    for number in range(2 * MAX_KEYS):
+        others = tuple({**dict(good.members), "n": str(number)}.items())
+        assert reason_of(sign({}), SigningKey(None, good.algorithms, others)) == "wrong_signature"
+
+    assert MAX_KEYS < _public_key.cache_info().currsize < 2 * MAX_KEYS
+
+
 async def test_what_verifies_is_imported_once_and_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     imported_in: list[threading.Thread] = []
 
@@ -338,6 +377,7 @@ async def test_what_verifies_is_imported_once_and_beside_the_loop(monkeypatch: p
     monkeypatch.setattr("proxy.oidc.jws._algorithms", algorithms)
 
     await import_algorithms()
+    monkeypatch.delattr("asyncio.to_thread")
     await import_algorithms()
 
     assert len(imported_in) == 1
