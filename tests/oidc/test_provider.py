@@ -268,6 +268,23 @@ class TestSigningIn:
 
         assert found is GrantRefusal.INVALID_CREDENTIALS
 
+    async def test_the_secret_that_was_taken_for_one_person_is_remembered_for_the_next(self, house: House) -> None:
+        await house.open()
+        in_the_file = [SECRET]
+        provider = await house.ready(
+            authentication=ClientSecretBasic("legacy-app", lambda: Secret(in_the_file[0])),
+        )
+        await signed_in(provider)
+        in_the_file[0] = "not yet at the provider"
+
+        assert await signed_in(provider)
+
+    async def test_an_audience_of_the_options_is_trusted(self, house: House) -> None:
+        issuer = await house.open()
+        issuer.misbehaviour.forge(TokenKind.ID, wrong.claims(aud=["legacy-app", "partner"], azp="legacy-app"))
+
+        assert await signed_in(await house.ready(trusted_audiences=frozenset({"partner"})))
+
     async def test_a_wrong_client_secret_is_not_the_users_fault(self, house: House) -> None:
         await house.open()
         provider = await house.ready(authentication=ClientSecretBasic("legacy-app", lambda: Secret("old")))

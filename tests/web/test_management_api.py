@@ -13,7 +13,7 @@ from proxy.core.secret import Secret
 from proxy.ports import AuditEvent
 from proxy.web import management_api as subject
 from proxy.web.admin_access import BURST, AdminAccess
-from proxy.web.administration import StoreAdministration
+from proxy.web.administration import DEFAULT_LIMIT, StoreAdministration
 from proxy.web.management_api import MAX_FOLLOWERS, ApiServices, management_api
 from tests.support.administration import Office, make_office
 from tests.support.clocks import START
@@ -112,6 +112,14 @@ class TestSessions:
         assert everybody["total"] == 2
         assert [session["username"] for session in bob["sessions"]] == ["bob"]
         assert [session["sid"] for session in one["sessions"]] == ["sid-of-a"]
+
+    async def test_without_a_limit_they_are_a_hundred(self, office: Office, api: TestClient[Any, Any]) -> None:
+        for number in range(DEFAULT_LIMIT + 1):
+            await office.signed_in(f"s{number}", subject=f"{number}-id")
+
+        _, document = await said(await api.get("/api/sessions", headers=TOKEN))
+
+        assert (len(document["sessions"]), document["total"]) == (100, 101)
 
     @pytest.mark.parametrize("query", ["user=alice", "sid=sid-of-a", "all=true"])
     async def test_they_end(self, office: Office, api: TestClient[Any, Any], query: str) -> None:
