@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.errors import ProviderUnavailable, TokenRejected
-from proxy.oidc.jws import ParsedJws, SigningKey, import_algorithms, key_from_jwk, parse_jws, verify_jws
+from proxy.oidc.jws import (
+    ParsedJws,
+    SigningKey,
+    import_algorithms,
+    key_from_jwk,
+    makes_a_key,
+    parse_jws,
+    verify_jws,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -44,8 +52,12 @@ class KeySet(Struct, frozen=True):
     keys: tuple[SigningKey, ...]
 
     def for_token(self, token: ParsedJws) -> tuple[SigningKey, ...]:
-        """Return the keys that may have signed a token: of its ``kid``; without ``kid`` all (RFC 7515 §4.1.4)."""
-        return tuple(key for key in self.keys if token.kid is None or key.kid == token.kid)
+        """Return the keys that may have signed a token: of its ``kid``; without ``kid`` all (RFC 7515 §4.1.4).
+
+        A key that is broken is as one that is not here: it may have been mended since, so the set is asked for again.
+        """
+        named = (key for key in self.keys if token.kid is None or key.kid == token.kid)
+        return tuple(key for key in named if makes_a_key(key))
 
 
 async def fetch_keys(http: HttpClient, jwks_uri: str, *, allowed: Collection[str]) -> KeySet:

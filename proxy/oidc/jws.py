@@ -6,7 +6,8 @@ so no setting can allow them. Keys come from the provider's key set alone: ``jku
 header are never looked at, and ``crit`` is refused, for we understand no extension (RFC 7515 §4.1.11).
 
 What a key is for is read off its JWK; the key itself is made when the first token names it. Both libraries come then,
-with 9 MiB: a gate at which nobody signed in yet has no use for them. A key that turns out to be none verifies nothing.
+with 9 MiB: a gate at which nobody signed in yet has no use for them. A key that turns out to be none is as if it were
+not there, and verifies nothing.
 
 Stable reason words: ``too_large``, ``malformed``, ``critical_header``, ``algorithm_not_allowed``, ``no_fitting_key``,
 ``unknown_key``, ``wrong_signature``.
@@ -67,22 +68,6 @@ _CURVES: Mapping[str, tuple[str, int]] = {
     "OKP Ed448": ("Edwards", 57),
 }
 """``kty`` and ``crv``: the key's name in that table, octets of a coordinate (RFC 7518 §6.2.1, RFC 8032 §5)."""
-
-_EQUATIONS: Mapping[str, tuple[int, int]] = {
-    "P-256": (
-        2**256 - 2**224 + 2**192 + 2**96 - 1,
-        0x5AC635D8_AA3A93E7_B3EBBD55_769886BC_651D06B0_CC53B0F6_3BCE3C3E_27D2604B,
-    ),
-    "P-384": (
-        2**384 - 2**128 - 2**96 + 2**32 - 1,
-        0xB3312FA7_E23EE7E4_988E056B_E3F82D19_181D9C6E_FE814112_0314088F_5013875A_C656398D_8A2ED19D_2A85C8ED_D3EC2AEF,
-    ),
-    "P-521": (
-        2**521 - 1,
-        0x051_953EB961_8E1C9A1F_929A21A0_B68540EE_A2DA725B_99B315F3_B8B48991_8EF109E1_56193951_EC7E937B_1652C0BD_3BB1BF07_3573DF88_3D2C34F1_EF451FD4_6B503F00,
-    ),
-}
-"""``p`` and ``b`` of a curve y² = x³ - 3x + b modulo p (FIPS 186-4 D.1.2)."""
 
 _PUBLIC_MEMBERS = {"RSA": ("RS256", ("n", "e")), "EC": ("ES256", ("crv", "x", "y")), "OKP": ("EdDSA", ("crv", "x"))}
 """Per ``kty``: an algorithm whose reader understands it, and the public members; a private one is not even read."""
@@ -179,8 +164,8 @@ def key_from_jwk(jwk: Mapping[str, object], *, allowed: Collection[str]) -> Sign
     """Return a key of a key set, or None when it is not for us (RFC 7517 §4, §5: what is not understood is skipped).
 
     Not for us: ``use`` other than ``sig``, ``key_ops`` without ``verify``, an ``alg``, type or curve not allowed, a
-    key that is broken, an RSA key that is too short or too long. A broken one must not stand in the way: its ``kid`` is
-    then unknown, and asked for again.
+    member that is missing or of a wrong length, an RSA key that is too short or too long. Whether a point lies on its
+    curve is the library's to say, when a token names the key (:func:`makes_a_key`).
     """
     if jwk.get("use", "sig") != "sig" or not _may_verify(jwk.get("key_ops", ["verify"])):
         return None
@@ -194,6 +179,11 @@ def key_from_jwk(jwk: Mapping[str, object], *, allowed: Collection[str]) -> Sign
     return SigningKey(kid=kid, algorithms=algorithms, members=_public_members(jwk))
 
 
+def makes_a_key(key: SigningKey) -> bool:
+    """Say whether the members make a key, and no point off its curve; see :func:`import_algorithms`."""
+    return _public_key(key.members) is not None
+
+
 def _may_verify(operations: object) -> bool:
     return isinstance(operations, list) and "verify" in operations
 
@@ -204,17 +194,9 @@ def _kind_of(jwk: Mapping[str, object]) -> str | None:
         modulus, exponent = (int.from_bytes(_octets(jwk.get(name))) for name in ("n", "e"))
         is_key = exponent % 2 == 1 and 1 < exponent < modulus
         return "RSA" if is_key and MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS else None
-    kind, length = _CURVES.get(f"{jwk.get('kty')} {jwk.get('crv')}", ("", 0))
-    point = [_octets(jwk.get(name)) for name in (("x", "y") if kind in _EQUATIONS else ("x",))]
-    is_key = all(len(one) == length for one in point) and (kind not in _EQUATIONS or _lies_on(kind, *point))
-    return kind if is_key else None
-
-
-def _lies_on(curve: str, x_octets: bytes, y_octets: bytes) -> bool:
-    """Say whether a point is one of its curve: a key that is none is skipped, not kept until a token names it."""
-    prime, constant = _EQUATIONS[curve]
-    x, y = int.from_bytes(x_octets), int.from_bytes(y_octets)
-    return (y * y - x * x * x + 3 * x - constant) % prime == 0
+    kind, length = _CURVES.get(f"{jwk.get('kty')} {jwk.get('crv')}", (None, 0))
+    coordinates = ("x", "y") if jwk.get("kty") == "EC" else ("x",)
+    return kind if all(len(_octets(jwk.get(name))) == length for name in coordinates) else None
 
 
 def _octets(member: object) -> bytes:
@@ -249,7 +231,7 @@ def _algorithms() -> Mapping[str, Any]:
 
 @lru_cache(maxsize=_KEYS_KEPT)
 def _public_key(members: tuple[tuple[str, str], ...]) -> object:
-    """Return the key as PyJWT has it, or None: whatever :func:`key_from_jwk` let through, it verifies nothing then."""
+    """Return the key as PyJWT has it, or None when it takes the members for none."""
     from jwt.exceptions import PyJWTError  # noqa: PLC0415 - see _algorithms
 
     jwk = dict(members)
