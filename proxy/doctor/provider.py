@@ -13,7 +13,7 @@ from proxy.doctor.wire import Unreachable, opened, term_finding, term_of, tls_ad
 from proxy.errors import ProviderUnavailable
 from proxy.oidc.grants import NOTABLE_DIFFERENCE_S
 from proxy.oidc.http_client import shown
-from proxy.oidc.jws import KEY_OF_ALGORITHM, key_from_jwk
+from proxy.oidc.jws import KEY_OF_ALGORITHM, key_from_jwk, makes_a_key
 from proxy.oidc.metadata import metadata_by_hand, parse_metadata
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ async def _keys(visit: Visit, metadata: ProviderMetadata | None) -> tuple[Findin
 def _key_finding(document: Mapping[str, object], allowed: frozenset[str]) -> Finding:
     listed = document.get("keys")
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    usable = [key for one in entries if (key := key_from_jwk(one, allowed=allowed)) is not None]
+    usable = [key for one in entries if (key := key_from_jwk(one, allowed=allowed)) and makes_a_key(key)]
     algorithms = ", ".join(sorted(allowed))
     if usable:
         left = len(entries) - len(usable)
@@ -231,7 +231,7 @@ def _key_finding(document: Mapping[str, object], allowed: frozenset[str]) -> Fin
 def _algorithms_of(jwk: Mapping[str, object]) -> list[str]:
     """Return what a key could verify if it were allowed; the one that it names, else the first of its kind."""
     key = key_from_jwk(jwk, allowed=KEY_OF_ALGORITHM)
-    if key is None:
+    if key is None or not makes_a_key(key):
         return []
     return [name for name in KEY_OF_ALGORITHM if name in key.algorithms][:1]
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -216,9 +217,13 @@ def _public_members(jwk: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
 
 
 async def import_algorithms() -> None:
-    """Have what verifies imported, in a thread: the first token waits for it a tenth of a second, and nobody else."""
+    """Have what verifies imported, in a thread: the first token waits for it a tenth of a second, and nobody else.
+
+    Where no thread can be had, it is imported by whoever verifies: a logout token comes once, and is not lost for that.
+    """
     if not _algorithms.cache_info().currsize:
-        await asyncio.to_thread(_algorithms)
+        with suppress(RuntimeError):
+            await asyncio.to_thread(_algorithms)
 
 
 @cache

@@ -14,6 +14,7 @@ from proxy.doctor.provider import look_at_provider
 from tests.doctor.conftest import told, verdicts
 from tests.forward.certificates import Certificates
 from tests.oidc.answering import AnsweringServer, answering_server
+from tests.oidc.signing import jwk
 from tests.support.clocks import FakeClock
 from tests.support.ports import free_port
 
@@ -218,6 +219,15 @@ async def test_a_key_for_encryption_is_no_key_for_us(issuer: Issuer, server: Ans
 
     assert encryption
     assert told(known.findings)["keys"][:2] == ("fail", "no key is for RS256")
+
+
+async def test_a_point_off_its_curve_is_no_key(server: AnsweringServer, visit_to: Begin) -> None:
+    good = jwk("P-256")
+    publish(server, keys=[{**good, "y": good["x"]}])
+
+    known = await look_at_provider(await visit_to(server.url, keycloak={"signing_algorithms": ["ES256"]}))
+
+    assert told(known.findings)["keys"][:2] == ("fail", "no key is for ES256")
 
 
 @pytest.mark.parametrize("status", [404, 500])

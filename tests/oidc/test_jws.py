@@ -17,6 +17,7 @@ from proxy.oidc.jws import (
     KEY_OF_ALGORITHM,
     MAX_TOKEN_LENGTH,
     SigningKey,
+    _algorithms,
     _public_key,
     import_algorithms,
     key_from_jwk,
@@ -379,3 +380,15 @@ async def test_what_verifies_is_imported_once_and_beside_the_loop(monkeypatch: p
 
     assert len(imported_in) == 1
     assert imported_in[0] is not threading.main_thread()
+
+
+async def test_a_token_is_judged_where_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuses(_work: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    _algorithms.cache_clear()
+    monkeypatch.setattr("asyncio.to_thread", refuses)
+
+    await import_algorithms()
+
+    assert verify_jws(parse_jws(sign({"sub": "1"}), allowed=EVERY), [key()]).payload == {"sub": "1"}
