@@ -96,7 +96,7 @@ system-packages:
 # Sidegate as its users have it: the tools of development cost time and memory at every start, and a Python that was
 # compiled at home is a fifth slower than those of the distributions and of images, which are built by their profile.
 $(VENV)-run/.installed: requirements.lock requirements-build.lock pyproject.toml
-	@python=$$(PYTHON=$${PYTHON:-/usr/bin/python3} tests/support/find_python) || exit 1
+	@python=$$(PYTHON=$${PYTHON:-/usr/bin/python3} tests/support/find_python 2>/dev/null || tests/support/find_python) || exit 1
 	"$$python" -m venv --clear $(@D)
 	echo "Installing what users have into $(@D), which takes half a minute ..."
 	pip="$(@D)/bin/python -m pip install --quiet --disable-pip-version-check"

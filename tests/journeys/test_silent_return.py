@@ -50,9 +50,12 @@ def lose_client_session(house: House, code: str) -> None:
 
 
 def led_away(person: Person) -> Answer:
-    """Ask until the refresh was refused and the login page is where one is led; returns its answer."""
+    """Ask until the refresh was refused and the login page is where one is led; returns its answer.
+
+    401 is for the request that was with the app in the moment when the session ended.
+    """
     until = time.monotonic() + PATIENCE_S
-    while (answer := person.get("/reports")).status == 200 and time.monotonic() < until:
+    while (answer := person.get("/reports")).status in {200, 401} and time.monotonic() < until:
         time.sleep(0.2)
     assert answer.status == 302, answer.text
     return person.follow(answer)
