@@ -93,15 +93,23 @@ $(FURTHER_PYTHONS:%=test-pure-%): test-pure-%:
 system-packages:
 	@tests/support/system_packages
 
-# Sidegate as its users have it: the tools of development cost time and memory at every start, and a Python that was
-# compiled at home is a fifth slower than those of the distributions and of images, which are built by their profile.
-$(VENV)-run/.installed: requirements.lock requirements-build.lock pyproject.toml
+# Sidegate as its users have it. The tools of development and an editable install cost time and memory at every start,
+# and a Python that was compiled at home is a fifth slower than those of the distributions and of images, which are
+# built by their profile.
+$(VENV)-run/.packages: requirements.lock
 	@python=$$(PYTHON=$${PYTHON:-/usr/bin/python3} tests/support/find_python 2>/dev/null || tests/support/find_python) || exit 1
 	"$$python" -m venv --clear $(@D)
 	echo "Installing what users have into $(@D), which takes half a minute ..."
-	pip="$(@D)/bin/python -m pip install --quiet --disable-pip-version-check"
-	$$pip --require-hashes -r requirements.lock -r requirements-build.lock
-	$$pip --no-deps --no-build-isolation --editable .
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+# From a copy: a build leaves its folders beside the sources.
+$(VENV)-run/.installed: $(VENV)-run/.packages pyproject.toml README.md $(shell find proxy -type f -not -name '*.pyc') | install
+	@copy=$$(mktemp -d)
+	cp -r pyproject.toml README.md proxy "$$copy"
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$$copy" "$$copy"
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$$copy"/*.whl
+	rm -r "$$copy"
 	touch $@
 
 bench: install $(VENV)-run/.installed ## CPU, latency, memory beside the peers; in short: make bench ARGS="--quick"
