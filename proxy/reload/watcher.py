@@ -19,7 +19,7 @@ from proxy.reload.named_files import digest_of, folders_of, look
 from proxy.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
     from proxy.ports import Clock, Observer
@@ -33,6 +33,10 @@ QUIET_MS: Final = 200
 
 BURST_MS: Final = 1600
 """Milliseconds of events at most that are one hint."""
+
+BEGINS_AFTER_S: Final = 1.0
+"""Seconds until the system is asked for its word. Before that the provider is looked for, on which people wait, and to
+import what listens takes as long as the provider takes to answer. What changes meanwhile is found by a look."""
 
 SETTLE_S: Final = 0.25
 """Seconds between two looks that must see the same."""
@@ -54,9 +58,10 @@ class Hints(Protocol):
 class FolderEvents:
     """``Hints`` by the system's events, waited for in a thread."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, *, begins_after_s: float = BEGINS_AFTER_S) -> None:
         """Watch nothing yet."""
         self._observer = observer
+        self._begins_after_s = begins_after_s
         self._tasks = TaskOwner(self._failed)
         self._folders: frozenset[Path] = frozenset()
         self._stop = threading.Event()
@@ -76,8 +81,8 @@ class FolderEvents:
         await self._tasks.close()
 
     async def _tell(self, folders: frozenset[Path], hint: Callable[[], None], stop: threading.Event) -> None:
-        from watchfiles import watch  # noqa: PLC0415 - nobody waits for it; a start would
-
+        await asyncio.sleep(self._begins_after_s)
+        watch = await asyncio.to_thread(_imported_watch)
         events = watch(
             *folders,
             watch_filter=None,
@@ -99,6 +104,12 @@ class FolderEvents:
             f"changes of files are not told by the system; they are looked for every {LOOK_EVERY_S:g} s",
             fault=str(fault),
         )
+
+
+def _imported_watch() -> Callable[..., Generator[object]]:
+    from watchfiles import watch  # noqa: PLC0415 - nobody waits for it; a start would
+
+    return watch
 
 
 class Known(Struct, frozen=True):

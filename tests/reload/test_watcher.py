@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.eventually import eventually
 from tests.support.observers import RecordingObserver
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 FOR_EVER = 3600.0
@@ -208,7 +209,7 @@ class TestFolderEvents:
     @pytest.fixture
     async def events(self) -> AsyncIterator[FolderEvents]:
         self.observer = RecordingObserver()
-        made = FolderEvents(self.observer)
+        made = FolderEvents(self.observer, begins_after_s=0)
         yield made
         await made.close()
 
@@ -224,6 +225,28 @@ class TestFolderEvents:
             return bool(told)
 
         await eventually(is_told, expected=True)
+
+    async def test_nothing_is_imported_for_it_while_the_provider_is_looked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        imported_at: list[float] = []
+
+        def imported() -> Callable[..., Iterator[object]]:
+            imported_at.append(time.monotonic())
+            return lambda *_, **__: iter(())
+
+        async def imports() -> int:
+            return len(imported_at)
+
+        monkeypatch.setattr("proxy.reload.watcher._imported_watch", imported)
+        events = FolderEvents(RecordingObserver(), begins_after_s=0.2)
+        begun_at = time.monotonic()
+
+        events.watch(frozenset({tmp_path}), lambda: None)
+        await eventually(imports, expected=1)
+
+        assert imported_at[0] - begun_at >= 0.19
+        await events.close()
 
     async def test_other_folders_take_the_place_of_the_first(self, events: FolderEvents, tmp_path: Path) -> None:
         for name in ("a", "b"):
