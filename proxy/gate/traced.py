@@ -63,7 +63,7 @@ class TracedGate(Gate):
         accepted = super()._accept(head, event)
         event.traceparent = began
         self._tracing.asked_by(began, accepted.scheme)
-        return replace(accepted, traceparent=began)
+        return accepted
 
     def _caller(self, head: RequestHead, scheme: str) -> CallerTrace:
         traceparent = given_traceparent(head)

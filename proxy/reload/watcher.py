@@ -35,8 +35,8 @@ BURST_MS: Final = 1600
 """Milliseconds of events at most that are one hint."""
 
 BEGINS_AFTER_S: Final = 1.0
-"""Seconds until the system is asked for its word. Before that the provider is looked for, on which people wait, and to
-import what listens takes as long as the provider takes to answer. What changes meanwhile is found by a look."""
+"""Seconds until the system is asked for its word first. Before that the provider is looked for, on which people
+wait, and to import what listens takes as long as it takes to answer. What changes meanwhile is found by a look."""
 
 SETTLE_S: Final = 0.25
 """Seconds between two looks that must see the same."""
@@ -82,7 +82,10 @@ class FolderEvents:
 
     async def _tell(self, folders: frozenset[Path], hint: Callable[[], None], stop: threading.Event) -> None:
         await asyncio.sleep(self._begins_after_s)
+        self._begins_after_s = 0.0
         watch = await asyncio.to_thread(_imported_watch)
+        if stop.is_set():
+            return
         events = watch(
             *folders,
             watch_filter=None,

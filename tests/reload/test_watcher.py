@@ -226,7 +226,7 @@ class TestFolderEvents:
 
         await eventually(is_told, expected=True)
 
-    async def test_nothing_is_imported_for_it_while_the_provider_is_looked_for(
+    async def test_only_the_first_watch_waits_while_the_provider_is_looked_for(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         imported_at: list[float] = []
@@ -239,13 +239,17 @@ class TestFolderEvents:
             return len(imported_at)
 
         monkeypatch.setattr("proxy.reload.watcher._imported_watch", imported)
-        events = FolderEvents(RecordingObserver(), begins_after_s=0.2)
+        events = FolderEvents(RecordingObserver(), begins_after_s=1.0)
         begun_at = time.monotonic()
 
         events.watch(frozenset({tmp_path}), lambda: None)
         await eventually(imports, expected=1)
 
-        assert imported_at[0] - begun_at >= 0.19
+        assert imported_at[0] - begun_at >= 0.99
+        again_at = time.monotonic()
+        events.watch(frozenset({tmp_path, tmp_path.parent}), lambda: None)
+        await eventually(imports, expected=2)
+        assert imported_at[1] - again_at < 0.99
         await events.close()
 
     async def test_other_folders_take_the_place_of_the_first(self, events: FolderEvents, tmp_path: Path) -> None:
